@@ -1,0 +1,341 @@
+"""The typed artifacts that travel from pass to pass. Values only: no behaviour, no globals.
+
+Every stage is a frozen dataclass of modules, arrays, tuples and paths, so that the pipeline can
+digest it, store it and read it back. Paths point into the folder of the pass that made them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw_targets.network import NetworkShape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FloatArray = NDArray[np.float32]
+LabelArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples as the user's network takes them: float32, channels first, without batch axis.
+
+    `train` feeds attribution, calibration and retraining; `test` is only ever measured on.
+    """
+
+    name: str
+    train_x: FloatArray
+    train_y: LabelArray
+    test_x: FloatArray
+    test_y: LabelArray
+    classes: int
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        return tuple(self.train_x.shape[1:])
+
+
+@dataclass(frozen=True)
+class InputFormat:
+    """How the host turns a float sample into integers: round(x / scale), clipped to the range."""
+
+    bits: int
+    signed: bool
+    scale: float
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """(least, greatest) integer."""
+        if self.signed:
+            return (-(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1)
+        return (0, 2**self.bits - 1)
+
+    def encode(self, samples: FloatArray) -> NDArray[np.int64]:
+        """Integers the accelerator takes, same shape as `samples`, rounding half to even."""
+        low, high = self.limits
+        scaled = np.round(samples.astype(np.float64) / self.scale)
+        return np.clip(scaled, low, high).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class FloatModel:
+    """A float network in eval mode on the CPU.
+
+    Before `prepare` the module is the user's own and `network` is None; after it, `module` is a
+    `torch.fx.GraphModule` of plain `torch.nn` modules, batch norms folded, and `network` its shape.
+    """
+
+    name: str
+    module: nn.Module
+    input_shape: tuple[int, ...]
+    input: InputFormat
+    network: NetworkShape | None = None
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class LayerRelevance:
+    """DeepLIFT's view of one layer.
+
+    channels: (out_channels,) mean over samples of |sum over positions of contribution|.
+    weights: same shape as the layer's weight, mean |contribution| per unit of weight
+        (multiplier x input difference, summed over positions).
+    """
+
+    channels: FloatArray
+    weights: FloatArray
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """All layers' relevance and how far DeepLIFT's completeness holds.
+
+    completeness_delta: greatest |sum of contributions - output difference| relative to the
+        greatest |output difference| over the samples.
+    """
+
+    layers: Mapping[str, LayerRelevance]
+    samples: int
+    reference: str
+    target: str
+    completeness_delta: float
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """What a pruning pass removed. Accuracy is before any retraining, whole test split."""
+
+    macs_before: int
+    macs_after: int
+    weights_before: int
+    weights_after: int
+    channels_before: Mapping[str, int]
+    channels_after: Mapping[str, int]
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class LayerChoice:
+    """What the allocator chose for one layer.
+
+    act_bits is the width of the layer's output activation (0 where it gives the logits).
+    """
+
+    weight_bits: int
+    act_bits: int
+    pe: int
+    simd: int
+    arithmetic: Literal["lut", "dsp"]
+    memory: Literal["auto", "block", "distributed"]
+    cycles: int
+    """Matrix-vector cycles a frame."""
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """Bits and folding of every layer, chosen together under the board's budget.
+
+    gap: proven relative optimality gap of the solver (0.0: optimal). interval: modelled clock
+    cycles between frames. estimate: resource name (lut, ff, dsp, bram) -> whole design, shell and
+    FIFOs included; None where uncalibrated. loss: the objective, modelled relevance-weighted error.
+    """
+
+    board: str
+    clock_mhz: float
+    layers: Mapping[str, LayerChoice]
+    interval: int
+    estimate: Mapping[str, float | None]
+    budget: Mapping[str, float]
+    loss: float
+    gap: float
+    mean_weight_bits: float
+
+
+@dataclass(frozen=True)
+class ScoredModel:
+    """A float network with what DeepLIFT found, what was pruned and what was allocated.
+
+    reference: the prepared network before any pruning, the teacher of retraining.
+    masks: layer name -> boolean keep-mask of its weight, for unstructured pruning.
+    """
+
+    name: str
+    module: nn.Module
+    input_shape: tuple[int, ...]
+    input: InputFormat
+    network: NetworkShape
+    accuracy: float
+    reference: nn.Module
+    relevance: Relevance
+    masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    pruned: PruneReport | None = None
+    sparsity: float = 0.0
+    allocation: Allocation | None = None
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch of retraining: mean loss and accuracy on the training split held out."""
+
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """Shared weight values of a layer: `values` on the layer's integer grid, ascending."""
+
+    values: NDArray[np.int64]
+    indices: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class QuantModel:
+    """A Brevitas network: QuantConv2d / QuantLinear / QuantReLU under the allocated widths.
+
+    accuracy is on the whole test split. history is empty until retraining.
+    """
+
+    name: str
+    module: nn.Module
+    input_shape: tuple[int, ...]
+    input: InputFormat
+    network: NetworkShape
+    allocation: Allocation
+    reference: nn.Module
+    relevance: Relevance
+    masks: Mapping[str, NDArray[np.bool_]]
+    accuracy: float
+    codebooks: Mapping[str, Codebook] = field(default_factory=dict)
+    history: tuple[Epoch, ...] = ()
+
+
+@dataclass(frozen=True)
+class QonnxModel:
+    """A QONNX file that computes what the Brevitas network computes.
+
+    predictions: the quantized network's class of every test sample.
+    """
+
+    name: str
+    path: Path
+    input: InputFormat
+    network: NetworkShape
+    allocation: Allocation
+    accuracy: float
+    predictions: LabelArray
+
+
+@dataclass(frozen=True)
+class DataflowModel:
+    """A FINN graph of hardware nodes; after `fold` their PE, SIMD and memories are set.
+
+    folding: FINN's own folding configuration (node name -> attributes), empty before `fold`.
+    """
+
+    name: str
+    path: Path
+    input: InputFormat
+    network: NetworkShape
+    allocation: Allocation
+    predictions: LabelArray
+    folding: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SimReport:
+    """What RTL simulation measured over the whole test split.
+
+    interval: clock cycles between frames in steady state; bound: the slowest unit's cycles;
+    latency: cycles from the first beat in to the label out, pipeline empty.
+    """
+
+    frames: int
+    mismatches: int
+    accuracy: float
+    interval: int
+    bound: int
+    latency: int
+    fifo_depths: Mapping[str, int]
+    stalled_frames: int
+    cycles_per_second: float
+
+
+@dataclass(frozen=True)
+class RtlDesign:
+    """A self-contained folder of RTL: sources, memories, top, manifest.json with its digest."""
+
+    name: str
+    folder: Path
+    digest: str
+    input: InputFormat
+    network: NetworkShape
+    allocation: Allocation
+    predictions: LabelArray
+    units: tuple[UnitReport, ...]
+    latency_estimate: int
+    """Modelled clock cycles from a frame's first beat to its label."""
+    finn: Path
+    """The folded FINN graph the RTL was made from."""
+    sim: SimReport | None = None
+
+
+@dataclass(frozen=True)
+class UnitReport:
+    """One hardware unit of the design: its kernel, cycles and modelled resources."""
+
+    name: str
+    kernel: str
+    cycles: int
+    resources: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Counts of one step of the flow; None where the step does not tell."""
+
+    lut: float | None = None
+    ff: float | None = None
+    dsp: float | None = None
+    bram: float | None = None
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """What the tools made of the RTL.
+
+    bitstream: file, or None with `skipped` saying what it needs. plan: folder of the build plan.
+    clock_mhz: what the timing report reached, None where nothing was placed and routed.
+    """
+
+    name: str
+    design: RtlDesign
+    board: str
+    estimated: Resources
+    synthesised: Resources
+    placed: Resources
+    budget: Resources
+    clock_target_mhz: float
+    clock_mhz: float | None
+    bitstream: Path | None
+    plan: Path
+    skipped: str | None = None
+    shell_frames: int = 0
+    """Test images sent through the whole simulated shell, every one answered as the model does."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What goes to the board: folder with bitstream (or build plan), driver and README."""
+
+    name: str
+    folder: Path
+    implementation: Implementation
+    files: tuple[str, ...]

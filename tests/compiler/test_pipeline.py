@@ -1,0 +1,203 @@
+"""The pipeline: stage types, content cache, resume, refusals, the ledger."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from compiler.instruments import Dumps, Ledger, Timing
+from compiler.pipeline import Pipeline
+from compiler.stages import Dataset
+from hw_targets.errors import LiftFlowError, MissingToolError, VerificationError
+from passes.base import Context, Pass
+
+
+@dataclass(frozen=True)
+class Number:
+    value: int
+    note: Path | None = None
+
+
+@dataclass(frozen=True)
+class Word:
+    text: str
+
+
+RUNS: list[str] = []
+
+
+@dataclass(frozen=True)
+class Add(Pass[Number, Number]):
+    name: ClassVar[str] = "add"
+    amount: int = 1
+
+    def run(self, model: Number, ctx: Context) -> Number:
+        RUNS.append(self.name)
+        note = ctx.workdir / "note.txt"
+        note.write_text(f"{model.value} + {self.amount}")
+        ctx.prove("sums", True, measured=model.value + self.amount, required="a number")
+        return Number(model.value + self.amount, note)
+
+
+@dataclass(frozen=True)
+class Spell(Pass[Number, Word]):
+    name: ClassVar[str] = "spell"
+    fail: ClassVar[bool] = False
+    wrong: bool = False
+
+    def run(self, model: Number, ctx: Context) -> Word:
+        RUNS.append(self.name)
+        trace = ctx.workdir / "trace"
+        if Spell.fail:
+            trace.write_text("half done")
+            raise KeyboardInterrupt
+        ctx.prove("spelled right", not self.wrong, measured="x", required="y")
+        return Word(f"{model.value}{' resumed' if trace.exists() else ''}")
+
+
+@dataclass(frozen=True)
+class NeedsTool(Pass[Word, Word]):
+    name: ClassVar[str] = "needs-tool"
+
+    def refuse(self, ctx: Context) -> None:
+        raise MissingToolError("no hammer", mend="buy one")
+
+    def run(self, model: Word, ctx: Context) -> Word:
+        raise AssertionError("never reached")
+
+
+@pytest.fixture
+def data() -> Dataset:
+    x = np.zeros((4, 2), dtype=np.float32)
+    y = np.zeros(4, dtype=np.int64)
+    return Dataset("zeros", x, y, x, y, classes=2)
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    RUNS.clear()
+    Spell.fail = False
+
+
+def test_neighbours_must_fit() -> None:
+    Pipeline([Add(), Add(), Spell()])
+    with pytest.raises(TypeError, match="add takes Number, but spell before it gives Word"):
+        Pipeline([Spell(), Add()])
+
+
+def test_second_run_does_nothing(tmp_path: Path, data: Dataset) -> None:
+    pipeline = Pipeline([Add(amount=2), Spell()])
+    first = pipeline.run(Number(3), data, tmp_path)
+    assert first.last == Word("5")
+    assert not first.did_nothing
+    again = pipeline.run(Number(3), data, tmp_path)
+    assert again.did_nothing
+    assert RUNS == ["add", "spell"]
+    assert again.last == Word("5")
+    assert again.records[0].checks == first.records[0].checks
+
+
+@pytest.mark.parametrize("change", ["model", "data", "seed", "option"])
+def test_what_changes_runs_again(tmp_path: Path, data: Dataset, change: str) -> None:
+    Pipeline([Add(amount=2)]).run(Number(3), data, tmp_path)
+    amount, model, seed = 2, Number(3), 0
+    if change == "model":
+        model = Number(4)
+    elif change == "data":
+        data = Dataset("ones", data.train_x + 1, data.train_y, data.test_x, data.test_y, 2)
+    elif change == "seed":
+        seed = 1
+    else:
+        amount = 7
+    result = Pipeline([Add(amount=amount)]).run(model, data, tmp_path, seed=seed)
+    assert not result.did_nothing
+
+
+def test_equal_product_stops_the_rerun(tmp_path: Path, data: Dataset) -> None:
+    """A changed option upstream that gives the same product leaves later passes done."""
+
+    @dataclass(frozen=True)
+    class Parity(Pass[Number, Number]):
+        name: ClassVar[str] = "parity"
+        tries: int = 1
+
+        def run(self, model: Number, ctx: Context) -> Number:
+            return Number(model.value % 2)
+
+    Pipeline([Parity(), Spell()]).run(Number(3), data, tmp_path)
+    result = Pipeline([Parity(tries=5), Spell()]).run(Number(3), data, tmp_path)
+    assert [record.cached for record in result.records] == [False, True]
+
+
+def test_interrupted_goes_on(tmp_path: Path, data: Dataset) -> None:
+    pipeline = Pipeline([Add(), Spell()])
+    Spell.fail = True
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(Number(1), data, tmp_path)
+    Spell.fail = False
+    result = pipeline.run(Number(1), data, tmp_path)
+    assert RUNS == ["add", "spell", "spell"]
+    assert result.last == Word("2 resumed"), "the interrupted pass finds what it left"
+
+
+def test_leftovers_of_another_run_are_wiped(tmp_path: Path, data: Dataset) -> None:
+    Spell.fail = True
+    with pytest.raises(KeyboardInterrupt):
+        Pipeline([Add(), Spell()]).run(Number(1), data, tmp_path)
+    Spell.fail = False
+    result = Pipeline([Add(), Spell()]).run(Number(2), data, tmp_path)
+    assert result.last == Word("3")
+
+
+def test_paths_move_with_the_folder(tmp_path: Path, data: Dataset) -> None:
+    pipeline = Pipeline([Add()])
+    pipeline.run(Number(1), data, tmp_path / "here")
+    (tmp_path / "here").rename(tmp_path / "there")
+    result = pipeline.run(Number(1), data, tmp_path / "there")
+    assert result.did_nothing
+    assert result.last.note == tmp_path / "there" / "01-add" / "note.txt"
+    assert result.last.note.read_text() == "1 + 1"
+
+
+def test_refusal_comes_before_any_work(tmp_path: Path, data: Dataset) -> None:
+    with pytest.raises(MissingToolError, match="no hammer; buy one"):
+        Pipeline([Add(), Spell(), NeedsTool()]).run(Number(1), data, tmp_path)
+    assert RUNS == []
+
+
+def test_failed_proof_stops_the_run(tmp_path: Path, data: Dataset) -> None:
+    with pytest.raises(VerificationError, match="spelled right: measured x, required y"):
+        Pipeline([Add(), Spell(wrong=True)]).run(Number(1), data, tmp_path, instruments=[Ledger()])
+    assert not (tmp_path / "02-spell" / "pass.json").exists()
+    assert list(json.loads((tmp_path / "verification.json").read_text())) == ["add"]
+
+
+def test_until(tmp_path: Path, data: Dataset) -> None:
+    pipeline = Pipeline([Add(), Spell()])
+    assert pipeline.until("add").run(Number(1), data, tmp_path).last.value == 2
+    with pytest.raises(LiftFlowError, match="no such pass 'fly'; use one of add, spell"):
+        pipeline.until("fly")
+
+
+def test_instruments(tmp_path: Path, data: Dataset) -> None:
+    timing = Timing()
+    Pipeline([Add()]).run(Number(1), data, tmp_path, instruments=[timing, Dumps(), Ledger()])
+    assert timing.seconds.keys() == {"add"}
+    assert (
+        tmp_path / "01-add" / "dump.txt"
+    ).read_text() == "Number\n  value: 2\n  note: note.txt\n"
+    ledger = json.loads((tmp_path / "verification.json").read_text())
+    assert ledger["add"][0]["claim"] == "sums"
+
+
+def test_named_generators_are_independent(tmp_path: Path, data: Dataset) -> None:
+    ctx = Context(tmp_path, data, seed=1)
+    a, b = ctx.rng("a").random(4), ctx.rng("b").random(4)
+    assert not np.array_equal(a, b)
+    assert np.array_equal(a, ctx.rng("a").random(4))
+    assert not np.array_equal(a, Context(tmp_path, data, seed=2).rng("a").random(4))
