@@ -63,6 +63,11 @@ class InputFormat:
         scaled = np.round(samples.astype(np.float64) / self.scale)
         return np.clip(scaled, low, high).astype(np.int64)
 
+    def stream(self, samples: FloatArray) -> NDArray[np.int64]:
+        """Encoded samples in the order hardware takes them, (samples, elements): channels last."""
+        integers = self.encode(samples)
+        return np.moveaxis(integers, 1, -1).reshape(len(integers), -1)
+
 
 @dataclass(frozen=True)
 class FloatModel:
@@ -265,7 +270,6 @@ class SimReport:
     latency: int
     fifo_depths: Mapping[str, int]
     stalled_frames: int
-    cycles_per_second: float
 
 
 @dataclass(frozen=True)
@@ -329,6 +333,8 @@ class Implementation:
     skipped: str | None = None
     shell_frames: int = 0
     """Test images sent through the whole simulated shell, every one answered as the model does."""
+    baud: int | None = None
+    """Rate of the shell's serial line; None on boards that have no shell of ours."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,252 @@
+"""A compiled Verilator model: send frames through it, get outputs and cycle counts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw_targets.errors import VerificationError
+from hw_targets.flows import verilator
+from hw_targets.flows.beats import from_words, to_words, words_per_beat
+from hw_targets.rtl.kernel import IntArray, Stream
+
+HARNESS = Path(__file__).with_name("stream_harness.cpp")
+PREFIX = "Vmodel"
+PATIENCE = 200_000
+"""Cycles without any transfer after which a simulation counts as stuck."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Prefixes of the ports of one stream in and the stream out that belongs to it."""
+
+    slave: str = "s_axis"
+    master: str = "m_axis"
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """What one channel gets: frames (n, input elements), formats, and how often each side stalls.
+
+    in_valid, out_ready: probability that a beat is offered or taken in a cycle; 1.0 never stalls.
+    """
+
+    frames: IntArray
+    input: Stream
+    output: Stream
+    in_valid: float = 1.0
+    out_ready: float = 1.0
+
+
+@dataclass(frozen=True)
+class SimRun:
+    """What came out of one channel.
+
+    outputs: (n, output elements). frame_cycles: median clock cycles between the ends of frames in
+    steady state (the first frame counts only if it is the only one). latency: clock cycles from
+    the first frame's first input beat to its last output beat, both included. total_cycles: of
+    the whole simulation. ends: cycle of the last output beat of each frame. fifo_max: highest
+    occupancy of each FIFO, by name.
+    """
+
+    outputs: IntArray
+    frame_cycles: int
+    latency: int
+    total_cycles: int
+    ends: NDArray[np.int64]
+    fifo_max: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """program: the executable. folder: where the memory files are. links: names of the FIFOs."""
+
+    program: Path
+    folder: Path
+    links: tuple[str, ...] = ()
+
+    def run(
+        self,
+        frames: IntArray,
+        in_stream: Stream,
+        out_stream: Stream,
+        *,
+        in_valid: float = 1.0,
+        out_ready: float = 1.0,
+        seed: int = 0,
+        patience: int = PATIENCE,
+        depths: Sequence[int] = (),
+    ) -> SimRun:
+        """Send frames through the only channel; see `run_channels`."""
+        stimulus = Stimulus(frames, in_stream, out_stream, in_valid, out_ready)
+        return self.run_channels((stimulus,), seed=seed, patience=patience, depths=depths)[0]
+
+    def run_channels(
+        self,
+        stimuli: Sequence[Stimulus],
+        *,
+        seed: int = 0,
+        patience: int = PATIENCE,
+        depths: Sequence[int] = (),
+    ) -> list[SimRun]:
+        """Send frames through every channel at once until all have answered.
+
+        `depths` are those of the FIFOs, one a link, for a build made for sizing.
+
+        Raises:
+            VerificationError: a channel made no transfer for `patience` cycles; names the frame
+                and, for a top with probes, the occupancy of every FIFO.
+        """
+        with tempfile.TemporaryDirectory() as temporary:
+            scratch = Path(temporary)
+            jobs = [_prepare(i, stimulus, scratch) for i, stimulus in enumerate(stimuli)]
+            (scratch / "jobs.txt").write_text("\n".join(jobs) + "\n")
+            done = subprocess.run(
+                [
+                    str(self.program),
+                    str(scratch / "jobs.txt"),
+                    *map(str, (patience, seed, *depths)),
+                ],
+                cwd=self.folder,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode not in (0, 3):
+                lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
+                raise VerificationError(lines[-1], where=f"simulator (status {done.returncode})")
+            report = json.loads(done.stdout.splitlines()[-1])
+            if report["stuck"] >= 0:
+                raise self._stuck(report, stimuli[report["stuck"]], patience)
+            fifo_max = dict(zip(self.links, report.get("fifo_max", ()), strict=True))
+            return [
+                _collect(i, stimulus, scratch, report, fifo_max)
+                for i, stimulus in enumerate(stimuli)
+            ]
+
+    def _stuck(self, report: dict[str, Any], stimulus: Stimulus, patience: int) -> Exception:
+        channel = report["channels"][report["stuck"]]
+        filled = ", ".join(
+            f"{name} {count}"
+            for name, count in zip(self.links, report.get("fifo_count", ()), strict=True)
+        )
+        total = len(stimulus.frames) * stimulus.input.beats
+        return VerificationError(
+            f"deadlock in frame {channel['frame']}: no transfer for {patience} cycles after "
+            f"{channel['sent']} of {total} beats in and {channel['received']} beats out"
+            + (f"; FIFOs hold {filled}" if filled else ""),
+            where=f"simulation, channel {report['stuck']}",
+        )
+
+
+def build(
+    folder: Path,
+    top: str,
+    sources: Sequence[str],
+    build_dir: Path,
+    *,
+    channels: Sequence[Channel] = (Channel(),),
+    links: Sequence[str] = (),
+    defines: Sequence[str] = (),
+    sizing: bool = False,
+    optimize: str = "-O2",
+) -> Simulator:
+    """Compile `top` with the stream harness into `build_dir`.
+
+    Args:
+        folder: holds the sources and memory files; the simulator runs there.
+        sources: file names relative to `folder`, in the order to read them.
+        channels: the stream ports of the top; the default is `s_axis` and `m_axis`.
+        links: names of the FIFOs a top of `Design` reports on; defines LF_PROBE if given.
+        sizing: let each run choose the depth of every FIFO; defines LF_SIZING, needs `links`.
+        defines: macros to set. optimize: see `verilator.build`, whose errors it raises.
+    """
+    build_dir.mkdir(parents=True, exist_ok=True)
+    (build_dir / "ports.h").write_text(_ports(channels, len(links), sizing))
+    probing = (("LF_PROBE",) if links else ()) + (("LF_SIZING",) if sizing else ())
+    macros = dict.fromkeys((*defines, *probing), "1")
+    program = verilator.build(
+        top=top,
+        sources=[folder / source for source in sources],
+        harness=HARNESS,
+        prefix=PREFIX,
+        obj=build_dir,
+        defines=macros,
+        optimize=optimize,
+    )
+    return Simulator(program, folder.resolve(), tuple(links))
+
+
+def _ports(channels: Sequence[Channel], probes: int, sizing: bool) -> str:
+    """Text of `ports.h`: what the harness has to know of the model."""
+    entries = []
+    for index, channel in enumerate(channels):
+        ports = [
+            f"{prefix}_{part}"
+            for prefix in (channel.slave, channel.master)
+            for part in ("tdata", "tvalid", "tready")
+        ]
+        entries.append(f"    X({index}, {', '.join(ports)})")
+    lines = [
+        f'#define MODEL_HEADER "{PREFIX}.h"',
+        f"#define MODEL {PREFIX}",
+        "#define CHANNELS(X) \\",
+        " \\\n".join(entries),
+    ]
+    if probes:
+        lines += [
+            f"#define PROBES {probes}",
+            "#define PROBE_COUNT fifo_count",
+            "#define PROBE_MAX fifo_max",
+        ]
+    if sizing:
+        lines.append("#define PROBE_LIMIT fifo_limit")
+    return "\n".join(lines) + "\n"
+
+
+def _prepare(index: int, stimulus: Stimulus, scratch: Path) -> str:
+    """Write the input beats of one channel; returns its line of the job file."""
+    source, sink = scratch / f"in_{index}.bin", scratch / f"out_{index}.bin"
+    to_words(stimulus.frames, stimulus.input).tofile(source)
+    fields = (
+        len(stimulus.frames),
+        stimulus.input.beats,
+        stimulus.output.beats,
+        words_per_beat(stimulus.input),
+        words_per_beat(stimulus.output),
+        stimulus.in_valid,
+        stimulus.out_ready,
+        source,
+        sink,
+    )
+    return " ".join(map(str, fields))
+
+
+def _collect(
+    index: int,
+    stimulus: Stimulus,
+    scratch: Path,
+    report: dict[str, Any],
+    fifo_max: dict[str, int],
+) -> SimRun:
+    words = np.fromfile(scratch / f"out_{index}.bin", dtype=np.uint32)
+    channel = report["channels"][index]
+    ends = np.asarray(channel["last_out"], dtype=np.int64)
+    starts = channel["first_in"]
+    latency = int(ends[0] - starts[0] + 1)
+    return SimRun(
+        outputs=from_words(words, len(stimulus.frames), stimulus.output),
+        frame_cycles=int(np.median(np.diff(ends))) if len(ends) > 1 else latency,
+        latency=latency,
+        total_cycles=int(report["cycles"]),
+        ends=ends,
+        fifo_max=fifo_max,
+    )

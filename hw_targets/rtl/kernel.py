@@ -1,0 +1,102 @@
+"""What every hardware kernel tells about itself: widths, beats, cycles, parameters, exact model.
+
+A kernel is one SystemVerilog module with an AXI-Stream slave and master (`s_axis_*`, `m_axis_*`),
+`clk` and a synchronous, active-high `rst`. A *beat* carries `lanes` elements of equal width,
+element 0 in the least significant bits, no byte padding. Images travel pixel by pixel in raster
+order, channels innermost. A kernel's fields are shapes only; the values it holds in memories
+(weights, thresholds) travel beside it as arrays.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+RTL_DIR = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One side of a kernel: `beats` transfers a frame, each of `lanes` elements of `bits`."""
+
+    lanes: int
+    bits: int
+    signed: bool
+    beats: int
+
+    @property
+    def width(self) -> int:
+        """Bits a beat."""
+        return self.lanes * self.bits
+
+    @property
+    def elements(self) -> int:
+        """Elements a frame."""
+        return self.lanes * self.beats
+
+
+@dataclass(frozen=True)
+class Kernel(ABC):
+    """Shape of one hardware unit; subclasses are frozen dataclasses, one file each."""
+
+    module: ClassVar[str]
+    """SystemVerilog module name; the source is `<kernel>.sv` beside the Python file."""
+    source: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def input(self) -> Stream: ...
+
+    @property
+    @abstractmethod
+    def output(self) -> Stream: ...
+
+    @property
+    @abstractmethod
+    def cycles(self) -> int:
+        """Clock cycles a frame takes in steady state, without stalls from outside."""
+
+    @abstractmethod
+    def parameters(self) -> dict[str, int | str]:
+        """SystemVerilog parameters of the module, memory file names left out."""
+
+    def memories(self, arrays: Mapping[str, IntArray]) -> dict[str, list[str]]:
+        """Memory parameter name -> words in hexadecimal, for `$readmemh`."""
+        return {}
+
+    @abstractmethod
+    def reference(self, frames: IntArray, arrays: Mapping[str, IntArray]) -> IntArray:
+        """Exact integer model: (frames, input elements) -> (frames, output elements)."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A named kernel with the values its memories hold."""
+
+    name: str
+    kernel: Kernel
+    arrays: Mapping[str, IntArray]
+
+
+def pack(values: IntArray, bits: int) -> str:
+    """Pack one beat or memory word, element 0 in the low bits, as hexadecimal."""
+    word = 0
+    mask = (1 << bits) - 1
+    for index, value in enumerate(np.asarray(values).ravel().tolist()):
+        word |= (int(value) & mask) << (index * bits)
+    digits = max(1, -(-len(np.ravel(values)) * bits // 4))
+    return f"{word:0{digits}x}"
+
+
+def require(condition: bool, message: str, **context: Any) -> None:
+    """Raise ValueError with the context when a kernel's parameters do not fit together."""
+    if not condition:
+        raise ValueError(message.format(**context))

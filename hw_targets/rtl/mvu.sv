@@ -1,0 +1,395 @@
+// Matrix-vector unit: PE rows times SIMD columns of signed weights a clock cycle.
+//
+// The input vector (SF = MW/SIMD beats) is kept in a replay buffer for NF = MH/PE passes; during
+// the last pass its words are freed one by one and the next vector moves in. With NF == 1 there is
+// no buffer. Weights stream from a ROM, word nf*SF + sf, element p*SIMD + s.
+// Stages: read | (register, block memories only) | multiply | adder tree | accumulate.
+`default_nettype none
+
+module lf_mvu #(
+    parameter int MW          = 8,
+    parameter int MH          = 8,
+    parameter int SIMD        = 2,
+    parameter int PE          = 2,
+    parameter int WEIGHT_BITS = 4,
+    parameter int ACT_BITS    = 4,
+    parameter bit ACT_SIGNED  = 0,
+    parameter int ACC_BITS    = 11,
+    parameter bit USE_DSP     = 0,
+    parameter     ROM_STYLE   = "distributed",
+    parameter     WEIGHTS     = "weights.mem",
+    localparam int IN_WIDTH   = SIMD * ACT_BITS,
+    localparam int OUT_WIDTH  = PE * ACC_BITS
+) (
+    input  wire logic                 clk,
+    input  wire logic                 rst,
+    input  wire logic [IN_WIDTH-1:0]  s_axis_tdata,
+    input  wire logic                 s_axis_tvalid,
+    output      logic                 s_axis_tready,
+    output      logic [OUT_WIDTH-1:0] m_axis_tdata,
+    output      logic                 m_axis_tvalid,
+    input  wire logic                 m_axis_tready
+);
+    localparam int SF = MW / SIMD;
+    localparam int NF = MH / PE;
+    localparam int WORDS = SF * NF;
+    localparam int ROM_WIDTH = PE * SIMD * WEIGHT_BITS;
+    localparam int ADDR = WORDS > 1 ? $clog2(WORDS) : 1;
+    localparam int SF_BITS = SF > 1 ? $clog2(SF) : 1;
+    localparam int NF_BITS = NF > 1 ? $clog2(NF) : 1;
+    // LUT RAM comes in 16 words, so a shorter buffer would save nothing.
+    localparam int BUFFER = SF <= 2 ? 2 : SF <= 16 ? 16 : 1 << $clog2(SF);
+    localparam bit BLOCK_BUFFER = NF > 1 && BUFFER >= 128 && BUFFER * IN_WIDTH >= 4096;
+    localparam bit BLOCK_ROM = ROM_STYLE == "block" && WORDS > 1;
+    // Block RAM answers late in the cycle: a register between it and the multipliers.
+    localparam bit EXTRA = BLOCK_BUFFER || BLOCK_ROM;
+    // Diagonals of two-bit digits, see lf_mvu_product.
+    localparam int DIAGONALS = (WEIGHT_BITS + 1) / 2 + (ACT_BITS + 1) / 2 - 1;
+    localparam int MULTIPLY = USE_DSP || DIAGONALS <= 2 ? 1 : $clog2(DIAGONALS);
+    localparam int LEVELS = $clog2(SIMD);
+    localparam int LATENCY = 1 + EXTRA + MULTIPLY + LEVELS;
+    localparam int PRODUCT_BITS = WEIGHT_BITS + ACT_BITS;
+    localparam int SUM_BITS = PRODUCT_BITS + LEVELS;
+
+    logic available;
+    logic done;
+    // A finished sum waits for the output register; everything before it moves on until then.
+    wire logic enable = !done || !m_axis_tvalid || m_axis_tready;
+    wire logic step = enable && available;
+
+    // Folds.
+    logic [SF_BITS-1:0] sf;
+    logic [NF_BITS-1:0] nf;
+    wire logic sf_end = sf == SF_BITS'(SF - 1);
+    wire logic nf_end = nf == NF_BITS'(NF - 1);
+
+    always_ff @(posedge clk) begin
+        if (rst) begin
+            sf <= '0;
+            nf <= '0;
+        end else if (step) begin
+            sf <= sf_end ? '0 : sf + 1'b1;
+            if (sf_end) nf <= nf_end ? '0 : nf + 1'b1;
+        end
+    end
+
+    // Activations.
+    logic [IN_WIDTH-1:0] act_read;
+
+    if (NF == 1) begin : g_direct
+        assign available = s_axis_tvalid;
+        assign s_axis_tready = enable;
+        always_ff @(posedge clk) if (enable) act_read <= s_axis_tdata;
+    end else begin : g_replay
+        lf_mvu_replay #(
+            .WIDTH(IN_WIDTH), .DEPTH(BUFFER), .BLOCK(BLOCK_BUFFER)
+        ) u_replay (
+            .clk(clk), .rst(rst),
+            .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid),
+            .s_axis_tready(s_axis_tready),
+            .enable(enable), .available(available), .vector_end(sf_end), .last_pass(nf_end),
+            .data(act_read)
+        );
+    end
+
+    // Weights.
+    logic [ROM_WIDTH-1:0] weight_read;
+
+    if (WORDS == 1) begin : g_constant
+        logic [ROM_WIDTH-1:0] rom [1];
+        initial $readmemh(WEIGHTS, rom);
+        assign weight_read = rom[0];
+    end else begin : g_rom
+        logic [ADDR-1:0] addr;
+        always_ff @(posedge clk) begin
+            if (rst) addr <= '0;
+            else if (step) addr <= sf_end && nf_end ? '0 : addr + 1'b1;
+        end
+        if (BLOCK_ROM) begin : g_block
+            (* rom_style = "block" *) logic [ROM_WIDTH-1:0] rom [WORDS];
+            initial $readmemh(WEIGHTS, rom);
+            always_ff @(posedge clk) if (enable) weight_read <= rom[addr];
+        end else begin : g_logic
+            (* ram_style = "logic", rom_style = "distributed" *) logic [ROM_WIDTH-1:0] rom [WORDS];
+            initial $readmemh(WEIGHTS, rom);
+            always_ff @(posedge clk) if (enable) weight_read <= rom[addr];
+        end
+    end
+
+    // Operands.
+    logic [IN_WIDTH-1:0]  act;
+    logic [ROM_WIDTH-1:0] weight;
+
+    if (EXTRA) begin : g_extra
+        always_ff @(posedge clk) begin
+            if (enable) begin
+                act    <= act_read;
+                weight <= weight_read;
+            end
+        end
+    end else begin : g_plain
+        assign act    = act_read;
+        assign weight = weight_read;
+    end
+
+    // Validity and the end of the vector travel beside the data.
+    logic [LATENCY-1:0] valids;
+    logic [LATENCY-1:0] lasts;
+
+    assign done = valids[LATENCY-1] && lasts[LATENCY-1];
+
+    always_ff @(posedge clk) begin
+        if (enable) lasts <= LATENCY'({lasts, sf_end});
+        if (rst) valids <= '0;
+        else if (enable) valids <= LATENCY'({valids, available});
+        if (rst) m_axis_tvalid <= 1'b0;
+        else if (done) m_axis_tvalid <= 1'b1;
+        else if (m_axis_tready) m_axis_tvalid <= 1'b0;
+    end
+
+    for (genvar p = 0; p < PE; p++) begin : g_row
+        logic [SIMD*PRODUCT_BITS-1:0] products;
+        logic signed [SUM_BITS-1:0]   sum;
+
+        for (genvar s = 0; s < SIMD; s++) begin : g_lane
+            wire logic [WEIGHT_BITS-1:0] w = weight[(p*SIMD + s)*WEIGHT_BITS +: WEIGHT_BITS];
+            wire logic [ACT_BITS-1:0] a = act[s*ACT_BITS +: ACT_BITS];
+
+            if (USE_DSP) begin : g_dsp
+                wire logic signed [ACT_BITS:0] wide = {ACT_SIGNED && a[ACT_BITS-1], a};
+                (* use_dsp = "yes" *) logic signed [PRODUCT_BITS-1:0] product;
+                always_ff @(posedge clk)
+                    if (enable) product <= PRODUCT_BITS'($signed(w) * wide);
+                assign products[s*PRODUCT_BITS +: PRODUCT_BITS] = product;
+            end else begin : g_lut
+                lf_mvu_product #(
+                    .WEIGHT_BITS(WEIGHT_BITS), .ACT_BITS(ACT_BITS), .ACT_SIGNED(ACT_SIGNED)
+                ) u_product (
+                    .clk(clk), .enable(enable), .weight(w), .act(a),
+                    .product(products[s*PRODUCT_BITS +: PRODUCT_BITS])
+                );
+            end
+        end
+
+        lf_mvu_tree #(.TERMS(SIMD), .BITS(PRODUCT_BITS)) u_tree (
+            .clk(clk), .enable(enable), .terms(products), .sum(sum)
+        );
+
+        if (SF == 1) begin : g_single
+            always_ff @(posedge clk) begin
+                if (enable && done) m_axis_tdata[p*ACC_BITS +: ACC_BITS] <= ACC_BITS'(sum);
+            end
+        end else begin : g_accumulate
+            // The accumulator restarts from zero by its synchronous reset, which costs no LUT.
+            logic signed [ACC_BITS-1:0] acc;
+            wire logic signed [ACC_BITS-1:0] next = acc + ACC_BITS'(sum);
+            always_ff @(posedge clk) begin
+                if (rst || (enable && done)) acc <= '0;
+                else if (enable && valids[LATENCY-1]) acc <= next;
+                if (enable && done) m_axis_tdata[p*ACC_BITS +: ACC_BITS] <= next;
+            end
+        end
+    end
+endmodule
+
+// A vector of at most DEPTH words (a power of two), read several times.
+module lf_mvu_replay #(
+    parameter int WIDTH = 8,
+    parameter int DEPTH = 16,
+    parameter bit BLOCK = 0
+) (
+    input  wire logic             clk,
+    input  wire logic             rst,
+    input  wire logic [WIDTH-1:0] s_axis_tdata,
+    input  wire logic             s_axis_tvalid,
+    output      logic             s_axis_tready,
+    input  wire logic             enable,
+    output      logic             available,
+    input  wire logic             vector_end,
+    input  wire logic             last_pass,
+    output      logic [WIDTH-1:0] data
+);
+    localparam int ADDR = $clog2(DEPTH);
+
+    // Positions carry one bit more than addresses, which tells full from empty.
+    logic [ADDR:0] write_pos;
+    logic [ADDR:0] read_pos;
+    logic [ADDR:0] free_pos;
+
+    wire logic push = s_axis_tvalid && s_axis_tready;
+    wire logic step = enable && available;
+
+    assign s_axis_tready = write_pos != {!free_pos[ADDR], free_pos[ADDR-1:0]};
+    assign available = write_pos != read_pos;
+
+    always_ff @(posedge clk) begin
+        if (rst) begin
+            write_pos <= '0;
+            read_pos  <= '0;
+            free_pos  <= '0;
+        end else begin
+            if (push) write_pos <= write_pos + 1'b1;
+            if (step) begin
+                if (vector_end && !last_pass) read_pos <= free_pos;
+                else read_pos <= read_pos + 1'b1;
+                if (last_pass) free_pos <= free_pos + 1'b1;
+            end
+        end
+    end
+
+    // A word is never read in the cycle that writes it, which `no_rw_check` tells Yosys.
+    if (BLOCK) begin : g_block
+        (* ram_style = "block", no_rw_check *) logic [WIDTH-1:0] memory [DEPTH];
+        always_ff @(posedge clk) begin
+            if (push) memory[write_pos[ADDR-1:0]] <= s_axis_tdata;
+            if (enable) data <= memory[read_pos[ADDR-1:0]];
+        end
+    end else begin : g_lut
+        (* ram_style = "distributed", no_rw_check *) logic [WIDTH-1:0] memory [DEPTH];
+        always_ff @(posedge clk) begin
+            if (push) memory[write_pos[ADDR-1:0]] <= s_axis_tdata;
+            if (enable) data <= memory[read_pos[ADDR-1:0]];
+        end
+    end
+endmodule
+
+// weight * act in LUTs. Both operands are cut into digits of two bits, so every product of digits is
+// a table of four inputs. Products on one diagonal (act digit - weight digit constant) do not
+// overlap: they are one word, of which only the top field can be negative. The words are added two
+// by two with a register after every addition: unregistered sums of three and more would be taken
+// for compressor trees, which have no use of the carry chains.
+module lf_mvu_product #(
+    parameter int WEIGHT_BITS = 4,
+    parameter int ACT_BITS    = 4,
+    parameter bit ACT_SIGNED  = 0,
+    localparam int BITS       = WEIGHT_BITS + ACT_BITS
+) (
+    input  wire logic                   clk,
+    input  wire logic                   enable,
+    input  wire logic [WEIGHT_BITS-1:0] weight,
+    input  wire logic [ACT_BITS-1:0]    act,
+    output      logic [BITS-1:0]        product
+);
+    localparam int W_DIGITS = (WEIGHT_BITS + 1) / 2;
+    localparam int A_DIGITS = (ACT_BITS + 1) / 2;
+    localparam int DIAGONALS = W_DIGITS + A_DIGITS - 1;
+    localparam int LEVELS = DIAGONALS <= 2 ? 1 : $clog2(DIAGONALS);
+
+    wire logic [2*W_DIGITS-1:0] w = (2*W_DIGITS)'($signed(weight));
+    wire logic [2*A_DIGITS-1:0] a =
+        ACT_SIGNED ? (2*A_DIGITS)'($signed(act)) : (2*A_DIGITS)'(act);
+
+    logic [DIAGONALS-1:0][BITS-1:0] words;
+
+    for (genvar d = 0; d < DIAGONALS; d++) begin : g_diagonal
+        localparam int A0 = d >= W_DIGITS ? d - W_DIGITS + 1 : 0;
+        localparam int W0 = d >= W_DIGITS ? 0 : W_DIGITS - 1 - d;
+        localparam int FIELDS =
+            W_DIGITS - W0 < A_DIGITS - A0 ? W_DIGITS - W0 : A_DIGITS - A0;
+        localparam bit TOP_SIGNED = W0 + FIELDS == W_DIGITS || ACT_SIGNED;
+        logic [4*FIELDS-1:0] fields;
+
+        for (genvar f = 0; f < FIELDS; f++) begin : g_field
+            localparam bit W_SIGNED = W0 + f == W_DIGITS - 1;
+            localparam bit A_SIGNED = ACT_SIGNED && A0 + f == A_DIGITS - 1;
+            lf_mvu_digits #(.W_SIGNED(W_SIGNED), .A_SIGNED(A_SIGNED)) u_digits (
+                .w(w[2*(W0 + f) +: 2]), .a(a[2*(A0 + f) +: 2]), .product(fields[4*f +: 4])
+            );
+        end
+
+        wire logic sign = TOP_SIGNED && fields[4*FIELDS-1];
+        assign words[d] = BITS'($signed({sign, fields})) << (2 * (A0 + W0));
+    end
+
+    for (genvar l = 0; l <= LEVELS; l++) begin : g_level
+        localparam int COUNT = (DIAGONALS + (1 << l) - 1) >> l;
+        logic [COUNT-1:0][BITS-1:0] node;
+
+        if (l == 0) begin : g_words
+            assign node = words;
+        end else begin : g_sums
+            localparam int BELOW = (DIAGONALS + (1 << (l - 1)) - 1) >> (l - 1);
+            for (genvar i = 0; i < COUNT; i++) begin : g_node
+                // The shortest words are the outer diagonals: they pair first.
+                localparam int OTHER = BELOW - 1 - i;
+                if (OTHER > i) begin : g_add
+                    always_ff @(posedge clk)
+                        if (enable)
+                            node[i] <= g_level[l-1].node[i] + g_level[l-1].node[OTHER];
+                end else begin : g_pass
+                    always_ff @(posedge clk) if (enable) node[i] <= g_level[l-1].node[i];
+                end
+            end
+        end
+    end
+    assign product = g_level[LEVELS].node[0];
+endmodule
+
+// Product of two digits of two bits, four LUTs of four inputs. Written as gates: an arithmetic
+// operator would take a carry chain, a table would be taken for a memory.
+module lf_mvu_digits #(
+    parameter bit W_SIGNED = 0,
+    parameter bit A_SIGNED = 0
+) (
+    input  wire logic [1:0] w,
+    input  wire logic [1:0] a,
+    output      logic [3:0] product
+);
+    assign product[0] = w[0] && a[0];
+    assign product[1] = (w[1] && a[0]) ^ (w[0] && a[1]);
+
+    if (W_SIGNED && A_SIGNED) begin : g_both
+        wire logic negative = w[1] ? !a[1] && a[0] : w[0] && a[1];
+        assign product[3] = negative;
+        assign product[2] = negative || (w == 2'b10 && a == 2'b10);
+    end else if (W_SIGNED) begin : g_weight
+        assign product[3] = w[1] && a != '0;
+        assign product[2] = w[1] && (w[0] ? a != '0 : ^a);
+    end else if (A_SIGNED) begin : g_act
+        assign product[3] = a[1] && w != '0;
+        assign product[2] = a[1] && (a[0] ? w != '0 : ^w);
+    end else begin : g_none
+        assign product[3] = &w && &a;
+        assign product[2] = w[1] && a[1] && !(w[0] && a[0]);
+    end
+endmodule
+
+// Signed sum of TERMS values by a binary tree with a register after every level.
+module lf_mvu_tree #(
+    parameter int TERMS = 4,
+    parameter int BITS  = 8,
+    localparam int LEVELS = $clog2(TERMS)
+) (
+    input  wire logic                          clk,
+    input  wire logic                          enable,
+    input  wire logic [TERMS*BITS-1:0]         terms,
+    output      logic signed [BITS+LEVELS-1:0] sum
+);
+    for (genvar l = 0; l <= LEVELS; l++) begin : g_level
+        localparam int COUNT = (TERMS + (1 << l) - 1) >> l;
+        localparam int WIDTH = BITS + l;
+        logic signed [WIDTH-1:0] node [COUNT];
+
+        if (l == 0) begin : g_terms
+            for (genvar i = 0; i < COUNT; i++) begin : g_node
+                assign node[i] = terms[i*BITS +: BITS];
+            end
+        end else begin : g_sums
+            localparam int BELOW = (TERMS + (1 << (l - 1)) - 1) >> (l - 1);
+            for (genvar i = 0; i < COUNT; i++) begin : g_node
+                if (2 * i + 1 < BELOW) begin : g_add
+                    always_ff @(posedge clk)
+                        if (enable)
+                            node[i] <= WIDTH'(g_level[l-1].node[2*i])
+                                + WIDTH'(g_level[l-1].node[2*i+1]);
+                end else begin : g_pass
+                    always_ff @(posedge clk)
+                        if (enable) node[i] <= WIDTH'(g_level[l-1].node[2*i]);
+                end
+            end
+        end
+    end
+    assign sum = g_level[LEVELS].node[0];
+endmodule
+
+`default_nettype wire

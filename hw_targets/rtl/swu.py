@@ -1,0 +1,116 @@
+"""Sliding-window unit: an image stream to the stream of its convolution windows (im2col)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from hw_targets.rtl.kernel import IntArray, Kernel, Stream, require
+
+FRAME_STALL = 0.01
+"""Share of a frame's cycles that the refill of the buffer between frames may cost."""
+SLACK_BEATS = 8
+"""Beats the writer may be ahead, covering the registers between freeing and refilling a word."""
+
+
+@dataclass(frozen=True)
+class Swu(Kernel):
+    """Windows in raster order; inside a window ky, kx, channel. No padding.
+
+    A circular line buffer with words freed one by one lets the next frame load while this one
+    drains. Rows and columns that no window covers are skipped.
+    """
+
+    module: ClassVar[str] = "lf_swu"
+    source: ClassVar[str] = "swu.sv"
+
+    in_h: int
+    in_w: int
+    channels: int
+    kernel_h: int
+    kernel_w: int
+    stride_h: int
+    stride_w: int
+    simd: int
+    bits: int
+    signed: bool
+
+    def __post_init__(self) -> None:
+        require(
+            min(self.channels, self.stride_h, self.stride_w, self.simd, self.bits) >= 1,
+            "swu: sizes must be at least 1: {kernel}",
+            kernel=self,
+        )
+        require(
+            1 <= self.kernel_h <= self.in_h and 1 <= self.kernel_w <= self.in_w,
+            "swu: the kernel must fit into the image: {kernel}",
+            kernel=self,
+        )
+        require(
+            self.channels % self.simd == 0, "swu: simd must divide channels: {kernel}", kernel=self
+        )
+
+    @property
+    def out_h(self) -> int:
+        return (self.in_h - self.kernel_h) // self.stride_h + 1
+
+    @property
+    def out_w(self) -> int:
+        return (self.in_w - self.kernel_w) // self.stride_w + 1
+
+    @property
+    def folds(self) -> int:
+        """Beats a pixel."""
+        return self.channels // self.simd
+
+    @property
+    def buffer_depth(self) -> int:
+        """Words (of `simd * bits`) in the line buffer, a power of two.
+
+        One window spans `kernel_h - 1` rows and `kernel_w` pixels; the writer stays a stride ahead
+        of it. More rows are added until the first window of the next frame no longer has to wait
+        for longer than `FRAME_STALL` of a frame.
+        """
+        row = self.in_w * self.folds
+        span = (self.kernel_h - 1) * row + self.kernel_w * self.folds
+        ahead = max(0, self.stride_h - 1) * row + self.stride_w * self.folds + SLACK_BEATS
+        refill = max(0, span - round(FRAME_STALL * self.cycles))
+        return 1 << max(2, (span + max(ahead, refill) - 1).bit_length())
+
+    @property
+    def input(self) -> Stream:
+        return Stream(self.simd, self.bits, self.signed, self.in_h * self.in_w * self.folds)
+
+    @property
+    def output(self) -> Stream:
+        beats = self.out_h * self.out_w * self.kernel_h * self.kernel_w * self.folds
+        return Stream(self.simd, self.bits, self.signed, beats)
+
+    @property
+    def cycles(self) -> int:
+        return max(self.input.beats, self.output.beats)
+
+    def parameters(self) -> dict[str, int | str]:
+        return {
+            "IN_H": self.in_h,
+            "IN_W": self.in_w,
+            "FOLDS": self.folds,
+            "KERNEL_H": self.kernel_h,
+            "KERNEL_W": self.kernel_w,
+            "STRIDE_H": self.stride_h,
+            "STRIDE_W": self.stride_w,
+            "WIDTH": self.simd * self.bits,
+            "DEPTH": self.buffer_depth,
+        }
+
+    def reference(self, frames: IntArray, arrays: Mapping[str, IntArray]) -> IntArray:
+        images = np.asarray(frames, dtype=np.int64).reshape(
+            len(frames), self.in_h, self.in_w, self.channels
+        )
+        windows = sliding_window_view(images, (self.kernel_h, self.kernel_w), axis=(1, 2))
+        strided = windows[:, :: self.stride_h, :: self.stride_w]
+        return strided.transpose(0, 1, 2, 4, 5, 3).reshape(len(frames), -1)

@@ -1,0 +1,140 @@
+// out = OUT_BIAS + #{i: x >= T[channel][i]} by a pipelined binary search, a stage a result bit.
+//
+// Every stage and lane has its own memory `<THRESHOLDS>_<lane>_<stage>.mem` at {fold, prefix}.
+// Thresholds are offsets from the lowest input value in IN_BITS + 1 bits (2**IN_BITS: never).
+`default_nettype none
+
+module lf_threshold #(
+    parameter int PE             = 1,
+    parameter int FOLDS          = 1,
+    parameter int IN_BITS        = 8,
+    parameter bit IN_SIGNED      = 1,
+    parameter int OUT_BITS       = 4,
+    parameter int OUT_BIAS       = 0,
+    parameter int BLOCK_ROM_BITS = 8192,
+    parameter     THRESHOLDS     = "thresholds"
+) (
+    input  wire logic                   clk,
+    input  wire logic                   rst,
+    input  wire logic [PE*IN_BITS-1:0]  s_axis_tdata,
+    input  wire logic                   s_axis_tvalid,
+    output      logic                   s_axis_tready,
+    output      logic [PE*OUT_BITS-1:0] m_axis_tdata,
+    output      logic                   m_axis_tvalid,
+    input  wire logic                   m_axis_tready
+);
+    localparam int FOLD_BITS = FOLDS > 1 ? $clog2(FOLDS) : 1;
+
+    // valid[s], folds[s], values[s] and prefix[s] enter stage s; the bits found so far are prefix.
+    logic                             valid  [OUT_BITS+1];
+    logic [FOLD_BITS-1:0]             folds  [OUT_BITS+1];
+    logic [PE-1:0][IN_BITS-1:0]       values [OUT_BITS+1];
+    logic [PE-1:0][OUT_BITS-1:0]      prefix [OUT_BITS+1];
+
+    assign m_axis_tvalid = valid[OUT_BITS];
+    wire logic enable = m_axis_tready || !m_axis_tvalid;
+    assign s_axis_tready = enable;
+
+    logic [FOLD_BITS-1:0] fold;
+    always_ff @(posedge clk) begin
+        if (rst) fold <= '0;
+        else if (enable && s_axis_tvalid)
+            fold <= fold == FOLD_BITS'(FOLDS - 1) ? '0 : fold + 1'b1;
+    end
+
+    assign valid[0]  = s_axis_tvalid;
+    assign folds[0]  = fold;
+    assign prefix[0] = '0;
+    for (genvar p = 0; p < PE; p++) begin : g_lane
+        // Offset from the lowest value: a signed input has its sign bit inverted.
+        assign values[0][p] =
+            s_axis_tdata[p*IN_BITS +: IN_BITS] ^ (IN_BITS'(IN_SIGNED) << (IN_BITS - 1));
+        assign m_axis_tdata[p*OUT_BITS +: OUT_BITS] = prefix[OUT_BITS][p] + OUT_BITS'(OUT_BIAS);
+    end
+
+    for (genvar s = 0; s < OUT_BITS; s++) begin : g_stage
+        localparam int DEPTH = FOLDS << s;
+        localparam bit BLOCK = DEPTH * (IN_BITS + 1) >= BLOCK_ROM_BITS;
+        // Deep memories have a clock cycle of their own.
+        localparam bit READ_FIRST = BLOCK || DEPTH > 32;
+
+        logic                        valid_read;
+        logic [FOLD_BITS-1:0]        fold_read;
+        logic [PE-1:0][IN_BITS-1:0]  value_read;
+        logic [PE-1:0][OUT_BITS-1:0] prefix_read;
+
+        if (READ_FIRST) begin : g_read
+            always_ff @(posedge clk) begin
+                if (enable) begin
+                    fold_read   <= folds[s];
+                    value_read  <= values[s];
+                    prefix_read <= prefix[s];
+                end
+                if (rst) valid_read <= 1'b0;
+                else if (enable) valid_read <= valid[s];
+            end
+        end else begin : g_same
+            assign valid_read  = valid[s];
+            assign fold_read   = folds[s];
+            assign value_read  = values[s];
+            assign prefix_read = prefix[s];
+        end
+
+        always_ff @(posedge clk) begin
+            if (enable) begin
+                folds[s+1]  <= fold_read;
+                values[s+1] <= value_read;
+            end
+            if (rst) valid[s+1] <= 1'b0;
+            else if (enable) valid[s+1] <= valid_read;
+        end
+
+        for (genvar p = 0; p < PE; p++) begin : g_lane
+            localparam int ADDR = DEPTH > 1 ? $clog2(DEPTH) : 1;
+            wire logic [ADDR-1:0] addr = ADDR'({folds[s], OUT_BITS'(0)} >> (OUT_BITS - s))
+                | ADDR'(prefix[s][p]);
+            logic [IN_BITS:0] limit;
+
+            lf_threshold_rom #(
+                .WIDTH(IN_BITS + 1), .DEPTH(DEPTH), .BLOCK(BLOCK), .REGISTERED(READ_FIRST),
+                .FILE($sformatf("%s_%0d_%0d.mem", THRESHOLDS, p, s))
+            ) u_rom (.clk(clk), .enable(enable), .addr(addr), .data(limit));
+
+            wire logic reached = {1'b0, value_read[p]} >= limit;
+            always_ff @(posedge clk) begin
+                if (enable) prefix[s+1][p] <= OUT_BITS'({prefix_read[p], reached});
+            end
+        end
+    end
+endmodule
+
+// Thresholds of one lane and stage.
+module lf_threshold_rom #(
+    parameter int WIDTH      = 9,
+    parameter int DEPTH      = 1,
+    parameter bit BLOCK      = 0,
+    parameter bit REGISTERED = 0,
+    parameter     FILE       = "thresholds_0_0.mem",
+    localparam int ADDR      = DEPTH > 1 ? $clog2(DEPTH) : 1
+) (
+    input  wire logic             clk,
+    input  wire logic             enable,
+    input  wire logic [ADDR-1:0]  addr,
+    output      logic [WIDTH-1:0] data
+);
+    if (BLOCK) begin : g_block
+        (* rom_style = "block" *) logic [WIDTH-1:0] rom [DEPTH];
+        initial $readmemh(FILE, rom);
+        always_ff @(posedge clk) if (enable) data <= rom[addr];
+    end else begin : g_logic
+        (* ram_style = "logic", rom_style = "distributed" *) logic [WIDTH-1:0] rom [DEPTH];
+        initial $readmemh(FILE, rom);
+        if (REGISTERED) begin : g_registered
+            always_ff @(posedge clk) if (enable) data <= rom[addr];
+        end else begin : g_direct
+            assign data = rom[DEPTH > 1 ? addr : '0];
+        end
+    end
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,181 @@
+"""Random configurations of every kernel: shapes a folding could choose, and the awkward ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.fifo import Fifo
+from hw_targets.rtl.kernel import Instance, IntArray, Kernel, Stream
+from hw_targets.rtl.label_select import LabelSelect
+from hw_targets.rtl.maxpool import MaxPool
+from hw_targets.rtl.mvu import Mvu
+from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.width_converter import WidthConverter
+
+Rng = np.random.Generator
+Case = tuple[Kernel, dict[str, IntArray]]
+
+
+def pick(rng: Rng, *choices: int) -> int:
+    return int(rng.choice(choices))
+
+
+def coin(rng: Rng) -> bool:
+    return bool(rng.integers(2))
+
+
+def random_frames(rng: Rng, count: int, stream: Stream) -> IntArray:
+    """Mostly uniform values, with whole frames at both ends of the range."""
+    low = -(1 << (stream.bits - 1)) if stream.signed else 0
+    high = low + (1 << stream.bits)
+    frames = rng.integers(low, high, (count, stream.elements), dtype=np.int64)
+    frames[rng.integers(count)] = low
+    frames[rng.integers(count)] = high - 1
+    return frames
+
+
+def mvu(rng: Rng) -> Case:
+    simd, pe = pick(rng, 1, 2, 3, 4, 7), pick(rng, 1, 1, 2, 3)
+    kernel = Mvu(
+        mw=simd * pick(rng, 1, 1, 2, 3, 9, 16, 17, 130),
+        mh=pe * pick(rng, 1, 1, 2, 3, 8),
+        simd=simd,
+        pe=pe,
+        pixels=pick(rng, 1, 3),
+        weight_bits=int(rng.integers(2, 9)),
+        act_bits=int(rng.integers(1, 9)),
+        act_signed=coin(rng),
+        arithmetic="dsp" if rng.random() < 0.3 else "lut",
+        memory="block" if coin(rng) else "auto",
+    )
+    limit = 1 << (kernel.weight_bits - 1)
+    weights = rng.integers(-limit, limit, (kernel.mh, kernel.mw))
+    weights[0] = -limit  # one row that reaches the end of the accumulator's range
+    return kernel, {"weights": weights}
+
+
+def swu(rng: Rng) -> Case:
+    kernel_h, kernel_w = pick(rng, 1, 2, 3, 3, 5), pick(rng, 1, 2, 3, 3, 4)
+    simd = pick(rng, 1, 2, 3)
+    return Swu(
+        in_h=kernel_h + pick(rng, 0, 1, 2, 3, 6),
+        in_w=kernel_w + pick(rng, 0, 1, 2, 3, 7),
+        channels=simd * pick(rng, 1, 1, 2, 3, 5),
+        kernel_h=kernel_h,
+        kernel_w=kernel_w,
+        stride_h=pick(rng, 1, 1, 2, 3, 4),
+        stride_w=pick(rng, 1, 1, 2, 3, 4),
+        simd=simd,
+        bits=pick(rng, 1, 2, 4, 8),
+        signed=coin(rng),
+    ), {}
+
+
+def pad(rng: Rng) -> Case:
+    simd = pick(rng, 1, 2, 3)
+    top, left, bottom, right = (pick(rng, 0, 0, 1, 1, 2, 3) for _ in range(4))
+    return Pad(
+        in_h=pick(rng, 1, 2, 5),
+        in_w=pick(rng, 1, 3, 6),
+        channels=simd * pick(rng, 1, 2, 3),
+        top=top,
+        left=left,
+        bottom=bottom,
+        right=right,
+        simd=simd,
+        bits=pick(rng, 1, 4, 9),
+        signed=coin(rng),
+    ), {}
+
+
+def threshold(rng: Rng) -> Case:
+    pe, out_bits = pick(rng, 1, 2, 3), int(rng.integers(1, 9))
+    out_signed = coin(rng)
+    kernel = Threshold(
+        channels=pe * pick(rng, 1, 2, 3, 16, 21),
+        pe=pe,
+        pixels=pick(rng, 1, 4),
+        in_bits=int(rng.integers(2, 21)),
+        in_signed=coin(rng),
+        out_bits=out_bits,
+        out_signed=out_signed,
+        out_bias=-(1 << (out_bits - 1)) if out_signed else 0,
+    )
+    low = -(1 << (kernel.in_bits - 1)) if kernel.in_signed else 0
+    span = 1 << kernel.in_bits
+    # Beyond both ends of the range, so that some are always and some never reached.
+    steps = rng.integers(
+        low - span // 4, low + span + span // 4, (kernel.channels, 2**out_bits - 1)
+    )
+    return kernel, {"thresholds": np.sort(steps, axis=1)}
+
+
+def maxpool(rng: Rng) -> Case:
+    side, pe = pick(rng, 1, 2, 2, 3), pick(rng, 1, 2, 3)
+    return MaxPool(
+        in_h=side * pick(rng, 1, 2, 3) + pick(rng, 0, *range(side)),
+        in_w=side * pick(rng, 1, 2, 4) + pick(rng, 0, *range(side)),
+        channels=pe * pick(rng, 1, 1, 2, 5),
+        kernel=side,
+        pe=pe,
+        bits=pick(rng, 1, 2, 4, 8),
+        signed=coin(rng),
+    ), {}
+
+
+def channel_add(rng: Rng) -> Case:
+    pe, in_bits, bias_bits = pick(rng, 1, 2, 3), pick(rng, 1, 4, 16), pick(rng, 1, 5, 16)
+    kernel = ChannelAdd(
+        channels=pe * pick(rng, 1, 2, 5),
+        pe=pe,
+        pixels=pick(rng, 1, 6),
+        in_bits=in_bits,
+        in_signed=coin(rng),
+        bias_bits=bias_bits,
+        out_bits=max(in_bits, bias_bits) + 2,
+    )
+    limit = 1 << (bias_bits - 1)
+    return kernel, {"bias": rng.integers(-limit, limit, kernel.channels)}
+
+
+def label_select(rng: Rng) -> Case:
+    pe = pick(rng, 1, 2, 3, 5)
+    # Few bits make ties frequent.
+    return LabelSelect(pe * pick(rng, 1, 2, 7), pe, pick(rng, 1, 2, 12), coin(rng)), {}
+
+
+def fifo(rng: Rng) -> Case:
+    depth = pick(rng, 2, 2, 3, 4, 5, 16, 17, 33, 600)
+    return Fifo(pick(rng, 1, 8, 33, 60), depth, pick(rng, 1, 40, 700)), {}
+
+
+def width_converter(rng: Rng) -> Case:
+    low, ratio = pick(rng, 1, 2, 3), pick(rng, 1, 2, 3, 5, 8)
+    lanes = (low, low * ratio) if coin(rng) else (low * ratio, low)
+    elements = low * ratio * pick(rng, 1, 4, 9)
+    return WidthConverter(*lanes, pick(rng, 1, 4, 11), elements, coin(rng)), {}
+
+
+GENERATORS: dict[str, Callable[[Rng], Case]] = {
+    "mvu": mvu,
+    "swu": swu,
+    "pad": pad,
+    "threshold": threshold,
+    "maxpool": maxpool,
+    "channel_add": channel_add,
+    "label_select": label_select,
+    "fifo": fifo,
+    "width_converter": width_converter,
+}
+
+
+def cases(kind: str, count: int, seed: int) -> list[Instance]:
+    """`count` random instances of one kernel, named `k0`, `k1`, ..."""
+    rng = np.random.default_rng(seed)
+    made = (GENERATORS[kind](rng) for _ in range(count))
+    return [Instance(f"k{i}", kernel, arrays) for i, (kernel, arrays) in enumerate(made)]
