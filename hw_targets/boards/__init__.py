@@ -1,0 +1,111 @@
+"""The boards a design can be compiled for: one TOML a board, every figure with its source."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hw_targets.datafile import read_toml, unknown_name, validated
+from hw_targets.errors import LiftFlowError
+from hw_targets.families import family_names
+
+_FOLDER = Path(__file__).parent
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BoardResources(_Schema):
+    """What the device holds, in the family's own units (`Family.cells` says which)."""
+
+    lut: int = Field(gt=0)
+    ff: int = Field(gt=0)
+    dsp: int = Field(ge=0)
+    bram: int = Field(ge=0)
+
+    def as_dict(self) -> dict[str, int]:
+        """Resource name -> count, in the order of `families.RESOURCES`."""
+        return {"lut": self.lut, "ff": self.ff, "dsp": self.dsp, "bram": self.bram}
+
+
+class Clock(_Schema):
+    """The oscillator on the board, and the clock a design gets unless told otherwise, in MHz."""
+
+    oscillator_mhz: float = Field(gt=0)
+    default_mhz: float = Field(gt=0)
+
+
+class Pins(_Schema):
+    """Package balls of what a shell needs, named from the FPGA's side (tx is its output).
+
+    tie_high: outputs that must be held at 1 for the board to leave the FPGA alone.
+    """
+
+    clk: str
+    uart_tx: str
+    uart_rx: str
+    leds: tuple[str, ...] = ()
+    button: str | None = None
+    tie_high: tuple[str, ...] = ()
+    io_standard: str
+
+
+class Board(_Schema):
+    """One board. `finn_board` is FINN's own name of it, where FINN knows the board.
+
+    sources: where the figures of each table come from; every table has one.
+    """
+
+    name: str = Field(min_length=1)
+    family: str
+    part: str
+    package: str
+    speed_grade: str
+    flow: Literal["ecp5", "vivado"]
+    description: str
+    finn_board: str | None = None
+    resources: BoardResources
+    clock: Clock
+    pins: Pins | None = None
+    sources: dict[str, str]
+
+    @model_validator(mode="after")
+    def _complete(self) -> Board:
+        if self.family not in family_names():
+            raise ValueError(f"family {self.family!r} is not one of {', '.join(family_names())}")
+        tables = ["part", "resources", "clock"] + (["pins"] if self.pins else [])
+        for table in tables:
+            if not self.sources.get(table):
+                raise ValueError(f"sources.{table} is missing: every figure needs its source")
+        return self
+
+    def budget(self, share: float) -> dict[str, float]:
+        """Resource name -> what a design may use when it is given `share` of the board."""
+        return {name: share * count for name, count in self.resources.as_dict().items()}
+
+
+def board_names() -> tuple[str, ...]:
+    """Names of the boards that come with LiftFlow, sorted."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+@cache
+def load_board(name: str) -> Board:
+    """The board called `name`, or the one in a user's own TOML file at that path.
+
+    Raises:
+        LiftFlowError: no such board or file, or the file does not fit the schema.
+    """
+    path = _FOLDER / f"{name}.toml"
+    if name in board_names():
+        return validated(Board, read_toml(path), path)
+    if name.endswith(".toml"):
+        own = Path(name)
+        if not own.is_file():
+            raise LiftFlowError("no such board file", where=name, mend="check the path")
+        return validated(Board, read_toml(own), own)
+    raise unknown_name("board", name, board_names())

@@ -1,0 +1,31 @@
+"""The open flow for ECP5 boards as one plan: Yosys, nextpnr-ecp5, ecppack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hw_targets.families import load_family
+from hw_targets.flows import nextpnr_ecp5, yosys
+from hw_targets.flows.plan import BuildPlan
+from hw_targets.shells.shell import Shell
+
+
+def plan(shell: Shell, rtl: Path, seeds: int) -> BuildPlan:
+    """From the accelerator in folder `rtl`, inside `shell`, to a bitstream.
+
+    seeds: placements to try until the clock is met.
+    """
+    unit = shell.accelerator
+    sources = (*unit.sources, *shell.sources)
+    family = load_family(shell.board.family)
+    files: dict[str, bytes | Path] = {**unit.files(rtl), **shell.files()}
+    files[yosys.SCRIPT] = yosys.script(shell.top, sources, family, netlist=True).encode()
+    return BuildPlan(
+        name=shell.top,
+        files=files,
+        steps=(
+            yosys.step("synthesise", (*sources, *unit.memories), netlist=True),
+            *nextpnr_ecp5.steps(shell.board, shell.constraints, seeds),
+        ),
+        products=(nextpnr_ecp5.BITSTREAM, nextpnr_ecp5.REPORT, yosys.STATISTICS),
+    )

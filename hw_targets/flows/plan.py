@@ -1,0 +1,173 @@
+"""A build as data: files, steps, tools, products and a digest over all of them.
+
+A plan can be shown, written to a folder and run there by its own `run.sh` on another machine, or
+run here step by step. The idea is Amaranth's `build.run.BuildPlan`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hw_targets.errors import MissingToolError
+from hw_targets.flows.runner import run_step
+from hw_targets.flows.tools import Tool
+
+Say = Callable[[str, float | None], None]
+
+
+def silent(text: str, share: float | None) -> None:
+    """A `Say` that says nothing."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of one tool in the plan's folder; all paths are relative to it.
+
+    attempts: argument lists, tried in order until one succeeds. Only a failure whose log has
+        `retry_on` in it is worth another attempt (a missed clock, with another seed).
+    inputs, products: files it reads (the step is repeated when they change) and must leave.
+    """
+
+    name: str
+    tool: Tool
+    attempts: tuple[tuple[str, ...], ...]
+    inputs: tuple[str, ...]
+    products: tuple[str, ...]
+    retry_on: str | None = None
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """What to build, with which tools, from which files.
+
+    files: path in the folder -> contents, or the path of a file to copy.
+    products: what the whole plan gives; each is a product of some step. requires: tools that the
+        steps call in their turn.
+    """
+
+    name: str
+    files: Mapping[str, bytes | Path]
+    steps: tuple[Step, ...]
+    products: tuple[str, ...]
+    requires: tuple[Tool, ...] = ()
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """Every tool once, in the order of use."""
+        return tuple(dict.fromkeys([*(step.tool for step in self.steps), *self.requires]))
+
+    def missing_tools(self) -> tuple[Tool, ...]:
+        """Tools of the plan that are not on this machine."""
+        return tuple(tool for tool in self.tools if not tool.present)
+
+    def contents(self, name: str) -> bytes:
+        """Contents of one of the plan's files."""
+        source = self.files[name]
+        return source if isinstance(source, bytes) else source.read_bytes()
+
+    def describe(self) -> dict[str, Any]:
+        """The plan without its file contents, as JSON-serialisable data."""
+        return {
+            "name": self.name,
+            "files": {
+                name: hashlib.sha256(self.contents(name)).hexdigest() for name in sorted(self.files)
+            },
+            "steps": [
+                {
+                    "name": step.name,
+                    "tool": step.tool.name,
+                    "attempts": step.attempts,
+                    "inputs": step.inputs,
+                    "products": step.products,
+                }
+                for step in self.steps
+            ],
+            "tools": {tool.name: tool.version for tool in self.tools},
+            "get": {tool.name: tool.get for tool in self.tools},
+            "products": self.products,
+        }
+
+    @property
+    def digest(self) -> str:
+        """sha256 over file contents, steps and tool versions, in hexadecimal."""
+        text = json.dumps(self.describe(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def script(self) -> str:
+        """`run.sh`: the same steps for a POSIX shell, with native or YoWASP tools."""
+        lines = [
+            "#!/bin/sh",
+            f"# Build of {self.name}; plan {self.digest[:16]}.",
+            "# A tool can be named by hand, as in YOSYS=/opt/bin/yosys ./run.sh",
+            "set -e",
+            'cd "$(dirname "$0")"',
+            "mkdir -p logs",
+        ]
+        for tool in self.tools:
+            variable = _variable(tool)
+            lines += [
+                f'{variable}="${{{variable}:-$(command -v {tool.name} || '
+                f'command -v yowasp-{tool.name} || true)}}"',
+                f'[ -n "${variable}" ] || {{ echo "{tool.name} is missing: {tool.get}" >&2; '
+                "exit 127; }",
+            ]
+        for step in self.steps:
+            lines += [f'echo "{step.name}"', " || ".join(_call(step, at) for at in step.attempts)]
+        return "\n".join(lines) + "\n"
+
+    def write(self, folder: Path) -> None:
+        """Write files, `run.sh` and `plan.json`; a file that is already right is left alone."""
+        contents = {name: self.contents(name) for name in self.files}
+        contents["run.sh"] = self.script().encode()
+        described = {**self.describe(), "digest": self.digest}
+        contents["plan.json"] = (json.dumps(described, indent=2) + "\n").encode()
+        for name, data in contents.items():
+            path = folder / name
+            if path.is_file() and path.read_bytes() == data:
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        (folder / "run.sh").chmod(0o755)
+
+    def run(self, folder: Path, say: Say = silent, *, until: str | None = None) -> dict[str, Path]:
+        """Write the plan to `folder`, run its steps there, return product name -> path.
+
+        until: name of the last step to run, all by default; a later call goes on from there.
+
+        A step is skipped when it ran before with the same arguments, tool and inputs and its
+        products are unchanged, so an interrupted build goes on where it stopped. Logs are in
+        `logs/`.
+
+        Raises:
+            MissingToolError: a tool is not on this machine.
+            LiftFlowError: a step failed; the text quotes the tool's own error line.
+        """
+        for tool in self.missing_tools():
+            raise MissingToolError(f"{self.name} needs {tool.name}", where=tool.name, mend=tool.get)
+        self.write(folder)
+        for index, step in enumerate(self.steps):
+            share = index / len(self.steps)
+            say(step.name, share)
+            run_step(step, folder, partial(_say_at, say, share))
+            if step.name == until:
+                break
+        return {name: folder / name for name in self.products}
+
+
+def _say_at(say: Say, share: float, text: str) -> None:
+    say(text, share)
+
+
+def _variable(tool: Tool) -> str:
+    return tool.name.upper().replace("-", "_")
+
+
+def _call(step: Step, arguments: tuple[str, ...]) -> str:
+    quoted = " ".join("'" + text.replace("'", "'\\''") + "'" for text in arguments)
+    return f'"${_variable(step.tool)}" {quoted} > logs/{step.name}.log 2>&1'

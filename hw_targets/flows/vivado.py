@@ -1,0 +1,64 @@
+"""AMD boards: utilisation by Yosys, and FINN's own build as a plan for where Vivado is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hw_targets.families import Family
+from hw_targets.flows import yosys
+from hw_targets.flows.plan import BuildPlan, Step
+from hw_targets.flows.tools import PYTHON, VIVADO
+from hw_targets.shells.accelerator import Accelerator
+
+OUTPUT = "finn_output"
+BITSTREAM = f"{OUTPUT}/bitfile/finn-accel.bit"
+STITCHED = f"{OUTPUT}/stitched_ip/finn_vivado_stitch_proj.xpr"
+"""Where FINN's builder leaves the bitstream, and the stitched IP of boards it has no shell for."""
+
+BUILD = """\
+\"\"\"Runs FINN's builder in this folder; needs Vivado and Vitis HLS.\"\"\"
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("FINN_BUILD_DIR", str(Path("finn_build").resolve()))
+
+from finn.builder.build_dataflow import build_dataflow_cfg
+from finn.builder.build_dataflow_config import DataflowBuildConfig
+
+config = DataflowBuildConfig.from_json(Path("config.json").read_text())
+sys.exit(build_dataflow_cfg("model.onnx", config))
+"""
+
+
+def utilisation(unit: Accelerator, rtl: Path, family: Family) -> BuildPlan:
+    """Plan that synthesises the accelerator alone, for its cell counts."""
+    files: dict[str, bytes | Path] = {**unit.files(rtl)}
+    files[yosys.SCRIPT] = yosys.script(unit.top, unit.sources, family, netlist=False).encode()
+    step = yosys.step("synthesise", (*unit.sources, *unit.memories), netlist=False)
+    return BuildPlan(f"{unit.top}_{family.name}", files, (step,), (yosys.STATISTICS,))
+
+
+def finn(name: str, files: Mapping[str, bytes | Path], *, shell: bool) -> BuildPlan:
+    """Plan that runs FINN's builder.
+
+    files: config.json, folding.json and model.onnx. shell: FINN knows the board, and makes a
+    bitstream; otherwise it ends with the stitched IP.
+    """
+    everything = {**files, "build.py": BUILD.encode()}
+    product = BITSTREAM if shell else STITCHED
+    step = Step(
+        name="finn-build",
+        tool=PYTHON,
+        attempts=(("build.py",),),
+        inputs=tuple(sorted(everything)),
+        products=(product,),
+    )
+    return BuildPlan(name, everything, (step,), (product,), requires=(VIVADO,))
+
+
+def run_elsewhere(plan: str) -> str:
+    """What to do with the plan folder called `plan`, in one clause."""
+    return f"copy {plan} to a machine with Vivado and finn-plus and run `sh run.sh` in it"

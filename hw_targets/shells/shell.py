@@ -1,0 +1,195 @@
+"""The board shell as data: SystemVerilog sources, a generated top and pin constraints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw_targets.boards import Board, Pins
+from hw_targets.errors import LiftFlowError
+from hw_targets.shells.accelerator import Accelerator
+from hw_targets.shells.clocking import Pll, ecp5_pll, uart_divider
+from hw_targets.shells.protocol import VERSION, Identity, beat_bytes
+
+RTL = Path(__file__).parent / "rtl"
+
+SOURCES = (
+    "lf_protocol.sv",
+    "lf_crc16.sv",
+    "lf_reset_sync.sv",
+    "lf_uart_rx.sv",
+    "lf_uart_tx.sv",
+    "lf_frame_rx.sv",
+    "lf_frame_buffer.sv",
+    "lf_frame_tx.sv",
+    "lf_shell.sv",
+    "lf_ecp5_cells.sv",
+    "lf_ecp5_pll.sv",
+)
+
+DEFAULT_BAUD = 1_000_000
+
+
+@dataclass(frozen=True)
+class Shell:
+    """An ECP5 board's clock, reset and serial bridge round one accelerator.
+
+    clock_mhz: the accelerator's clock as asked for; `mhz` is what the PLL makes of it.
+
+    Raises:
+        LiftFlowError: the board has no such shell, the clock or the baud rate can't be made, or a
+            frame of the accelerator doesn't fit the protocol.
+    """
+
+    board: Board
+    accelerator: Accelerator
+    clock_mhz: float
+    baud: int = DEFAULT_BAUD
+
+    def __post_init__(self) -> None:
+        if self.board.flow != "ecp5" or self.board.pins is None:
+            raise LiftFlowError(
+                "there is no shell for this board", where=self.board.name, mend="use a ULX3S"
+            )
+        uart_divider(self.mhz, self.baud)
+        size = beat_bytes(self.accelerator.lanes, self.accelerator.bits) * self.accelerator.beats
+        if size > 0xFFFF:
+            raise LiftFlowError(
+                f"a frame of {size} bytes is over the serial protocol's 65535",
+                where=self.board.name,
+                mend="use a network with a smaller input",
+            )
+
+    @property
+    def pll(self) -> Pll:
+        return ecp5_pll(self.board.clock.oscillator_mhz, self.clock_mhz)
+
+    @property
+    def mhz(self) -> float:
+        """The clock that the accelerator really gets."""
+        return self.pll.mhz
+
+    @property
+    def pins(self) -> Pins:
+        assert self.board.pins is not None  # __post_init__ refused otherwise
+        return self.board.pins
+
+    @property
+    def top(self) -> str:
+        """Name of the top module."""
+        return "liftflow_" + "".join(c if c.isalnum() else "_" for c in self.board.name)
+
+    @property
+    def identity(self) -> Identity:
+        """What the board answers to IDENTIFY."""
+        unit = self.accelerator
+        return Identity(
+            version=VERSION,
+            digest=unit.digest[:16],
+            elements=unit.lanes * unit.beats,
+            bits=unit.bits,
+            lanes=unit.lanes,
+            classes=unit.classes,
+            clock_khz=round(self.mhz * 1000),
+        )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Paths of the shell's sources in the order to read them, after the accelerator's."""
+        return (*(f"shell/{name}" for name in SOURCES), f"shell/{self.top}.sv")
+
+    @property
+    def constraints(self) -> str:
+        """Path of the pin constraints."""
+        return f"shell/{self.top}.lpf"
+
+    def files(self) -> dict[str, bytes]:
+        """Path -> contents of everything the shell adds to a build."""
+        found = {f"shell/{name}": (RTL / name).read_bytes() for name in SOURCES}
+        found[f"shell/{self.top}.sv"] = self.top_source().encode()
+        found[self.constraints] = self.lpf().encode()
+        return found
+
+    def write(self, folder: Path) -> None:
+        """Write `files()` below `folder`."""
+        for name, data in self.files().items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+    def top_source(self) -> str:
+        """The generated top: pins, PLL, reset, shell and accelerator."""
+        pll, unit, leds = self.pll, self.accelerator, len(self.pins.leds)
+        width = unit.lanes * unit.bits
+        identity = int.from_bytes(self.identity.pack(), "little")
+        ports = ["input  logic clk_in", "input  logic uart_rx", "output logic uart_tx"]
+        ports += [f"output logic [{leds - 1}:0] led"] if leds else []
+        ports += ["input  logic button"] if self.pins.button else []
+        high = len(self.pins.tie_high)
+        ports += [f"output logic [{high - 1}:0] tie_high"] if high else []
+        declared = ",\n    ".join(ports)
+        released = "locked && button" if self.pins.button else "locked"
+        shown = f"    assign led = {leds}'(last_class);\n" if leds else ""
+        shown += "    assign tie_high = '1;\n" if high else ""
+        return f"""\
+// Top of {self.board.name}: generated, {unit.digest[:16]} at {self.mhz:g} MHz, {self.baud} baud.
+module {self.top} #(
+    parameter int UART_DIVIDER   = {uart_divider(self.mhz, self.baud)},
+    parameter int TIMEOUT_LOG2   = 20,
+    parameter int NO_RESULT_LOG2 = 26
+) (
+    {declared}
+);
+    logic clk, locked, rst, accel_rst;
+    logic [15:0] last_class;
+    logic [{width - 1}:0] in_tdata;
+    logic [{unit.out_bits - 1}:0] out_tdata;
+    logic in_tvalid, in_tready, out_tvalid, out_tready;
+
+    lf_ecp5_pll #(
+        .INPUT_DIV({pll.input_div}), .FEEDBACK_DIV({pll.feedback_div}),
+        .OUTPUT_DIV({pll.output_div})
+    ) pll (
+        .clk_in, .clk_out(clk), .locked
+    );
+    lf_reset_sync reset_sync (.clk, .async_reset(!({released})), .rst);
+
+    lf_shell #(
+        .DIVIDER(UART_DIVIDER), .IN_WIDTH({width}), .IN_BEATS({unit.beats}),
+        .OUT_WIDTH({unit.out_bits}), .TIMEOUT_LOG2(TIMEOUT_LOG2), .NO_RESULT_LOG2(NO_RESULT_LOG2),
+        .IDENTITY(160'h{identity:040x})
+    ) shell (
+        .clk, .rst, .rxd(uart_rx), .txd(uart_tx), .last_class, .accel_rst,
+        .m_axis_tdata(in_tdata), .m_axis_tvalid(in_tvalid), .m_axis_tready(in_tready),
+        .s_axis_tdata(out_tdata), .s_axis_tvalid(out_tvalid), .s_axis_tready(out_tready)
+    );
+    {unit.top} accelerator (
+        .clk, .rst(accel_rst),
+        .s_axis_tdata(in_tdata), .s_axis_tvalid(in_tvalid), .s_axis_tready(in_tready),
+        .m_axis_tdata(out_tdata), .m_axis_tvalid(out_tvalid), .m_axis_tready(out_tready)
+    );
+{shown}endmodule
+"""
+
+    def lpf(self) -> str:
+        """Pin constraints; the PLL's output clock is derived from the oscillator's by nextpnr."""
+        pins = self.pins
+        placed = [
+            ("clk_in", pins.clk, "PULLMODE=NONE"),
+            ("uart_tx", pins.uart_tx, "PULLMODE=UP DRIVE=4"),
+            ("uart_rx", pins.uart_rx, "PULLMODE=UP"),
+        ]
+        placed += [
+            (f"led[{index}]", ball, "PULLMODE=NONE DRIVE=4") for index, ball in enumerate(pins.leds)
+        ]
+        if pins.button:
+            placed.append(("button", pins.button, "PULLMODE=UP"))
+        placed += [
+            (f"tie_high[{index}]", ball, "PULLMODE=UP DRIVE=4")
+            for index, ball in enumerate(pins.tie_high)
+        ]
+        lines = [f'FREQUENCY PORT "clk_in" {self.board.clock.oscillator_mhz:g} MHZ;']
+        for port, ball, options in placed:
+            lines.append(f'LOCATE COMP "{port}" SITE "{ball}";')
+            lines.append(f'IOBUF PORT "{port}" {options} IO_TYPE={pins.io_standard};')
+        return "\n".join(lines) + "\n"

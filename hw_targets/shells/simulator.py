@@ -1,0 +1,131 @@
+"""A simulated board: the whole shell with its accelerator, driven at its pins.
+
+`SimulatedPort` looks to the host driver like the serial port of a real board, so the driver's own
+protocol code is what gets tested.
+"""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from hw_targets.errors import VerificationError
+from hw_targets.flows import verilator
+from hw_targets.shells.shell import Shell
+
+HARNESS = Path(__file__).parent / "sim" / "harness.cpp"
+
+DIVIDER = 8
+"""Clock cycles a bit in simulation: the same logic as on the board, with less waiting."""
+
+
+class SimulatedPort:
+    """Serial port of a simulated board. timeout_cycles: how long `read` waits for bytes.
+
+    program: from `build_simulator`; folder: the RTL folder, where the memory files are.
+
+    Simulated time only moves on within `write`, `read`, `hold` and `press`.
+    """
+
+    def __init__(self, program: Path, folder: Path, timeout_cycles: int) -> None:
+        self.timeout_cycles = timeout_cycles
+        self._process = subprocess.Popen(
+            [program.absolute(), str(DIVIDER)],
+            cwd=folder,  # memories are read by paths relative to the design's folder
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def write(self, data: bytes) -> int:
+        """Send bytes to the board."""
+        self._command(b"W" + struct.pack("<I", len(data)) + data)
+        return len(data)
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes from the board, fewer after `timeout_cycles`."""
+        self._command(b"R" + struct.pack("<II", size, self.timeout_cycles))
+        return self._answer(struct.unpack("<I", self._answer(4))[0])
+
+    def hold(self, level: int, cycles: int) -> None:
+        """Keep the line to the board at rest (1) or broken (0)."""
+        self._command(b"L" + struct.pack("<BI", level, cycles))
+
+    def press(self, cycles: int) -> None:
+        """Press the board's button."""
+        self._command(b"P" + struct.pack("<I", cycles))
+
+    def state(self) -> tuple[int, int]:
+        """(clock cycles since the start modulo 2**32, LED pins)."""
+        self._command(b"S")
+        cycles, leds = struct.unpack("<II", self._answer(8))
+        return cycles, leds
+
+    def close(self) -> None:
+        """End the simulation."""
+        self._process.kill()
+        self._process.communicate()
+
+    def __enter__(self) -> SimulatedPort:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _command(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise self._died() from error
+
+    def _answer(self, size: int) -> bytes:
+        assert self._process.stdout is not None
+        data = self._process.stdout.read(size)
+        if len(data) != size:
+            raise self._died()
+        return data
+
+    def _died(self) -> VerificationError:
+        return VerificationError(
+            f"the simulation ended with status {self._process.wait()}",
+            where="shell simulation",
+            mend="this is a defect of the compilation, keep the run folder for a report",
+        )
+
+
+def build_simulator(
+    shell: Shell, folder: Path, obj: Path, parameters: Mapping[str, int] | None = None
+) -> Path:
+    """Compile the shell round the accelerator in `folder`; the path of the program.
+
+    obj: folder for everything generated, the shell's sources among it.
+
+    parameters: overrides of the top's parameters, such as shorter timeouts.
+    """
+    shell.write(obj)
+    flags = (["-DLF_BUTTON"] if shell.pins.button else []) + (
+        ["-DLF_LEDS"] if shell.pins.leds else []
+    )
+    return verilator.build(
+        top=shell.top,
+        sources=[
+            *(folder / name for name in shell.accelerator.sources),
+            *(obj / name for name in shell.sources),
+        ],
+        harness=HARNESS,
+        prefix="Vshell",
+        obj=obj,
+        defines={"LF_SIM": "1"},
+        parameters={"UART_DIVIDER": DIVIDER, **(parameters or {})},
+        cflags=flags,
+        optimize="-O1",  # compiling is most of the time: -O2 takes twice as long and runs no faster
+    )

@@ -1,0 +1,71 @@
+"""Text of a deployment's README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compiler.stages import Implementation
+from hw_targets.boards import Board
+from hw_targets.shells.protocol import VERSION
+
+
+def for_serial(model: Implementation, board: Board, commands: Sequence[str], samples: int) -> str:
+    """For a board with a bitstream of ours and the serial shell."""
+    load = "\n# or\n".join(commands)
+    return f"""\
+# {model.name} on {board.description}
+
+Bitstream `{model.name}.bit`, design `{model.design.digest[:16]}`, {model.clock_target_mhz:g} MHz
+({_reached(model)}).
+
+## Load it
+```sh
+{load}
+```
+
+## Use it
+```sh
+pip install pyserial
+python driver.py --port /dev/ttyUSB0 samples.npy
+```
+`samples.npy` holds {samples} test samples; the classes printed must be those in `expected.json`.
+Samples are float arrays of the network's own input shape, one or a batch; `model.json` says how
+the driver turns them into integers. The LEDs show the last class in binary, LED 0 lowest; the
+power button resets the design.
+
+From Python, in this folder:
+```python
+import json, serial
+from liftflow_host.driver import LiftFlowDevice
+
+model = json.load(open("model.json"))
+with serial.Serial("/dev/ttyUSB0", model["baud"], timeout=2) as port:
+    device = LiftFlowDevice.from_model(port, model)
+    print(device.infer([sample]))  # sample: flat list of floats, channels first
+```
+
+The byte protocol, version {VERSION}, is in docs/protocol.md of LiftFlow.
+"""
+
+
+def for_vivado(model: Implementation, board: Board) -> str:
+    """For a board whose bitstream FINN and Vivado make."""
+    state = f"Not built here: {model.skipped}." if model.skipped else "Built by FINN with Vivado."
+    return f"""\
+# {model.name} on {board.description}
+
+{state}
+
+## Build the bitstream
+On a machine with Vivado, Vitis HLS and finn-plus:
+```sh
+source /path/to/Vivado/settings64.sh
+sh plan/run.sh
+```
+`plan/plan.json` lists files, tools and products with their digests. FINN leaves the bitstream and
+its PYNQ driver below `plan/output`. `samples.npy` are test samples, `expected.json` their classes.
+"""
+
+
+def _reached(model: Implementation) -> str:
+    return "not timed" if model.clock_mhz is None else f"timing met at {model.clock_mhz:.1f} MHz"

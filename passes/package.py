@@ -1,0 +1,105 @@
+"""Puts everything that goes to the board, and to the machine beside it, into one folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from compiler.stages import Deployment, Implementation
+from hw_targets.boards import load_board
+from hw_targets.shells import driver, protocol, samples
+from hw_targets.shells.loading import load_commands
+from hw_targets.shells.protocol import VERSION
+from passes import _package_readme
+from passes.base import Context, Pass
+
+HOST = "liftflow_host"
+LAUNCHER = f'''\
+"""Classify samples on the board: python driver.py --port /dev/ttyUSB0 samples.npy"""
+
+import sys
+
+from {HOST}.driver import main
+
+sys.exit(main())
+'''
+
+
+@dataclass(frozen=True)
+class Package(Pass[Implementation, Deployment]):
+    """A folder with the bitstream (or the build plan), driver, model.json, samples and README.
+
+    The folder needs nothing of LiftFlow: the driver runs on Python's standard library and
+    pyserial. sample_count: test samples that go with it, with the classes to expect.
+    """
+
+    name: ClassVar[str] = "package"
+    uses: ClassVar[tuple[str, ...]] = (
+        "hw_targets.boards",
+        "hw_targets.shells",
+        "passes._package_readme",
+    )
+
+    sample_count: int = 10
+
+    def run(self, model: Implementation, ctx: Context) -> Deployment:
+        folder = ctx.workdir / "deploy"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        board = load_board(model.board)
+        count = min(self.sample_count, len(ctx.data.test_x))
+        np.save(folder / "samples.npy", np.ascontiguousarray(ctx.data.test_x[:count], "<f4"))
+        _json(folder / "expected.json", model.design.predictions[:count].tolist())
+        _json(folder / "model.json", self._description(model, ctx))
+        if board.flow == "ecp5" and model.bitstream is not None:
+            shutil.copyfile(model.bitstream, folder / f"{model.name}.bit")
+            _host_driver(folder)
+            commands = load_commands(board, f"{model.name}.bit")
+            readme = _package_readme.for_serial(model, board, commands, count)
+        else:
+            shutil.copytree(model.plan, folder / "plan", ignore=shutil.ignore_patterns("logs"))
+            if model.bitstream is not None:
+                shutil.copyfile(model.bitstream, folder / f"{model.name}.bit")
+            readme = _package_readme.for_vivado(model, board)
+        (folder / "README.md").write_text(readme)
+        files = sorted(
+            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+        )
+        return Deployment(name=model.name, folder=folder, implementation=model, files=tuple(files))
+
+    def _description(self, model: Implementation, ctx: Context) -> dict[str, Any]:
+        form = model.design.input
+        return {
+            "name": model.name,
+            "board": model.board,
+            "digest": model.design.digest,
+            "protocol": VERSION,
+            "baud": model.baud,
+            "clock_mhz": model.clock_target_mhz,
+            "classes": model.design.network.classes,
+            "input": {
+                "shape": list(ctx.data.sample_shape),
+                "bits": form.bits,
+                "signed": form.signed,
+                "scale": float(form.scale),
+            },
+        }
+
+
+def _json(path: Path, data: Any) -> None:
+    path.write_text(json.dumps(data, indent=2) + "\n")
+
+
+def _host_driver(folder: Path) -> None:
+    """The host side as a package of its own, and a launcher for it."""
+    (folder / HOST).mkdir()
+    (folder / HOST / "__init__.py").write_text('"""Host side of a LiftFlow board."""\n')
+    for module in (driver, protocol, samples):
+        source = Path(str(module.__file__))
+        shutil.copyfile(source, folder / HOST / source.name)
+    (folder / "driver.py").write_text(LAUNCHER)

