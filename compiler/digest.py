@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+_INSTALLED = frozenset({"torch", "torchvision", "brevitas", "passes"})
+"""Packages whose versions or sources are part of every key already."""
+
 
 def digest(value: Any) -> str:
     """SHA-256 of a stage, array, module, file or folder by content: equal content, equal digest.
 
-    Modules count by architecture (their printed form, a graph's code) and state, paths by what
-    they point at. Raises TypeError for a type whose content is not known, rather than guessing.
+    Modules count by architecture (printed form, a graph's code, the source of a user's own classes)
+    and state, paths by what they point at. Raises TypeError for a type whose content is not known,
+    rather than guessing.
     """
     state = hashlib.sha256()
     _feed(state, value)
@@ -62,11 +68,24 @@ def _feed_torch(state: hashlib._Hash, value: Any) -> None:
         _feed(state, value.detach().cpu().contiguous().numpy())
     elif isinstance(value, torch.nn.Module):
         _text(state, f"module:{value!r}:{getattr(value, 'code', '')}")
+        for source in sorted({_source_of(type(part)) for part in value.modules()}):
+            _text(state, source)
         _feed(state, dict(value.state_dict()))
     elif isinstance(value, torch.device | torch.dtype | torch.Size):
         _text(state, repr(value))
     else:
         raise TypeError(f"no digest for {type(value).__module__}.{type(value).__name__}")
+
+
+@cache
+def _source_of(kind: type) -> str:
+    """Source of a class of the user's own, whose `forward` its printed form does not show."""
+    if kind.__module__.partition(".")[0] in _INSTALLED:
+        return ""
+    try:
+        return inspect.getsource(inspect.getmodule(kind) or kind)
+    except (OSError, TypeError):
+        return ""  # Made at run time: a GraphModule, whose code counts already.
 
 
 def _feed_path(state: hashlib._Hash, path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from compiler.digest import digest
+from compiler.frontend import load_module
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,18 @@ def test_modules_count_by_state_and_architecture() -> None:
     same.load_state_dict(one.state_dict())
     assert digest(one) == digest(same)
     assert digest(nn.ReLU()) != digest(nn.Sigmoid())
+
+
+def test_a_users_forward_counts(tmp_path: Path) -> None:
+    """Two modules alike in parameters and printed form, different in what they compute."""
+    head = "from torch import nn\nclass Net(nn.Module):\n"
+    text = head + "    def forward(self, x):\n        return {}\n"
+    digests = []
+    for body in ("x", "-x", "x"):
+        path = tmp_path / "net.py"
+        path.write_text(text.format(body))
+        digests.append(digest(load_module("net.py:Net", tmp_path, None)))
+    assert digests[0] == digests[2] != digests[1]
 
 
 def test_folders_count_by_names_and_content(tmp_path: Path) -> None:

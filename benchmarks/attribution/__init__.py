@@ -1,0 +1,1 @@
+"""DeepLIFT of all layers in one pass, timed and compared against Captum layer by layer."""

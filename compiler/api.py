@@ -1,0 +1,181 @@
+"""Compile a network: the door behind `liftflow compile` and `compiler.compile_model`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import passes
+from compiler.config import (
+    DEFAULT_BOARD,
+    Config,
+    Goals,
+    check_options,
+    load_config,
+    option_types,
+)
+from compiler.instruments import Dumps, Instrument, Ledger
+from compiler.pipeline import Pipeline, RunResult
+from compiler.stages import Dataset, FloatModel
+from hw_targets.boards import load_board
+from hw_targets.errors import LiftFlowError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+DEFAULT_OUTPUT = Path("build")
+
+SMALL_SAMPLE = 1024
+"""Elements; networks on smaller samples train several times faster on one thread than on two."""
+
+
+def default_pipeline(
+    board: str, goals: Goals, options: Mapping[str, Mapping[str, Any]] | None = None
+) -> Pipeline:
+    """All passes in order, with the board and the goals given to those that have such options.
+
+    `board` is a name or the path of a board's TOML file. `options` (pass name -> option -> value)
+    win over the goals.
+    """
+    shared: dict[str, Any] = {
+        "board": board,
+        "clock_mhz": goals.clock_mhz or load_board(board).clock.default_mhz,
+        "fps": goals.fps,
+        "share": goals.share,
+        "least_accuracy": goals.accuracy,
+    }
+    chosen = []
+    for name in passes.ORDER:
+        kind = passes.load(name)
+        settings = {key: value for key, value in shared.items() if key in option_types(kind)}
+        settings.update(check_options(name, (options or {}).get(name, {}), where="options"))
+        chosen.append(kind(**settings))
+    return Pipeline(chosen)
+
+
+def compile_model(
+    model: Config | Path | str | nn.Module,
+    data: Dataset | None = None,
+    *,
+    name: str | None = None,
+    board: str | None = None,
+    goals: Goals | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    until: str | None = None,
+    output: Path | str | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    dump: bool = False,
+    instruments: Sequence[Instrument] = (),
+) -> RunResult:
+    """Compile a network for a board and write its report.
+
+    Args:
+        model: a compilation (`Config`, or the path of its TOML file), or a trained module.
+        data: the module's data set; only with a module.
+        name: name of the run; a module's class name by default.
+        board: board name or path of a board's TOML file; wins over the configuration.
+        goals: accuracy, frames a second, share of the board, clock.
+        options: pass name -> option -> value; wins over the configuration.
+        until: name of the last pass to run; all by default.
+        output: folder of all runs (`build`); this one's is `<output>/<name>-<board>`.
+        seed: seed of everything random.
+        device: torch device of attribution and retraining; CUDA when present by default.
+        dump: write every stage as text as well.
+        instruments: watchers of the run.
+
+    Returns:
+        The run: folder, records, stages.
+
+    Raises:
+        LiftFlowError: anything a user can mend, said in one line.
+    """
+    if isinstance(model, str | Path):
+        model = load_config(Path(model))
+    if isinstance(model, Config):
+        config: Config | None = model
+        board = board or _board_beside(model)
+        chosen_goals = goals or model.goals
+        merged = model.with_options(options or {}).passes
+        run_name = name or model.name
+        seed = model.seed if seed is None else seed
+    else:
+        config = None
+        if data is None:
+            raise LiftFlowError(
+                "a module needs its data set", where="compile_model", mend="give data=Dataset(...)"
+            )
+        board = board or DEFAULT_BOARD
+        chosen_goals = goals or Goals()
+        merged = {key: dict(value) for key, value in (options or {}).items()}
+        run_name = name or type(model).__name__.lower()
+        seed = seed or 0
+    chosen_board = load_board(board)
+    pipeline = default_pipeline(board, chosen_goals, merged).until(until)
+
+    from compiler import frontend
+    from compiler.frontend.source import input_format
+
+    if config is not None:
+        start, data = frontend.load(
+            name=run_name,
+            factory=config.model.factory,
+            weights=config.model.weights,
+            source=config.data.source,
+            base=config.base,
+            input_bits=config.data.input_bits,
+            input_signed=config.data.input_signed,
+            input_scale=config.data.input_scale,
+        )
+    else:
+        assert data is not None
+        assert not isinstance(model, Config)
+        classes = frontend.check_fits(model, data)
+        data = dataclasses.replace(data, classes=classes)
+        start = FloatModel(run_name, model.eval(), data.sample_shape, input_format(data))
+
+    _set_threads(data)
+    folder = Path(output or DEFAULT_OUTPUT) / f"{run_name}-{chosen_board.name}"
+    watchers = [*instruments, Ledger(), *([Dumps()] if dump else [])]
+    result = pipeline.run(
+        start, data, folder, seed=seed, device=device or _device(), instruments=watchers
+    )
+
+    from compiler import report
+
+    report.write(result, board=chosen_board, goals=chosen_goals, data=data)
+    return result
+
+
+def _board_beside(config: Config) -> str:
+    """The configuration's board; a path is taken from the configuration's own folder."""
+    own = config.base / config.board
+    return str(own) if config.board.endswith(".toml") and own.is_file() else config.board
+
+
+def _set_threads(data: Dataset) -> None:
+    """One thread for small samples: handing work over costs more than it saves there."""
+    import torch
+
+    if data.train_x[0].size < SMALL_SAMPLE:
+        torch.set_num_threads(1)
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def option_defaults(name: str) -> dict[str, tuple[str, Any]]:
+    """Option -> (type, default) of pass `name`, for `liftflow passes`."""
+    kind = passes.load(name)
+    types = option_types(kind)
+    found = {}
+    for entry in dataclasses.fields(kind):  # type: ignore[arg-type]
+        default = None if entry.default is dataclasses.MISSING else entry.default
+        hint = types[entry.name]
+        found[entry.name] = (hint.__name__ if isinstance(hint, type) else str(hint), default)
+    return found

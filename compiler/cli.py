@@ -1,0 +1,158 @@
+"""The `liftflow` command: thin, one line for an error, exit status 2 for what a user can mend."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hw_targets.errors import LiftFlowError, MissingToolError, VerificationError
+
+app = typer.Typer(
+    name="liftflow",
+    help="Compile trained PyTorch networks into verified FPGA accelerators.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+out = Console()
+err = Console(stderr=True)
+
+BoardOption = Annotated[
+    str | None, typer.Option(help="Board name, or the path of a board's TOML file.")
+]
+
+
+@app.command("compile")
+def compile_command(
+    config: Annotated[Path, typer.Argument(help="TOML file of the compilation.")],
+    board: BoardOption = None,
+    until: Annotated[str | None, typer.Option(help="Last pass to run.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder of all runs.")] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Pass option, PASS.OPTION=VALUE; may be repeated."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    dump: Annotated[bool, typer.Option(help="Write every stage as text too.")] = False,
+) -> None:
+    """Compile a network: prune, quantize, retrain, lower, simulate, synthesize, report."""
+    from compiler import report
+    from compiler.api import compile_model
+    from compiler.instruments import Progress
+
+    result = compile_model(
+        config,
+        board=board,
+        until=until,
+        output=output,
+        options=parse_settings(setting or []),
+        seed=seed,
+        dump=dump,
+        instruments=[Progress(out)],
+    )
+    report.show(result.folder, out)
+    if result.did_nothing:
+        out.print("Nothing to do: every pass was done before, with the same inputs.")
+
+
+@app.command("boards")
+def boards_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the boards LiftFlow knows."""
+    from hw_targets.boards import board_names, load_board
+
+    boards = [load_board(name) for name in board_names()]
+    if as_json:
+        print(json.dumps([board.model_dump(mode="json") for board in boards], indent=1))
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("board", "part", "LUT", "FF", "DSP", "BRAM", "flow"):
+        table.add_column(title, justify="right" if title.isupper() else "left")
+    for board in boards:
+        counts = (f"{count:,}" for count in board.resources.as_dict().values())
+        table.add_row(board.name, board.part, *counts, board.flow)
+    out.print(table)
+
+
+@app.command("passes")
+def passes_command() -> None:
+    """List the passes in order, with their options and defaults."""
+    import passes
+    from compiler.api import option_defaults
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("pass", "option", "type", "default"):
+        table.add_column(title)
+    for name in passes.ORDER:
+        options = option_defaults(name) or {"": ("", "")}
+        for index, (option, (kind, default)) in enumerate(options.items()):
+            table.add_row(name if index == 0 else "", option, kind, str(default))
+    out.print(table)
+
+
+@app.command("report")
+def report_command(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, build/<name>-<board>.")],
+) -> None:
+    """Show the tables of a finished run."""
+    from compiler import report
+
+    report.show(folder, out)
+
+
+def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
+    """`PASS.OPTION=VALUE` (a TOML value, or plain text) as pass -> option -> value."""
+    options: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        place, equals, text = setting.partition("=")
+        name, dot, option = place.strip().partition(".")
+        if not (equals and dot and name and option):
+            raise LiftFlowError(
+                f"cannot read {setting!r}",
+                where="--set",
+                mend="write PASS.OPTION=VALUE, as in retrain.epochs=20",
+            )
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        options.setdefault(name, {})[option] = value
+    return options
+
+
+def main() -> None:
+    """Run the command line; every failure a user can mend is one line on standard error."""
+    try:
+        app()
+    except VerificationError as error:
+        _fail(f"verification failed: {error}", 3)
+    except MissingToolError as error:
+        _fail(str(error), 2)
+    except LiftFlowError as error:
+        _fail(str(error), 2)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on where it stopped", 130)
+
+
+def _fail(line: str, status: int) -> None:
+    err.print(f"[bold red]error:[/] {_escape(line)}", highlight=False, soft_wrap=True)
+    sys.exit(status)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+if __name__ == "__main__":
+    main()

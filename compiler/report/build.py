@@ -1,0 +1,233 @@
+"""Gathers a report from the stages of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compiler.config import Goals
+from compiler.digest import digest
+from compiler.pipeline import RunResult
+from compiler.report.schema import (
+    Accuracy,
+    CheckRow,
+    Compression,
+    LayerRow,
+    PassRow,
+    Performance,
+    Report,
+    ResourceRow,
+    UnitRow,
+)
+from compiler.stages import (
+    Allocation,
+    Dataset,
+    Deployment,
+    FloatModel,
+    Implementation,
+    QuantModel,
+    RtlDesign,
+    ScoredModel,
+)
+from hw_targets.boards import Board
+
+RESOURCES = ("lut", "ff", "dsp", "bram")
+
+
+def fingerprint(result: RunResult) -> str:
+    """Digest of the keys of all passes: equal for two runs that did the same."""
+    return digest([record.key for record in result.records])
+
+
+def build_report(result: RunResult, *, board: Board, goals: Goals, data: Dataset) -> Report:
+    """The report of a run, as far as it went."""
+    stages = _latest(result)
+    final: ScoredModel | None = stages.get(ScoredModel)
+    rtl: RtlDesign | None = stages.get(RtlDesign)
+    made: Implementation | None = stages.get(Implementation)
+    allocation = final.allocation if final else None
+    return Report(
+        name=result.folder.name.removesuffix(f"-{board.name}"),
+        board=board.name,
+        part=board.part,
+        dataset=data.name,
+        fingerprint=fingerprint(result),
+        goals=goals.model_dump(),
+        accuracy=_accuracy(result, stages, len(data.test_y)),
+        compression=_compression(final),
+        resources=_resources(board, allocation, made),
+        performance=_performance(allocation, rtl, made),
+        layers=_layers(final),
+        units=[
+            UnitRow(
+                name=unit.name,
+                kernel=unit.kernel,
+                cycles=unit.cycles,
+                **{name: unit.resources.get(name) for name in RESOURCES},
+            )
+            for unit in (rtl.units if rtl else ())
+        ],
+        history=[
+            {"epoch": index, "loss": epoch.loss, "accuracy": epoch.accuracy}
+            for index, epoch in enumerate(_history(stages), 1)
+        ],
+        verification=[
+            CheckRow(
+                pass_name=record.name,
+                claim=check.claim,
+                measured=check.measured,
+                required=check.required,
+                passed=check.passed,
+            )
+            for record in result.records
+            for check in record.checks
+        ],
+        passes=[
+            PassRow(
+                name=record.name,
+                seconds=round(record.seconds, 2),
+                options=record.options,
+                tools=record.tools,
+            )
+            for record in result.records
+        ],
+        skipped=[made.skipped] if made and made.skipped else [],
+        files=_files(result, rtl, made, stages.get(Deployment)),
+    )
+
+
+def _latest(result: RunResult) -> dict[type, Any]:
+    """The last stage of each type that the run gave."""
+    found: dict[type, Any] = {}
+    for record in result.records:
+        stage = result.stage(record.name)
+        found[type(stage)] = stage
+    return found
+
+
+def _history(stages: dict[type, Any]) -> tuple[Any, ...]:
+    quant: QuantModel | None = stages.get(QuantModel)
+    return quant.history if quant else ()
+
+
+def _accuracy(result: RunResult, stages: dict[type, Any], samples: int) -> list[Accuracy]:
+    rows = []
+    prepared: FloatModel | None = stages.get(FloatModel)
+    if prepared and prepared.accuracy is not None:
+        rows.append(Accuracy(stage="float", value=prepared.accuracy, samples=samples))
+    scored: ScoredModel | None = stages.get(ScoredModel)
+    if scored and scored.pruned:
+        rows.append(Accuracy(stage="pruned", value=scored.accuracy, samples=samples))
+    quant: QuantModel | None = stages.get(QuantModel)
+    if quant and "retrain" in result:
+        rows.append(Accuracy(stage="quantized", value=quant.accuracy, samples=samples))
+    rtl: RtlDesign | None = stages.get(RtlDesign)
+    if rtl and rtl.sim:
+        rows.append(Accuracy(stage="RTL", value=rtl.sim.accuracy, samples=rtl.sim.frames))
+    return rows
+
+
+def _compression(scored: ScoredModel | None) -> Compression | None:
+    if scored is None or scored.pruned is None:
+        return None
+    pruned = scored.pruned
+    allocation = scored.allocation
+    after = None
+    if allocation:
+        after = sum(
+            layer.weights * allocation.layers[layer.name].weight_bits
+            for layer in scored.network.layers
+        )
+    return Compression(
+        macs_before=pruned.macs_before,
+        macs_after=pruned.macs_after,
+        weights_before=pruned.weights_before,
+        weights_after=pruned.weights_after,
+        weight_bits_before=32 * pruned.weights_before,
+        weight_bits_after=after,
+        mean_weight_bits=allocation.mean_weight_bits if allocation else None,
+    )
+
+
+def _resources(
+    board: Board, allocation: Allocation | None, made: Implementation | None
+) -> list[ResourceRow]:
+    if allocation is None:
+        return []
+    return [
+        ResourceRow(
+            resource=name.upper(),
+            estimated=allocation.estimate.get(name),
+            synthesised=getattr(made.synthesised, name) if made else None,
+            placed=getattr(made.placed, name) if made else None,
+            available=float(getattr(board.resources, name)),
+        )
+        for name in RESOURCES
+    ]
+
+
+def _performance(
+    allocation: Allocation | None, rtl: RtlDesign | None, made: Implementation | None
+) -> Performance | None:
+    if allocation is None:
+        return None
+    hertz = allocation.clock_mhz * 1e6
+    bound = rtl.sim.bound if rtl and rtl.sim else allocation.interval
+    sim = rtl.sim if rtl else None
+    return Performance(
+        clock_target_mhz=allocation.clock_mhz,
+        clock_reached_mhz=made.clock_mhz if made else None,
+        interval_bound=bound,
+        interval_measured=sim.interval if sim else None,
+        latency_estimated=rtl.latency_estimate if rtl else None,
+        latency_measured=sim.latency if sim else None,
+        fps_estimated=hertz / bound,
+        fps_measured=hertz / sim.interval if sim else None,
+    )
+
+
+def _layers(scored: ScoredModel | None) -> list[LayerRow]:
+    if scored is None:
+        return []
+    total = sum(float(layer.channels.sum()) for layer in scored.relevance.layers.values())
+    rows = []
+    for layer in scored.network.layers:
+        choice = scored.allocation.layers.get(layer.name) if scored.allocation else None
+        relevance = scored.relevance.layers.get(layer.name)
+        before = scored.pruned.channels_before if scored.pruned else {}
+        rows.append(
+            LayerRow(
+                name=layer.name,
+                kind=layer.kind,
+                channels_before=before.get(layer.name, layer.out_channels),
+                channels_after=layer.out_channels,
+                macs=layer.macs,
+                weights=layer.weights,
+                relevance=float(relevance.channels.sum()) / total if relevance and total else None,
+                weight_bits=choice.weight_bits if choice else None,
+                act_bits=choice.act_bits if choice else None,
+                pe=choice.pe if choice else None,
+                simd=choice.simd if choice else None,
+                arithmetic=choice.arithmetic if choice else None,
+                cycles=choice.cycles if choice else None,
+            )
+        )
+    return rows
+
+
+def _files(
+    result: RunResult,
+    rtl: RtlDesign | None,
+    made: Implementation | None,
+    deployment: Deployment | None,
+) -> dict[str, str]:
+    named = {
+        "rtl": rtl.folder if rtl else None,
+        "bitstream": made.bitstream if made else None,
+        "build plan": made.plan if made else None,
+        "deployment": deployment.folder if deployment else None,
+    }
+    return {
+        name: path.relative_to(result.folder).as_posix()
+        for name, path in named.items()
+        if path is not None
+    }

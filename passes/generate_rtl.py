@@ -1,0 +1,85 @@
+"""Writes the dataflow graph as a self-contained folder of RTL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from compiler.stages import DataflowModel, RtlDesign, UnitReport
+from hw_targets import finn_adapter
+from hw_targets.boards import load_board
+from hw_targets.cost import estimate
+from hw_targets.cost.latency import latency_cycles
+from hw_targets.network import NetworkShape
+from hw_targets.rtl.design import Design
+from passes.base import Context, Pass
+
+
+@dataclass(frozen=True)
+class GenerateRtl(Pass[DataflowModel, RtlDesign]):
+    """One of our kernels for every node of the folded FINN graph, stitched into one top module.
+
+    Proves that the kernels' integer models, chained, give the quantized network's class for every
+    test sample. FIFOs have their least depth here; `simulate` measures what they need.
+    """
+
+    name: ClassVar[str] = "generate-rtl"
+    tools: ClassVar[tuple[str, ...]] = ("finn-plus", "qonnx")
+    uses: ClassVar[tuple[str, ...]] = (
+        "hw_targets.rtl",
+        "hw_targets.cost",
+        "hw_targets.boards",
+        "hw_targets.finn_adapter",
+    )
+
+    board: str = "ulx3s-85f"
+
+    def run(self, model: DataflowModel, ctx: Context) -> RtlDesign:
+        design = design_of(model.name, model.path, model.network)
+        ctx.say("integer model over the test split", None)
+        frames = model.input.stream(ctx.data.test_x)
+        *_, labels = design.reference(frames)
+        classes = labels[:, 0]
+        wrong = int((classes != model.predictions).sum())
+        ctx.prove(
+            "the kernels' integer models give the quantized network's class for every test sample",
+            wrong == 0,
+            measured=f"{len(frames) - wrong} of {len(frames)} equal",
+            required="all",
+        )
+        folder = ctx.workdir / "rtl"
+        manifest = design.write(folder)
+        family = load_board(self.board).family
+        units = tuple(
+            UnitReport(
+                name=unit.name,
+                kernel=type(unit.kernel).__name__,
+                cycles=unit.kernel.cycles,
+                resources=estimate(unit.kernel, family).as_dict(),
+            )
+            for unit in design.units
+        )
+        ctx.prove(
+            "no unit is slower than the folding says",
+            design.bound_cycles <= model.allocation.interval,
+            measured=f"{design.bound_cycles} cycles",
+            required=f"at most {model.allocation.interval}",
+        )
+        return RtlDesign(
+            name=model.name,
+            folder=folder,
+            digest=manifest.digest,
+            input=model.input,
+            network=model.network,
+            allocation=model.allocation,
+            predictions=model.predictions,
+            units=units,
+            latency_estimate=latency_cycles(unit.kernel for unit in design.units),
+            finn=model.path,
+        )
+
+
+def design_of(name: str, graph: Path, network: NetworkShape) -> Design:
+    """The folded FINN graph as a chain of our kernels, FIFOs of least depth between them."""
+    return Design(name, finn_adapter.instances(graph, network))

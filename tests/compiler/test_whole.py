@@ -1,0 +1,124 @@
+"""One whole compilation of the example, for the open board, and what a user relies on after it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import compiler
+from compiler import report
+from compiler.pipeline import RunResult
+
+ROOT = Path(__file__).resolve().parents[2]
+DIGITS = ROOT / "examples" / "digits" / "digits.toml"
+LIFTFLOW = [sys.executable, "-m", "compiler.cli"]
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    return compiler.compile_model(DIGITS, output=tmp_path_factory.mktemp("whole"), dump=True)
+
+
+def test_reaches_its_goals(digits: RunResult) -> None:
+    prepared, scored = digits.stage("prepare"), digits.stage("allocate")
+    quantized, rtl = digits.stage("retrain"), digits.stage("simulate")
+    made = digits.stage("synthesize")
+    samples = len(rtl.predictions)
+    assert samples == 540
+    assert prepared.accuracy - quantized.accuracy <= 0.015
+    assert scored.pruned.macs_after <= 0.6 * scored.pruned.macs_before
+    assert scored.allocation.mean_weight_bits <= 4.0
+    assert scored.allocation.gap <= 1e-3
+    assert rtl.sim.frames == rtl.sim.stalled_frames == samples
+    assert rtl.sim.mismatches == 0
+    assert rtl.sim.accuracy == pytest.approx(quantized.accuracy, abs=1e-9)
+    assert rtl.sim.bound / rtl.sim.interval >= 0.95
+    assert made.clock_mhz >= made.clock_target_mhz
+    assert made.shell_frames >= 50
+    assert made.bitstream.stat().st_size > 100_000
+    assert made.placed.lut <= made.budget.lut
+
+
+def test_every_claim_is_in_the_ledger(digits: RunResult) -> None:
+    ledger = json.loads((digits.folder / "verification.json").read_text())
+    proving = {name for name, checks in ledger.items() if checks}
+    assert {"prepare", "attribute", "allocate", "export-qonnx", "lower-finn"} <= proving
+    assert {"generate-rtl", "simulate", "synthesize"} <= proving
+    assert all(check["passed"] for checks in ledger.values() for check in checks)
+
+
+def test_report_tells_it_all(digits: RunResult) -> None:
+    told = report.load(digits.folder)
+    assert [row.stage for row in told.accuracy] == ["float", "pruned", "quantized", "RTL"]
+    for row in told.resources:
+        assert None not in (row.estimated, row.synthesised, row.placed, row.available), row
+    assert told.performance is not None
+    assert told.performance.fps_measured is not None
+    assert (digits.folder / told.files["bitstream"]).is_file()
+    assert (digits.folder / "report.html").stat().st_size > 5000
+    assert all((digits.folder / record.folder / "dump.txt").is_file() for record in digits.records)
+
+
+def test_unchanged_it_does_nothing_in_ten_seconds(digits: RunResult) -> None:
+    files = {path: path.stat().st_mtime_ns for path in digits.folder.rglob("*.json")}
+    began = time.monotonic()
+    done = subprocess.run(
+        [*LIFTFLOW, "compile", str(DIGITS), "--output", str(digits.folder.parent)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert time.monotonic() - began < 10
+    assert "Nothing to do" in done.stdout
+    changed = [path.name for path, at in files.items() if path.stat().st_mtime_ns != at]
+    assert changed in ([], ["verification.json"])
+
+
+def test_interrupted_in_retraining_goes_on_there(tmp_path: Path) -> None:
+    command = [*LIFTFLOW, "compile", str(DIGITS), "--output", str(tmp_path), "--until", "retrain"]
+    command += ["--set", "retrain.epochs=8", "--set", "retrain.least_accuracy=0.5"]
+    folder = tmp_path / "digits-ulx3s-85f"
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "epoch 3/8" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    rest = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, rest
+    assert "Traceback" not in rest
+    assert not list(folder.glob("*-retrain/pass.json"))
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert again.stdout.count("done before") == 7
+    assert "going on after epoch 3" in again.stdout
+    assert "epoch 2/8" not in again.stdout
+    assert "epoch 8/8" in again.stdout
+
+
+@pytest.mark.slow
+def test_vivado_board_without_vivado(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XILINX_VIVADO", raising=False)
+    run = compiler.compile_model(
+        DIGITS,
+        board="pynq-z2",
+        output=tmp_path,
+        options={"retrain": {"epochs": 3, "least_accuracy": 0.5}},
+    )
+    made = run.stage("synthesize")
+    assert made.bitstream is None
+    assert "needs Vivado" in made.skipped
+    assert None not in (made.synthesised.lut, made.synthesised.ff, made.synthesised.dsp)
+    assert made.clock_mhz is None
+    assert run.stage("simulate").sim.mismatches == 0
+    assert list(made.plan.rglob("*.json"))
+    assert any("Vivado" in reason for reason in report.load(run.folder).skipped)

@@ -1,0 +1,220 @@
+"""prepare: the IR it gives, that it computes the same, and what it refuses."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from chain_case import SHAPE, context, float_model, small_net
+from torch import Tensor, nn
+
+from hw_targets.errors import UnsupportedError, VerificationError
+from passes import prepare
+from passes._graph import ir_text
+from passes.prepare import Prepare, support
+
+GOLDEN = """\
+x -> (2, 8, 8)
+conv1: Conv2d(2, 8, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)) -> (8, 8, 8)
+relu_1: ReLU() -> (8, 8, 8)
+conv2: Conv2d(8, 12, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1)) -> (12, 4, 4)
+relu_2: ReLU() -> (12, 4, 4)
+maxpool_1: MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False) -> (12, 2, 2)
+flatten_1: Flatten(start_dim=1, end_dim=-1) -> (48,)
+fc1: Linear(in_features=48, out_features=16, bias=True) -> (16,)
+relu_3: ReLU() -> (16,)
+fc2: Linear(in_features=16, out_features=4, bias=True) -> (4,)
+"""
+
+
+def ir(net: nn.Module, folder: Path, shape: tuple[int, ...] = SHAPE) -> str:
+    """The prepared graph's text; running the pass proves it equal to `net`."""
+    net.eval()
+    prepared = Prepare().run(float_model(net, shape), context(folder, net, shape))
+    return ir_text(prepared.module, shape)
+
+
+def test_golden_ir_and_network_shape(tmp_path: Path) -> None:
+    net = small_net()
+    ctx = context(tmp_path, net)
+    got = Prepare().run(float_model(net), ctx)
+    assert ir_text(got.module, SHAPE) == GOLDEN
+    assert (tmp_path / "prepared.txt").read_text() == GOLDEN
+    assert [check.passed for check in ctx.checks] == [True, True]
+    assert got.accuracy == 1.0
+    assert got.network is not None
+    assert [
+        (s.name, s.kind, s.matrix, s.in_size, s.pool, s.activation) for s in got.network.layers
+    ] == [
+        ("conv1", "conv", (18, 8), (8, 8), 1, True),
+        ("conv2", "conv", (72, 12), (8, 8), 2, True),
+        ("fc1", "dense", (48, 16), (1, 1), 1, True),
+        ("fc2", "dense", (16, 4), (1, 1), 1, False),
+    ]
+    assert got.network.macs == 18 * 8 * 64 + 72 * 12 * 16 + 48 * 16 + 16 * 4
+
+
+def test_result_survives_pickling(tmp_path: Path) -> None:
+    net = small_net()
+    got = Prepare().run(float_model(net), context(tmp_path, net))
+    again = pickle.loads(pickle.dumps(got))
+    assert ir_text(again.module, SHAPE) == GOLDEN
+    assert repr(again.module) == repr(got.module)
+    x = torch.randn(4, *SHAPE)
+    assert torch.equal(again.module(x), got.module(x))
+
+
+def test_users_module_is_left_alone(tmp_path: Path) -> None:
+    net = small_net()
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    Prepare().run(float_model(net), context(tmp_path, net))
+    assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
+
+
+def test_sequential_shared_relu_and_dotted_names(tmp_path: Path) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu = nn.ReLU(inplace=True)
+            self.features = nn.Sequential(
+                nn.Conv2d(2, 4, 2), nn.Identity(), nn.MaxPool2d(2), nn.MaxPool2d(2, 2), self.relu
+            )
+            self.head = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5, affine=False), self.relu)
+            self.last = nn.Linear(5, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.log_softmax(self.last(self.head(self.features(x).flatten(1))), dim=1)
+
+    text = ir(Net(), tmp_path, (2, 7, 7))
+    names = [line.split(":")[0] for line in text.splitlines()[1:]]
+    assert names == [*("features_0", "relu", "features_2", "flatten_1", "head_0", "relu_1", "last")]
+    assert "MaxPool2d(kernel_size=4, stride=4" in text  # two by two is one by four
+    assert "inplace" not in text
+    assert "softmax" not in text
+
+
+def test_plain_sequential_gets_identifiers(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(128, 6), nn.ReLU(), nn.Linear(6, 3))
+    names = [line.split(":")[0] for line in ir(net, tmp_path).splitlines()[1:]]
+    assert names == ["flatten_0", "linear_1", "relu_2", "linear_3"]
+
+
+def test_a_wrong_result_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = prepare.steps
+
+    def spoiled(chain: object) -> list[tuple[str, nn.Module]]:
+        made = original(chain)  # type: ignore[arg-type]
+        with torch.no_grad():
+            made[-1][1].bias[0] += 0.01  # type: ignore[union-attr,index,operator]
+        return made
+
+    monkeypatch.setattr(prepare, "steps", spoiled)
+    net = small_net()
+    with pytest.raises(VerificationError, match="gives the user's outputs"):
+        Prepare().run(float_model(net), context(tmp_path, net))
+
+
+def test_all_problems_come_at_once_in_one_line(tmp_path: Path) -> None:
+    net = nn.Sequential(
+        nn.Conv2d(2, 4, 3, groups=2, padding=1),
+        nn.GELU(),
+        nn.ConvTranspose2d(4, 4, 2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Flatten(),
+        nn.Linear(64, 3),
+    )
+    with pytest.raises(UnsupportedError) as caught:
+        Prepare().run(float_model(net.eval()), context(tmp_path, net))
+    text = str(caught.value)
+    assert text.startswith("4 layers cannot be mapped: ")
+    assert "\n" not in text
+    for part in (
+        "1 (GELU): it has no kernel, use ReLU",
+        "2 (ConvTranspose2d): it has no kernel, end the network before it or use Conv2d",
+        "conv2d_0 (Conv2d): depthwise convolutions have no kernel, use groups=1",
+        "kernel (3, 3) with stride (2, 2)",
+    ):
+        assert part in text
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 3, padding=1)
+        self.fc = nn.Linear(128, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(torch.flatten(F.relu(self.conv(x) + x), 1))
+
+
+class Branching(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else -x
+
+
+class Active(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(128, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(F.dropout(x.flatten(1), 0.5))
+
+
+class FixedBatch(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(128, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x.view(1, 128))
+
+
+@pytest.mark.parametrize(
+    ("net", "says"),
+    [
+        (Residual(), "add (add): no kernel joins branches, use a chain"),
+        (Branching(), "cannot be traced"),
+        (Active(), "always active, pass training=self.training"),
+        (FixedBatch(), "batch of any size"),
+        (nn.Conv2d(2, 3, 8), "layer (Conv2d): it gives the logits, end with a Linear"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(128, 3), nn.ReLU()), "applied to the logits"),
+        (
+            nn.Sequential(nn.Flatten(), nn.Linear(128, 4), nn.Linear(4, 3)),
+            "no ReLU before the next layer",
+        ),
+        (
+            nn.Sequential(
+                nn.Flatten(), nn.Linear(128, 4), nn.ReLU(), nn.BatchNorm1d(4), nn.Linear(4, 3)
+            ),
+            "does not follow a layer with weights",
+        ),
+        (
+            nn.Sequential(nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(128, 3)),
+            "before the first layer",
+        ),
+        (
+            nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Flatten(), nn.Linear(128, 3)),
+            "Flatten before",
+        ),
+        (
+            nn.Sequential(
+                nn.Conv2d(2, 3, 3, dilation=2), nn.ReLU(), nn.Flatten(), nn.Linear(48, 3)
+            ),
+            "dilation",
+        ),
+        (nn.Identity(), "no layers"),
+    ],
+)
+def test_support_names_the_problem(net: nn.Module, says: str) -> None:
+    problems = support(net, SHAPE)
+    assert problems
+    assert says in "; ".join(map(str, problems))
+
+
+def test_support_of_a_good_network_is_empty() -> None:
+    assert support(small_net(), SHAPE) == []
