@@ -83,7 +83,7 @@ def test_unchanged_it_does_nothing_in_ten_seconds(digits: RunResult) -> None:
 
 def test_interrupted_in_retraining_goes_on_there(tmp_path: Path) -> None:
     command = [*LIFTFLOW, "compile", str(DIGITS), "--output", str(tmp_path), "--until", "retrain"]
-    command += ["--set", "retrain.epochs=8", "--set", "retrain.least_accuracy=0.5"]
+    command += ["--set", "retrain.epochs=8"]
     folder = tmp_path / "digits-ulx3s-85f"
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
@@ -112,7 +112,7 @@ def test_vivado_board_without_vivado(tmp_path: Path, monkeypatch: pytest.MonkeyP
         DIGITS,
         board="pynq-z2",
         output=tmp_path,
-        options={"retrain": {"epochs": 3, "least_accuracy": 0.5}},
+        options={"retrain": {"epochs": 3}, "export-qonnx": {"least_accuracy": 0.5}},
     )
     made = run.stage("synthesize")
     assert made.bitstream is None

@@ -1,0 +1,198 @@
+"""Quantization-aware training by the epoch, and what keeps masks and codebooks meanwhile."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from compiler.stages import Codebook
+from passes._brevitas_exact import activation_scale, integer_weights, on_grid, weight_scale
+
+if TYPE_CHECKING:
+    from compiler.stages import QuantModel
+    from passes._brevitas_network import QuantNetwork
+    from passes.base import Context
+
+EVAL_BATCH = 512
+LEAST_SCALE = 0.05
+"""A weight scale never falls below this share of what it was at the beginning."""
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Loss = (1 - weight) * cross entropy + weight * T^2 * KL(teacher / T || student / T).
+
+    Source: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015.
+    """
+
+    weight: float
+    temperature: float
+
+    def loss(
+        self, logits: torch.Tensor, labels: torch.Tensor, teacher: torch.Tensor
+    ) -> torch.Tensor:
+        hard = nn.functional.cross_entropy(logits, labels)
+        if self.weight == 0.0:
+            return hard
+        soft = nn.functional.kl_div(
+            nn.functional.log_softmax(logits / self.temperature, dim=1),
+            nn.functional.log_softmax(teacher / self.temperature, dim=1),
+            reduction="batchmean",
+            log_target=True,
+        )
+        return (1 - self.weight) * hard + self.weight * self.temperature**2 * soft
+
+
+class Constraints:
+    """Projects the weights after every step: masked ones to zero, shared ones to their entries.
+
+    A codebook's entries stay float while training (the mean, in integer steps, of the weights that
+    share one); Brevitas rounds them in the forward pass and passes gradients straight through.
+    """
+
+    def __init__(
+        self,
+        network: QuantNetwork,
+        masks: Mapping[str, NDArray[np.bool_]],
+        codebooks: Mapping[str, Codebook],
+    ) -> None:
+        device = next(network.parameters()).device
+        self.network = network
+        # Steps are of the mean scale's size: a small channel's scale must not cross zero.
+        self.floors = {
+            shape.name: weight_scale(network, shape.name).detach() * LEAST_SCALE
+            for shape in network.network.layers
+        }
+        self.masks = {name: torch.from_numpy(mask).to(device) for name, mask in masks.items()}
+        self.indices = {
+            name: torch.from_numpy(book.indices.astype(np.int64)).to(device)
+            for name, book in codebooks.items()
+        }
+        self.counts = {
+            name: torch.bincount(index.flatten()).clamp_min(1)
+            for name, index in self.indices.items()
+        }
+
+    @torch.no_grad()
+    def apply(self) -> None:
+        for name, floor in self.floors.items():
+            scale = weight_scale(self.network, name)
+            scale.copy_(torch.maximum(scale, floor))
+        for name, index in self.indices.items():
+            weight, scale = self.network.layer(name).weight, weight_scale(self.network, name)
+            steps = (weight / scale).flatten()
+            count = self.counts[name]
+            entries = torch.zeros(len(count), device=steps.device, dtype=steps.dtype)
+            entries.index_add_(0, index.flatten(), steps)
+            entries /= count
+            if name in self.masks:
+                entries[index[~self.masks[name]]] = 0.0
+            weight.copy_(entries[index] * scale)
+        for name, mask in self.masks.items():
+            self.network.layer(name).weight.mul_(mask)
+
+    def codebooks(self) -> dict[str, Codebook]:
+        """The codebooks of the weights as they are now."""
+        return {name: codebook(integer_weights(self.network, name)) for name in self.indices}
+
+
+def codebook(integers: NDArray[np.int64]) -> Codebook:
+    """The codebook of a layer's integer weights: its distinct values, and who has which."""
+    values, indices = np.unique(integers, return_inverse=True)
+    return Codebook(values.astype(np.int64), indices.reshape(integers.shape).astype(np.int64))
+
+
+def optimizer(network: QuantNetwork, lr: float) -> torch.optim.Adam:
+    """Adam; scales step in proportion to their own size, as they differ by orders of magnitude."""
+    groups: list[dict[str, object]] = []
+    for shape in network.network.layers:
+        layer = network.layer(shape.name)
+        groups.append({"params": [layer.weight, layer.bias], "lr": lr})
+        scales = [weight_scale(network, shape.name)]
+        if shape.activation:
+            scales.append(activation_scale(network, shape.name))
+        groups.extend({"params": [s], "lr": lr * float(s.detach().mean())} for s in scales)
+    for group in groups:
+        group["initial_lr"] = group["lr"]
+    return torch.optim.Adam(groups)
+
+
+def shifted(x: torch.Tensor, most: int, generator: torch.Generator) -> torch.Tensor:
+    """Images (batch, channels, h, w), each moved by up to `most` pixels, zeros moving in."""
+    if most == 0 or x.dim() != 4:
+        return x
+    batch, _, height, width = x.shape
+    padded = nn.functional.pad(x, (most, most, most, most))
+    offset = torch.randint(0, 2 * most + 1, (2, batch, 1), generator=generator).to(x.device)
+    rows = torch.arange(height, device=x.device) + offset[0]
+    columns = torch.arange(width, device=x.device) + offset[1]
+    index = torch.arange(batch, device=x.device)[:, None, None]
+    return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
+
+
+class Trainer:
+    """Trains a network in place, an epoch at a time, on its device.
+
+    The held-out part of the training split is drawn once from the run's seed. Each epoch draws
+    from a generator of its own, so that a resumed training sees what an uninterrupted one sees.
+    """
+
+    def __init__(
+        self,
+        model: QuantModel,
+        network: QuantNetwork,
+        ctx: Context,
+        distillation: Distillation,
+        holdout: float,
+        shift: int,
+    ) -> None:
+        device = torch.device(ctx.device)
+        self.network, self.seed, self.shift = network, ctx.seed, shift
+        self.distillation = distillation
+        self.x = torch.from_numpy(on_grid(ctx.data.train_x, model.input)).to(device)
+        self.y = torch.from_numpy(ctx.data.train_y).to(device)
+        order = torch.from_numpy(ctx.rng("holdout").permutation(len(self.x))).to(device)
+        count = max(1, round(holdout * len(order)))
+        self.held, self.kept = order[:count], order[count:]
+        self.teacher = copy.deepcopy(model.reference).to(device).eval()
+        with torch.no_grad():
+            parts = [self.teacher(part) for part in torch.split(self.x, EVAL_BATCH)]
+        self.taught = torch.cat(parts)
+        self.constraints = Constraints(network, model.masks, model.codebooks)
+
+    def epoch(self, optimizer: torch.optim.Optimizer, number: int, batch: int) -> float:
+        """One pass over the kept samples; the mean loss."""
+        generator = torch.Generator().manual_seed((self.seed << 20) + number)
+        self.network.train()
+        total = 0.0
+        drawn = torch.randperm(len(self.kept), generator=generator).to(self.kept.device)
+        for chosen in torch.split(self.kept[drawn], batch):
+            images, taught = self.x[chosen], self.taught[chosen]
+            if self.shift:
+                images = shifted(images, self.shift, generator)
+                with torch.no_grad():
+                    taught = self.teacher(images)
+            optimizer.zero_grad()
+            loss = self.distillation.loss(self.network(images), self.y[chosen], taught)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            self.constraints.apply()
+            total += float(loss.detach()) * len(chosen)
+        return total / len(self.kept)
+
+    @torch.no_grad()
+    def held_out(self) -> tuple[float, float]:
+        """(mean loss, accuracy) on the held-out samples."""
+        self.network.eval()
+        parts = torch.split(self.x[self.held], EVAL_BATCH)
+        logits = torch.cat([self.network(part) for part in parts])
+        labels = self.y[self.held]
+        loss = float(self.distillation.loss(logits, labels, self.taught[self.held]))
+        return loss, float((logits.argmax(1) == labels).float().mean())

@@ -1,0 +1,47 @@
+"""Where a training stands, kept in a file that is whole or not there."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from compiler.stages import Epoch
+
+
+@dataclass
+class Checkpoint:
+    """After `epoch` epochs: the states of network and optimizer, and the best network so far.
+
+    tag: digest of what the training was started from. best_key: (accuracy, -loss) held out.
+    """
+
+    tag: str
+    epoch: int = 0
+    network: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    best: dict[str, Any] = field(default_factory=dict)
+    best_key: tuple[float, float] = (-1.0, 0.0)
+    best_epoch: int = 0
+    history: tuple[Epoch, ...] = ()
+
+    def save(self, file: Path) -> None:
+        """Write beside and rename: an interruption leaves the checkpoint before."""
+        part = file.with_suffix(".part")
+        torch.save({**asdict(self), "history": self.history}, part)
+        part.replace(file)
+
+    @classmethod
+    def load(cls, file: Path, tag: str) -> Checkpoint:
+        """The checkpoint in `file` if it is whole and of this very training, else a first one."""
+        if file.exists():
+            try:
+                content = torch.load(file, map_location="cpu", weights_only=False)
+                if content.get("tag") == tag:
+                    return cls(**content)
+            except (OSError, EOFError, RuntimeError, TypeError, pickle.UnpicklingError):
+                pass  # cut off, or of another version: begin anew
+        return cls(tag)

@@ -1,0 +1,79 @@
+"""fold: the allocated PE, SIMD and memories set on the FINN graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from compiler.stages import DataflowModel
+from hw_targets import finn_adapter
+from hw_targets.errors import LiftFlowError
+from passes.base import Context, Pass
+
+COMPARED = 4
+"""Frames on which every kernel's model is compared with FINN's node."""
+
+
+@dataclass(frozen=True)
+class Fold(Pass[DataflowModel, DataflowModel]):
+    """Fold the graph as allocated; the rest follows its matrix-vector unit.
+
+    Leaves FINN's own folding configuration as folding.json. Then the kernels that the RTL is made
+    of are proven, by their exact integer models, to give FINN's values node by node on a few
+    frames and the quantized network's class on every test sample.
+    """
+
+    name: ClassVar[str] = "fold"
+    tools: ClassVar[tuple[str, ...]] = ("finn-plus", "qonnx", "onnx")
+    uses: ClassVar[tuple[str, ...]] = ("hw_targets.finn_adapter", "hw_targets.rtl")
+
+    def run(self, model: DataflowModel, ctx: Context) -> DataflowModel:
+        path = ctx.workdir / f"{model.name}.folded.onnx"
+        ctx.say("folding", 0.1)
+        folding = finn_adapter.fold(model.path, path, model.network, model.allocation.layers)
+        ctx.prove(
+            "FINN's ApplyConfig sets the folding as allocated",
+            True,
+            measured=f"{len(folding) - 1} nodes",
+            required="all",
+        )
+        instances = finn_adapter.instances(path, model.network)
+        self._check_widths(model, instances)
+        encoded = model.input.encode(ctx.data.test_x)
+        ctx.say("comparing kernels with FINN", 0.4)
+        wrong = finn_adapter.disagreements(path, instances, encoded[:COMPARED])
+        ctx.prove(
+            "every kernel's model equals FINN's node",
+            not wrong,
+            measured=f"{len(instances) - len(wrong)} of {len(instances)} on {COMPARED} frames",
+            required="all",
+        )
+        ctx.say(f"kernels' models on {len(encoded)} frames", 0.6)
+        equal = 0
+        for start in range(0, len(encoded), 256):
+            values = finn_adapter.channels_last(encoded[start : start + 256])
+            for instance in instances:
+                values = instance.kernel.reference(values, instance.arrays)
+            equal += int(np.sum(values[:, 0] == model.predictions[start : start + 256]))
+        ctx.prove(
+            "the kernels' models give the quantized network's classes",
+            equal == len(encoded),
+            measured=f"{equal} of {len(encoded)} test samples",
+            required="all",
+        )
+        return replace(model, path=path, folding=folding)
+
+    def _check_widths(
+        self, model: DataflowModel, instances: tuple[finn_adapter.Instance, ...]
+    ) -> None:
+        """Raise LiftFlowError where the graph's weight bits are not the allocated ones."""
+        units = {instance.name: instance.kernel for instance in instances}
+        for name, choice in model.allocation.layers.items():
+            kernel = units[f"{name.replace('.', '_')}_mvu"]
+            bits = kernel.parameters()["WEIGHT_BITS"]
+            if bits != choice.weight_bits:
+                raise LiftFlowError(
+                    f"{bits} bit weights in the graph, {choice.weight_bits} allocated", where=name
+                )

@@ -1,0 +1,98 @@
+"""lower_finn: the QONNX graph becomes a FINN graph in which every node is hardware."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from compiler.stages import DataflowModel, QonnxModel
+from hw_targets import finn_adapter
+from hw_targets.errors import LiftFlowError
+from passes.base import Context, Pass
+
+LOOKED_INTO = 4
+"""Frames on which every activation is compared, not only the class."""
+
+
+@dataclass(frozen=True)
+class LowerFinn(Pass[QonnxModel, DataflowModel]):
+    """Lower with our own recipe of QONNX and FINN transformations; integer-exact against QONNX.
+
+    time_limit_s: longest a single transformation may take to settle. frames: test samples, spread
+    evenly, whose classes FINN's Python execution must give as QONNX does (it takes about 20 ms
+    a frame for a small network; `fold` checks all test samples on our kernels' models).
+    """
+
+    name: ClassVar[str] = "lower-finn"
+    tools: ClassVar[tuple[str, ...]] = ("finn-plus", "qonnx", "onnx", "onnxruntime")
+    uses: ClassVar[tuple[str, ...]] = ("passes._qonnx", "hw_targets.finn_adapter")
+
+    time_limit_s: float = 300.0
+    frames: int = 128
+
+    def __post_init__(self) -> None:
+        if self.time_limit_s <= 0 or self.frames < 1:
+            raise LiftFlowError(
+                "time_limit_s must be above 0 and frames at least 1", where="lower-finn"
+            )
+
+    def run(self, model: QonnxModel, ctx: Context) -> DataflowModel:
+        path = ctx.workdir / f"{model.name}.dataflow.onnx"
+        nodes = finn_adapter.lower(
+            model.path,
+            path,
+            input_bits=model.input.bits,
+            input_signed=model.input.signed,
+            time_limit_s=self.time_limit_s,
+            say=lambda text, share: ctx.say(text, share / 2),
+        )
+        ctx.prove(
+            "every node is FINN hardware", True, measured=f"{len(nodes)} nodes", required="all"
+        )
+        total = len(ctx.data.test_x)
+        chosen = np.unique(np.linspace(0, total - 1, min(self.frames, total)).astype(np.int64))
+        ctx.say(f"executing the FINN graph on {len(chosen)} frames", 0.6)
+        encoded = model.input.encode(ctx.data.test_x[chosen])
+        steps = finn_adapter.trace(path, encoded)
+        equal = int((steps[-1][1][:, 0] == model.predictions[chosen]).sum())
+        ctx.prove(
+            "the FINN graph's classes equal QONNX's",
+            equal == len(chosen),
+            measured=f"{equal} of {len(chosen)} test samples",
+            required="all",
+        )
+        self._prove_activations(model, ctx, steps, encoded)
+        return DataflowModel(
+            name=model.name,
+            path=path,
+            input=model.input,
+            network=model.network,
+            allocation=model.allocation,
+            predictions=model.predictions,
+        )
+
+    def _prove_activations(
+        self,
+        model: QonnxModel,
+        ctx: Context,
+        steps: list[tuple[str, finn_adapter.IntArray]],
+        encoded: finn_adapter.IntArray,
+    ) -> None:
+        from passes import _qonnx as qonnx
+
+        scale = float(np.float32(model.input.scale))
+        expected = qonnx.activations(model.path, encoded[:LOOKED_INTO].astype(np.float64) * scale)
+        found = [values for name, values in steps if name.startswith("Thresholding")]
+        wrong = sum(
+            int((mine[: len(theirs)] != theirs).sum())
+            for mine, theirs in zip(found, expected, strict=True)
+        )
+        count = sum(values.size for values in expected)
+        ctx.prove(
+            "every activation integer of the FINN graph equals QONNX's",
+            wrong == 0,
+            measured=f"{wrong} of {count} differ",
+            required="none",
+        )

@@ -1,0 +1,91 @@
+"""quantize: the float network becomes a Brevitas network under the allocated widths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from compiler.stages import QuantModel, ScoredModel
+from hw_targets.errors import LiftFlowError
+from passes.base import Context, Pass
+
+BITS = range(2, 9)
+"""Widths the kernels have; 0 bits of activation stands for the logits."""
+
+
+@dataclass(frozen=True)
+class Quantize(Pass[ScoredModel, QuantModel]):
+    """Give every weight and activation its allocated bits; scales by least squared error.
+
+    Weights have a float scale an output channel (the last layer one for all, so that arg-max needs
+    no multiplier), activations one learned float scale, the input its fixed format. The last
+    layer's bias is an integer on the accumulator's grid, the others' vanish in thresholds.
+
+    calibration_samples: training samples that set the activation scales.
+    """
+
+    name: ClassVar[str] = "quantize"
+    tools: ClassVar[tuple[str, ...]] = ("brevitas", "torch")
+    uses: ClassVar[tuple[str, ...]] = (
+        "passes._brevitas_quantizers",
+        "passes._brevitas_network",
+        "passes._brevitas_exact",
+        "passes._brevitas_calibrate",
+        "passes._threads",
+    )
+
+    calibration_samples: int = 1024
+
+    def run(self, model: ScoredModel, ctx: Context) -> QuantModel:
+        """Raises LiftFlowError when nothing was allocated, or widths the hardware has not."""
+        import torch
+
+        from passes import _brevitas_calibrate as calibrate
+        from passes import _brevitas_exact as exact
+        from passes._brevitas_network import QuantNetwork
+
+        if model.allocation is None:
+            raise LiftFlowError("no bits are allocated", where="quantize", mend="run allocate")
+        widths = {
+            name: (choice.weight_bits, choice.act_bits)
+            for name, choice in model.allocation.layers.items()
+        }
+        for name, (weight_bits, act_bits) in widths.items():
+            if weight_bits not in BITS or (act_bits not in BITS and act_bits != 0):
+                raise LiftFlowError(
+                    f"{weight_bits} bit weights and {act_bits} bit activations",
+                    where=name,
+                    mend=f"allocate {BITS[0]} to {BITS[-1]} bits",
+                )
+        network = QuantNetwork(model.network, model.input, widths)
+        with torch.no_grad():
+            for shape in model.network.layers:
+                source = model.module.get_submodule(shape.name)
+                target = network.layer(shape.name)
+                target.weight.copy_(source.weight)
+                if source.bias is None:
+                    target.bias.zero_()
+                else:
+                    target.bias.copy_(source.bias)
+        calibrate.calibrate_weights(network)
+        count = min(self.calibration_samples, len(ctx.data.train_x))
+        chosen = ctx.rng("calibration").choice(len(ctx.data.train_x), count, replace=False)
+        samples = exact.on_grid(ctx.data.train_x[chosen], model.input)
+        ctx.say(f"calibrating on {count} samples", None)
+        calibrate.calibrate_activations(network, torch.from_numpy(samples), ctx.seed)
+        network.eval()
+        exact.settle(network)
+        accuracy = exact.accuracy(network, ctx.data.test_x, ctx.data.test_y)
+        ctx.say(f"accuracy {accuracy:.2%} before retraining", 1.0)
+        return QuantModel(
+            name=model.name,
+            module=network,
+            input_shape=model.input_shape,
+            input=model.input,
+            network=model.network,
+            allocation=model.allocation,
+            reference=model.reference,
+            relevance=model.relevance,
+            masks=model.masks,
+            accuracy=accuracy,
+        )

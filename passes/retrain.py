@@ -1,0 +1,150 @@
+"""retrain: quantization-aware training with the float network as teacher."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from compiler.stages import Epoch, QuantModel
+from hw_targets.errors import LiftFlowError
+from passes._threads import threads_for
+from passes.base import Context, Pass
+
+if TYPE_CHECKING:
+    from passes._brevitas_network import QuantNetwork
+    from passes._checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Retrain(Pass[QuantModel, QuantModel]):
+    """Train weights, biases and scales under quantization; keep the best held-out epoch.
+
+    Loss is cross entropy mixed with distillation from the float network before pruning. Masks
+    stay zero, codebooks keep who shares an entry while entries move. The test split is measured
+    once, after the choice. An interrupted training goes on at its last epoch.
+
+    epochs: 0 passes the model through. batch: samples a step. lr: Adam's, falling on a cosine.
+    distill: share of the loss that is distillation. temperature: of the distillation.
+    patience: epochs without a better held-out result before it stops. holdout: share of the
+    training split held out to choose the epoch. shift: greatest random shift in pixels.
+    """
+
+    name: ClassVar[str] = "retrain"
+    tools: ClassVar[tuple[str, ...]] = ("brevitas", "torch")
+    uses: ClassVar[tuple[str, ...]] = (
+        "passes._brevitas_quantizers",
+        "passes._brevitas_network",
+        "passes._brevitas_exact",
+        "passes._brevitas_train",
+        "passes._checkpoint",
+        "passes._threads",
+    )
+
+    epochs: int = 60
+    batch: int = 64
+    lr: float = 2e-3
+    distill: float = 0.5
+    temperature: float = 3.0
+    patience: int = 25
+    holdout: float = 0.15
+    shift: int = 0
+
+    def __post_init__(self) -> None:
+        limits = {
+            "epochs": self.epochs >= 0,
+            "batch": self.batch >= 1,
+            "lr": self.lr > 0,
+            "distill": 0 <= self.distill <= 1,
+            "temperature": self.temperature > 0,
+            "patience": self.patience >= 1,
+            "holdout": 0 < self.holdout < 1,
+            "shift": self.shift >= 0,
+        }
+        for option, holds in limits.items():
+            if not holds:
+                raise LiftFlowError(
+                    f"{option} = {getattr(self, option)} is out of range", where="retrain"
+                )
+
+    def run(self, model: QuantModel, ctx: Context) -> QuantModel:
+        if self.epochs == 0:
+            ctx.say("no retraining asked for", 1.0)
+            return model
+        import torch
+
+        from passes import _brevitas_exact as exact
+        from passes._brevitas_train import Constraints
+
+        network = cast("QuantNetwork", copy.deepcopy(model.module)).to(ctx.device)
+        devices = [torch.device(ctx.device)] if ctx.device == "cuda" else []
+        with (
+            torch.random.fork_rng(devices),
+            threads_for(model.network.macs, self.batch),
+        ):
+            torch.manual_seed(ctx.seed)
+            state = self._train(model, network, ctx)
+        network = network.cpu()
+        network.load_state_dict(state.best)
+        constraints = Constraints(network, model.masks, model.codebooks)
+        constraints.apply()
+        exact.settle(network)
+        network.eval()
+        accuracy = exact.accuracy(network, ctx.data.test_x, ctx.data.test_y)
+        ctx.say(f"accuracy {accuracy:.2%} after {state.epoch} epochs", 1.0)
+        return replace(
+            model,
+            module=network,
+            accuracy=accuracy,
+            codebooks=constraints.codebooks(),
+            history=state.history,
+        )
+
+    def _train(self, model: QuantModel, network: QuantNetwork, ctx: Context) -> Checkpoint:
+        """Train in place, going on where a checkpoint of the same training stands."""
+        from passes import _brevitas_train as train
+        from passes._checkpoint import Checkpoint
+
+        distillation = train.Distillation(self.distill, self.temperature)
+        trainer = train.Trainer(model, network, ctx, distillation, self.holdout, self.shift)
+        file = ctx.workdir / "checkpoint.pt"
+        state = Checkpoint.load(file, self._tag(model, ctx))
+        if state.epoch:
+            network.load_state_dict(state.network)
+            ctx.say(f"going on after epoch {state.epoch}", state.epoch / self.epochs)
+        # Only now: loading a state makes Brevitas replace its scale parameters by new ones.
+        optimizer = train.optimizer(network, self.lr)
+        if state.epoch:
+            optimizer.load_state_dict(state.optimizer)
+        while state.epoch < self.epochs and state.epoch - state.best_epoch <= self.patience:
+            rate = 0.5 * (1 + math.cos(math.pi * state.epoch / self.epochs))
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * rate
+            loss = trainer.epoch(optimizer, state.epoch, self.batch)
+            held_loss, held_right = trainer.held_out()
+            state.epoch += 1
+            ctx.say(
+                f"epoch {state.epoch}/{self.epochs}: loss {loss:.4f}, held out {held_right:.2%}",
+                state.epoch / self.epochs,
+            )
+            state.history += (Epoch(loss, held_right),)
+            state.network, state.optimizer = network.state_dict(), optimizer.state_dict()
+            if (held_right, -held_loss) > state.best_key:
+                state.best_key, state.best_epoch = (held_right, -held_loss), state.epoch
+                state.best = {k: v.detach().cpu().clone() for k, v in state.network.items()}
+            state.save(file)
+        return state
+
+    def _tag(self, model: QuantModel, ctx: Context) -> str:
+        """What a checkpoint must have been made from to be gone on with."""
+        digest = hashlib.sha256(repr((asdict(self), ctx.seed, ctx.data.name)).encode())
+        for key, value in sorted(model.module.state_dict().items()):
+            digest.update(key.encode() + value.cpu().numpy().tobytes())
+        digest.update(ctx.data.train_x.tobytes() + ctx.data.train_y.tobytes())
+        for name, mask in sorted(model.masks.items()):
+            digest.update(name.encode() + mask.tobytes())
+        for name, book in sorted(model.codebooks.items()):
+            digest.update(name.encode() + book.indices.tobytes())
+        return digest.hexdigest()

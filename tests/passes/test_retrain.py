@@ -1,0 +1,124 @@
+"""retrain: learns, keeps masks and codebooks, resumes exactly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from quant_case import context, digits_data, digits_shape, scored
+
+from compiler.stages import Dataset, QuantModel
+from hw_targets.errors import LiftFlowError
+from passes import _brevitas_exact as exact
+from passes._brevitas_train import shifted
+from passes.base import Context
+from passes.quantize import Quantize
+from passes.retrain import Retrain
+from passes.share_weights import ShareWeights
+
+
+@cache
+def digits() -> tuple[Dataset, QuantModel]:
+    data = digits_data()
+    model = scored(digits_shape(), data, 3, 3, epochs=4)
+    room = Context(workdir=Path(), data=data)
+    return data, Quantize().run(model, room)
+
+
+def test_training_mends_what_quantization_broke(tmp_path: Path) -> None:
+    data, model = digits()
+    found = Retrain(epochs=4, batch=64).run(model, context(tmp_path, data))
+    assert found.accuracy > model.accuracy + 0.02
+    assert len(found.history) == 4
+    assert found.history[-1].loss < found.history[0].loss
+    assert found.module is not model.module
+
+
+def test_no_epochs_pass_the_model_through(tmp_path: Path) -> None:
+    data, model = digits()
+    assert Retrain(epochs=0).run(model, context(tmp_path, data)) is model
+
+
+def test_masks_stay_zero_and_codebooks_keep_who_shares(tmp_path: Path) -> None:
+    data, model = digits()
+    mask = np.random.default_rng(0).random((12, 8, 3, 3)) < 0.5
+    shared = ShareWeights(values=4).run(
+        replace(model, masks={"conv2": mask}), context(tmp_path / "share", data)
+    )
+    found = Retrain(epochs=1).run(shared, context(tmp_path / "train", data))
+    assert (exact.integer_weights(found.module, "conv2")[~mask] == 0).all()
+    moved = False
+    for name, book in found.codebooks.items():
+        integers = exact.integer_weights(found.module, name)
+        np.testing.assert_array_equal(book.values[book.indices], integers)
+        for entry in range(len(shared.codebooks[name].values)):
+            assert len(np.unique(integers[shared.codebooks[name].indices == entry])) == 1
+        moved |= not np.array_equal(book.values, shared.codebooks[name].values)
+    assert found.accuracy != shared.accuracy or moved
+
+
+def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
+    data, model = digits()
+    small = replace(data, train_x=data.train_x[:256], train_y=data.train_y[:256])
+    option = Retrain(epochs=3, shift=1)
+    whole = option.run(model, context(tmp_path / "whole", small))
+
+    def interrupt(text: str, share: float | None) -> None:
+        if text.startswith("epoch 3/"):
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "parts"
+    with pytest.raises(KeyboardInterrupt):
+        option.run(model, replace(context(folder, small), say=interrupt))
+    heard: list[str] = []
+    room = replace(context(folder, small), say=lambda text, _: heard.append(text))
+    resumed = option.run(model, room)
+    assert heard[0] == "going on after epoch 2"
+    for key, value in whole.module.state_dict().items():
+        torch.testing.assert_close(resumed.module.state_dict()[key], value, rtol=0, atol=0)
+    assert resumed.history == whole.history
+
+
+def test_a_checkpoint_of_other_options_is_not_gone_on_with(tmp_path: Path) -> None:
+    data, model = digits()
+    small = replace(data, train_x=data.train_x[:128], train_y=data.train_y[:128])
+    Retrain(epochs=1).run(model, context(tmp_path, small))
+    heard: list[str] = []
+    room = replace(context(tmp_path, small), say=lambda text, _: heard.append(text))
+    Retrain(epochs=1, lr=1e-3).run(model, room)
+    assert not any(text.startswith("going on") for text in heard)
+
+
+def test_the_test_split_does_not_steer_training(tmp_path: Path) -> None:
+    data, model = digits()
+    small = replace(data, train_x=data.train_x[:128], train_y=data.train_y[:128])
+    other = replace(small, test_x=small.test_x[::-1].copy(), test_y=small.test_y[:5].repeat(108))
+    first = Retrain(epochs=1).run(model, context(tmp_path / "a", small))
+    second = Retrain(epochs=1).run(model, context(tmp_path / "b", other))
+    for key, value in first.module.state_dict().items():
+        torch.testing.assert_close(second.module.state_dict()[key], value, rtol=0, atol=0)
+
+
+def test_shifts_move_whole_images() -> None:
+    images = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32).reshape(2, 3, 4, 5) + 1
+    moved = shifted(images, 2, torch.Generator().manual_seed(1))
+    assert moved.shape == images.shape
+    padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
+    for index in range(2):
+        offsets = [
+            (dy, dx)
+            for dy in range(5)
+            for dx in range(5)
+            if torch.equal(padded[index, :, dy : dy + 4, dx : dx + 5], moved[index])
+        ]
+        assert len(offsets) == 1
+
+
+@pytest.mark.parametrize("option", [{"lr": 0.0}, {"holdout": 1.0}, {"epochs": -1}, {"distill": 2}])
+def test_impossible_options_are_refused(option: dict[str, float]) -> None:
+    with pytest.raises(LiftFlowError, match=f"retrain: {next(iter(option))}"):
+        Retrain(**option)  # type: ignore[arg-type]
