@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import inspect
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,6 @@ def _feed_torch(state: hashlib._Hash, value: Any) -> None:
         raise TypeError(f"no digest for {type(value).__module__}.{type(value).__name__}")
 
 
-@cache
 def _source_of(kind: type) -> str:
     """Source of a class of the user's own, whose `forward` its printed form does not show."""
     if kind.__module__.partition(".")[0] in _INSTALLED:

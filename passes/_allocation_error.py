@@ -1,0 +1,72 @@
+"""Modelled error of a choice of bits: rounding errors weighted by DeepLIFT's relevance.
+
+A weight w with relevance r a unit of weight, rounded to w + d, moves the output by about r |d|; an
+activation channel with contribution c, rounded with relative error e, by about c e. Both are in
+units of the network's output, hence layers compare; `scale` makes them a share of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.stages import LayerRelevance
+
+CREST = 4.0
+"""Peak over root mean square of an activation after ReLU; the quantizer's range is the peak."""
+_CLIPS = np.linspace(0.3, 1.0, 15)
+"""Ranges tried, as shares of the greatest weight."""
+
+
+def weight_errors(
+    weight: NDArray[np.floating],
+    relevance: LayerRelevance,
+    bits: Sequence[int],
+    per_channel: bool,
+) -> dict[int, float]:
+    """Bits -> sum over weights of relevance x |rounding error|.
+
+    Symmetric narrow-range quantization, one scale an output channel (or one for the layer), each
+    the best of `_CLIPS` by squared error, as `quantize` sets them.
+
+    Args:
+        weight: (out, ...) float weights, 0 where pruned.
+        relevance: of the same layer.
+    """
+    rows = weight.reshape(len(weight), -1) if per_channel else weight.reshape(1, -1)
+    rows = rows.astype(np.float64)
+    importance = np.abs(relevance.weights.astype(np.float64)).reshape(rows.shape)
+    peak = np.abs(rows).max(axis=1, keepdims=True)
+    # A row of zeros is exact under any scale.
+    peak[peak == 0] = 1.0
+    errors: dict[int, float] = {}
+    for width in bits:
+        top = 2 ** (width - 1) - 1
+        best = np.full((len(rows), 1), np.inf)
+        chosen = np.zeros_like(rows)
+        for clip in _CLIPS:
+            step = clip * peak / top
+            delta = rows - np.clip(np.round(rows / step), -top, top) * step
+            squared = (delta**2).sum(axis=1, keepdims=True)
+            chosen = np.where(squared < best, delta, chosen)
+            best = np.minimum(best, squared)
+        errors[width] = float((importance * np.abs(chosen)).sum())
+    return errors
+
+
+def activation_errors(relevance: LayerRelevance, bits: Sequence[int]) -> dict[int, float]:
+    """Bits -> sum over channels of contribution x relative rounding error.
+
+    A uniform quantizer's error has root mean square step / sqrt(12); its step is the peak divided
+    by 2^bits - 1, the peak `CREST` times the activation's own root mean square.
+    """
+    total = float(np.abs(relevance.channels.astype(np.float64)).sum())
+    return {width: total * CREST / np.sqrt(12.0) / (2**width - 1) for width in bits}
+
+
+def scale(layers: Mapping[str, LayerRelevance]) -> float:
+    """Mean over layers of the relevance that passes through one: what errors are a share of."""
+    totals = [float(np.abs(layer.channels).sum()) for layer in layers.values()]
+    return float(np.mean(totals)) or 1.0

@@ -1,0 +1,313 @@
+"""allocate: bits and folding of every layer, chosen together under the board's budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil, floor
+from typing import ClassVar
+
+import numpy as np
+
+from compiler.stages import Allocation, LayerChoice, ScoredModel
+from hw_targets.boards import Board, load_board
+from hw_targets.cost.layer import network_kernels
+from hw_targets.cost.model import as_row, estimate_design, shell_estimate
+from hw_targets.errors import InfeasibleError, LiftFlowError
+from hw_targets.families import RESOURCES
+from hw_targets.network import NetworkShape
+from passes import _allocation_error as error
+from passes import _allocation_solve as solve
+from passes._allocation_space import Errors, Space, build_space
+from passes.base import Context, Pass
+
+NO_RATE = 2**62
+"""Cycles between frames when no rate is asked for."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a design must reach on a board: its clock, its rate, its share of the resources."""
+
+    board: Board
+    clock_mhz: float
+    fps: float | None
+    share: float
+
+    def __post_init__(self) -> None:
+        for name, value, top in (
+            ("clock_mhz", self.clock_mhz, np.inf),
+            ("fps", 1.0 if self.fps is None else self.fps, np.inf),
+            ("share", self.share, 1.0),
+        ):
+            if not 0.0 < value <= top:
+                raise LiftFlowError(
+                    f"{name} is {value:g}",
+                    where="allocate",
+                    mend=f"give a {name} above 0" + (" and up to 1" if top == 1.0 else ""),
+                )
+
+    @property
+    def interval(self) -> int:
+        """Clock cycles a frame may take."""
+        return NO_RATE if self.fps is None else floor(self.clock_mhz * 1e6 / self.fps)
+
+    @property
+    def budget(self) -> dict[str, float]:
+        """Resource name -> what the design, shell included, may use."""
+        return self.board.budget(self.share)
+
+    def limits(self, mean_weight_bits: float, loss: float | None = None) -> solve.Limits:
+        """What is left for the network when the shell is in.
+
+        Raises:
+            LiftFlowError: the shell's size is not known.
+        """
+        shell = shell_estimate(self.board)
+        if not shell.calibrated:
+            raise LiftFlowError(
+                f"cost is uncalibrated: {shell.why}",
+                where=self.board.name,
+                mend=f"run python -m benchmarks.calibration.fit {self.board.family}",
+            )
+        room = np.array([self.budget[name] for name in RESOURCES]) - as_row(shell)
+        return solve.Limits(np.maximum(room, 0.0), self.interval, mean_weight_bits, loss)
+
+
+@dataclass(frozen=True)
+class Allocate(Pass[ScoredModel, ScoredModel]):
+    """Choose weight bits, activation bits, PE, SIMD, arithmetic and memory of every layer at once.
+
+    One exact mixed-integer programme over all layers: least relevance-weighted quantization error
+    at `fps` frames a second within `share` of the board; without `fps`, the most frames a second
+    whose error stays within `slack` of the least one.
+
+    board: a board's name or TOML file. clock_mhz: of the design. mean_weight_bits: limit of the
+    average over all weights. weight_bits, act_bits: widths to choose from. thrift: modelled error
+    that all LUTs of the budget must buy to be spent. time_limit_s: of the solver; what it has then
+    is taken, its optimality gap reported.
+    """
+
+    name: ClassVar[str] = "allocate"
+    tools: ClassVar[tuple[str, ...]] = ("scipy", "numpy")
+    uses: ClassVar[tuple[str, ...]] = (
+        "hw_targets.boards",
+        "hw_targets.cost",
+        "hw_targets.families",
+        "passes._allocation_error",
+        "passes._allocation_prune",
+        "passes._allocation_solve",
+        "passes._allocation_space",
+    )
+
+    board: str
+    clock_mhz: float
+    fps: float | None = None
+    share: float = 0.7
+    mean_weight_bits: float = 4.0
+    weight_bits: tuple[int, ...] = (2, 3, 4, 5, 6, 8)
+    act_bits: tuple[int, ...] = (2, 3, 4, 5, 6)
+    thrift: float = 0.02
+    slack: float = 0.1
+    time_limit_s: float = 20.0
+
+    def refuse(self, ctx: Context) -> None:
+        """Raises LiftFlowError for an unknown board or goals that make no sense."""
+        self._goal()
+
+    def run(self, model: ScoredModel, ctx: Context) -> ScoredModel:
+        """Raises InfeasibleError when no design meets the goals, with the nearest that do."""
+        goal = self._goal()
+        ctx.say("pricing every choice of every layer", 0.0)
+        errors = layer_errors(model, self.weight_bits, self.act_bits)
+        space = build_space(model.network, goal.board, self.weight_bits, self.act_bits, errors)
+        _require_calibrated(space, goal)
+        ctx.say(f"solving over {len(space.tails)} choices", 0.3)
+        found = self._solve(space, goal)
+        if found is None:
+            raise explain(model.network, goal, self.weight_bits, self.act_bits,
+                          self.mean_weight_bits, self.time_limit_s)  # fmt: skip
+        allocation = _allocation(model.network, goal, found)
+        self._prove(allocation, ctx)
+        ctx.say(
+            f"{allocation.mean_weight_bits:.2f} bits a weight, {allocation.interval} cycles a "
+            f"frame, {allocation.estimate['lut']:.0f} LUT",
+            1.0,
+        )
+        return replace(model, allocation=allocation)
+
+    def _goal(self) -> Goal:
+        return Goal(load_board(self.board), self.clock_mhz, self.fps, self.share)
+
+    def _solve(self, space: Space, goal: Goal) -> solve.Solution | None:
+        limits = goal.limits(self.mean_weight_bits)
+        found = solve.least_error(space, limits, self.thrift, self.time_limit_s)
+        if found is None or self.fps is not None:
+            return found
+        allowed = found.loss * (1.0 + self.slack)
+        limits = goal.limits(self.mean_weight_bits, allowed)
+        fastest = solve.least_interval(space, limits, self.time_limit_s)
+        if fastest is None:
+            return found
+        limits = replace(limits, interval=fastest.interval)
+        return solve.least_error(space, limits, self.thrift, self.time_limit_s) or fastest
+
+    def _prove(self, allocation: Allocation, ctx: Context) -> None:
+        for resource, most in allocation.budget.items():
+            used = allocation.estimate[resource]
+            ctx.prove(
+                f"modelled {resource.upper()} within the budget",
+                used is not None and used <= most + 1e-6,
+                measured="uncalibrated" if used is None else f"{used:.0f}",
+                required=f"at most {most:.0f}",
+            )
+        ctx.prove(
+            "mean weight bits within the limit",
+            allocation.mean_weight_bits <= self.mean_weight_bits + 1e-9,
+            measured=f"{allocation.mean_weight_bits:.3f}",
+            required=f"at most {self.mean_weight_bits:g}",
+        )
+
+
+def layer_errors(
+    model: ScoredModel, weight_bits: Sequence[int], act_bits: Sequence[int]
+) -> tuple[Errors, ...]:
+    """Modelled error of every layer's choices of bits, as shares of the relevance in a layer."""
+    whole = error.scale(model.relevance.layers)
+    found: list[Errors] = []
+    for layer in model.network.layers:
+        parameter = model.module.get_parameter(f"{layer.name}.weight")
+        weight = parameter.detach().cpu().numpy()
+        if layer.name in model.masks:
+            weight = weight * model.masks[layer.name]
+        relevance = model.relevance.layers[layer.name]
+        by_weight = error.weight_errors(weight, relevance, weight_bits, layer.activation)
+        by_act = error.activation_errors(relevance, act_bits) if layer.activation else {}
+        found.append(
+            Errors(
+                {bits: value / whole for bits, value in by_weight.items()},
+                {bits: value / whole for bits, value in by_act.items()},
+            )
+        )
+    return tuple(found)
+
+
+def feasible(
+    network: NetworkShape,
+    board: str,
+    clock_mhz: float,
+    fps: float | None,
+    share: float,
+    weight_bits: int = 2,
+    act_bits: int = 2,
+) -> None:
+    """Cheap check before any training: does the smallest design of this network meet the goals?
+
+    Raises:
+        InfeasibleError: not even with the fewest bits; says by how much.
+        LiftFlowError: no such board, goals that make no sense, or uncalibrated cost.
+    """
+    goal = Goal(load_board(board), clock_mhz, fps, share)
+    space = build_space(network, goal.board, (weight_bits,), (act_bits,))
+    _require_calibrated(space, goal)
+    found = solve.least_share(space, goal.limits(float(weight_bits)), 10.0)
+    if found is None or found[0] > 1.0 + 1e-9:
+        raise explain(network, goal, (weight_bits,), (act_bits,), float(weight_bits), 10.0)
+
+
+def explain(
+    network: NetworkShape,
+    goal: Goal,
+    weight_bits: Sequence[int],
+    act_bits: Sequence[int],
+    mean_weight_bits: float,
+    time_limit_s: float,
+) -> InfeasibleError:
+    """Why no design meets the goal, and the nearest one that can: found with the fewest bits."""
+    fewest = min(weight_bits)
+    if mean_weight_bits < fewest:
+        return InfeasibleError(
+            f"a mean of {mean_weight_bits:g} bits a weight is below the least width, {fewest}",
+            where="allocate",
+            mend=f"allow at least {fewest} bits on average or offer smaller weight_bits",
+        )
+    space = build_space(network, goal.board, (fewest,), (min(act_bits),))
+    limits = goal.limits(float(fewest))
+    fastest = solve.least_interval(space, replace(limits, interval=NO_RATE), time_limit_s)
+    reach = (
+        "no frame rate at all"
+        if fastest is None
+        else f"{floor(goal.clock_mhz * 1e6 / fastest.interval):,} frames a second"
+    )
+    wanted = "any rate" if goal.fps is None else f"{goal.fps:,.0f} frames a second"
+    mend = "lower the rate, prune more, raise the clock or the share, or take a larger board"
+    slow = solve.slowest_layer(space, limits.interval)
+    if slow is not None:
+        layer, cycles = slow
+        covered = layer in space.uncalibrated
+        limit = "in the foldings the cost model covers" if covered else "fully unfolded"
+        return InfeasibleError(
+            f"{wanted} at {goal.clock_mhz:g} MHz leaves {limits.interval:,} cycles a frame, layer "
+            f"{layer} needs at least {cycles:,} {limit}; the most this board reaches is {reach}",
+            where=goal.board.name,
+            mend=mend,
+        )
+    least = solve.least_share(space, limits, time_limit_s)
+    if least is None:
+        why = next(iter(space.uncalibrated.values()), "no folding fits together")
+        return InfeasibleError(
+            f"{wanted} needs a folding that the cost model does not cover ({why}); the most it "
+            f"covers on this board is {reach}",
+            where=goal.board.name,
+            mend=mend,
+        )
+    needed = least[1].cost + as_row(shell_estimate(goal.board))
+    allowed = np.array([goal.budget[name] for name in RESOURCES])
+    worst = int((needed / np.maximum(allowed, 1e-9)).argmax())
+    return InfeasibleError(
+        f"{wanted} needs at least {ceil(needed[worst]):,} {RESOURCES[worst].upper()} of "
+        f"{floor(allowed[worst]):,} allowed ({goal.share:.0%} of {goal.board.name}); the most this "
+        f"board reaches is {reach}",
+        where=goal.board.name,
+        mend=mend,
+    )
+
+
+def _require_calibrated(space: Space, goal: Goal) -> None:
+    """Raises LiftFlowError when some layer has no choice whose cost is known."""
+    priced = {choice.layer for choice in space.choices if choice is not None}
+    for index, layer in enumerate(space.network.layers):
+        if index not in priced:
+            raise LiftFlowError(
+                f"cost is uncalibrated for every choice: {space.uncalibrated[layer.name]}",
+                where=f"{goal.board.family} layer {layer.name}",
+                mend=f"extend benchmarks/calibration and refit {goal.board.family}",
+            )
+
+
+def _allocation(network: NetworkShape, goal: Goal, found: solve.Solution) -> Allocation:
+    choices = [
+        LayerChoice(
+            choice.weight_bits,
+            act_bits,
+            choice.pe,
+            choice.simd,
+            choice.arithmetic,
+            choice.memory,
+            choice.cycles,
+        )
+        for choice, act_bits in zip(found.choices, found.act_bits, strict=True)
+    ]
+    # Priced anew from the units that will be built: the sum over the path must be the same.
+    design = estimate_design(network_kernels(network, choices), goal.board)
+    return Allocation(
+        board=goal.board.name,
+        clock_mhz=goal.clock_mhz,
+        layers={layer.name: c for layer, c in zip(network.layers, choices, strict=True)},
+        interval=found.interval,
+        estimate=design.as_dict(),
+        budget=goal.budget,
+        loss=found.loss,
+        gap=found.gap,
+        mean_weight_bits=found.mean_weight_bits,
+    )

@@ -1,0 +1,253 @@
+"""allocate: as good as trying everything, within the budget, and clear about what cannot be."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compiler.stages import (
+    Dataset,
+    InputFormat,
+    LayerChoice,
+    LayerRelevance,
+    Relevance,
+    ScoredModel,
+)
+from hw_targets.boards import load_board
+from hw_targets.cost import estimate_many, network_kernels
+from hw_targets.cost.layer import simd_limit
+from hw_targets.cost.model import as_row, shell_estimate
+from hw_targets.errors import InfeasibleError, LiftFlowError
+from hw_targets.families import RESOURCES
+from hw_targets.network import LayerShape, NetworkShape
+from hw_targets.rtl.kernel import Kernel
+from passes import Context
+from passes._allocation_error import activation_errors, weight_errors
+from passes._allocation_space import divisors
+from passes.allocate import Allocate, feasible, layer_errors
+
+torch = pytest.importorskip("torch")
+nn: Any = torch.nn
+
+BOARD = "ulx3s-12f"
+
+
+def scored(network: NetworkShape, seed: int = 0) -> ScoredModel:
+    """A model of `network`'s shape with random weights and relevance."""
+    rng = np.random.default_rng(seed)
+    modules: dict[str, Any] = {}
+    relevance: dict[str, LayerRelevance] = {}
+    for layer in network.layers:
+        if layer.kind == "conv":
+            module = nn.Conv2d(layer.in_channels, layer.out_channels, layer.kernel)
+        else:
+            module = nn.Linear(layer.in_channels, layer.out_channels)
+        shape = tuple(module.weight.shape)
+        values = rng.normal(size=shape).astype(np.float32)
+        module.weight = nn.Parameter(torch.from_numpy(values))
+        modules[layer.name] = module
+        relevance[layer.name] = LayerRelevance(
+            channels=rng.random(layer.out_channels).astype(np.float32),
+            weights=(rng.random(shape) / np.prod(shape)).astype(np.float32),
+        )
+    return ScoredModel(
+        name="net",
+        module=nn.ModuleDict(modules),
+        input_shape=network.input_shape,
+        input=InputFormat(network.input_bits, network.input_signed, 1.0),
+        network=network,
+        accuracy=1.0,
+        reference=nn.Identity(),
+        relevance=Relevance(relevance, 1, "zero", "margin", 0.0),
+    )
+
+
+def context(folder: Path) -> Context:
+    empty = np.zeros((0, 1), dtype=np.float32)
+    labels = np.zeros(0, dtype=np.int64)
+    return Context(folder, Dataset("none", empty, labels, empty, labels, 2))
+
+
+TINY = NetworkShape(
+    "tiny",
+    (
+        LayerShape("conv", "conv", 2, 2, (6, 6), (3, 3), padding=(1, 1), pool=2),
+        LayerShape("dense", "dense", 18, 2, activation=False),
+    ),
+    (2, 6, 6),
+    4,
+    False,
+    2,
+)
+DIGITS = NetworkShape(
+    "digits",
+    (
+        LayerShape("a", "conv", 1, 16, (8, 8), (3, 3), padding=(1, 1)),
+        LayerShape("b", "conv", 16, 16, (8, 8), (3, 3), padding=(1, 1), pool=2),
+        LayerShape("c", "conv", 16, 32, (4, 4), (3, 3), padding=(1, 1), pool=2),
+        LayerShape("d", "dense", 128, 10, activation=False),
+    ),
+    (1, 8, 8),
+    4,
+    False,
+    10,
+)
+WIDTHS, ACTS = (2, 4), (2, 3)
+
+
+def brute_force(task: Allocate, model: ScoredModel) -> float | None:
+    """Least objective over every design there is; None when none fits."""
+    board, network = load_board(task.board), model.network
+    errors = layer_errors(model, task.weight_bits, task.act_bits)
+    per_layer = []
+    for index, layer in enumerate(network.layers):
+        acts = task.act_bits if layer.activation else (0,)
+        per_layer.append(
+            [
+                (
+                    LayerChoice(w, a, pe, simd, arithmetic, memory, 0),
+                    errors[index].weights[w] + (errors[index].activations[a] if a else 0.0),
+                    layer.weights * w,
+                )
+                for w, a, pe, simd in product(
+                    task.weight_bits,
+                    acts,
+                    divisors(layer.out_channels),
+                    divisors(simd_limit(layer)),
+                )
+                for arithmetic, memory in product(("lut", "dsp"), ("distributed", "block"))
+            ]
+        )
+    numbers: dict[Kernel, int] = {}
+    designs = []
+    for picked in product(*per_layer):
+        kernels = network_kernels(network, [choice for choice, _, _ in picked])
+        ids = [numbers.setdefault(kernel, len(numbers)) for kernel in kernels]
+        loss, bits = sum(p[1] for p in picked), sum(p[2] for p in picked)
+        designs.append((ids, loss, bits / network.weights))
+    prices = estimate_many(list(numbers), board.family)
+    cycles = np.array([kernel.cycles for kernel in numbers])
+    room = np.array([board.budget(task.share)[r] for r in RESOURCES]) - as_row(
+        shell_estimate(board)
+    )
+    assert task.fps is not None
+    limit = task.clock_mhz * 1e6 / task.fps
+    thrift = task.thrift / room * np.array([1.0, 0.1, 0.1, 0.1])
+    best: float | None = None
+    for ids, loss, mean in designs:
+        cost = prices[ids].sum(axis=0)
+        if np.isnan(cost).any() or (cost > room + 1e-9).any() or cycles[ids].max() > limit:
+            continue
+        if mean <= task.mean_weight_bits + 1e-9:
+            value = loss + float(cost @ thrift)
+            best = value if best is None else min(best, value)
+    return best
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_brute_force(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    model = scored(TINY, seed)
+    task = Allocate(
+        BOARD,
+        clock_mhz=50.0,
+        fps=float(rng.choice([20_000, 60_000, 100_000])),
+        share=float(rng.choice([0.2, 0.1, 0.08])),
+        mean_weight_bits=float(rng.choice([3.0, 3.5])),
+        weight_bits=WIDTHS,
+        act_bits=ACTS,
+        thrift=float(rng.choice([0.01, 0.3])),
+    )
+    best = brute_force(task, model)
+    if best is None:
+        with pytest.raises(InfeasibleError):
+            task.run(model, context(tmp_path))
+        return
+    found = task.run(model, context(tmp_path)).allocation
+    assert found is not None
+    assert found.gap <= 1e-6
+    used = np.array([found.estimate[r] for r in RESOURCES], dtype=np.float64)
+    shell = as_row(shell_estimate(load_board(BOARD)))
+    room = np.array([found.budget[r] for r in RESOURCES]) - shell
+    value = found.loss + float((used - shell) @ (task.thrift / room * np.array([1, 0.1, 0.1, 0.1])))
+    assert value == pytest.approx(best, rel=1e-6)
+
+
+def test_keeps_to_the_budget_and_the_bits(tmp_path: Path) -> None:
+    ctx = context(tmp_path)
+    task = Allocate("ulx3s-85f", clock_mhz=50.0, fps=20_000.0)
+    found = task.run(scored(DIGITS), ctx).allocation
+    assert found is not None
+    for name, used in found.estimate.items():
+        assert used is not None
+        assert used <= found.budget[name]
+    assert found.interval <= 50e6 / 20_000
+    assert found.mean_weight_bits <= 4.0
+    assert found.layers["d"].act_bits == 0
+    assert all(check.passed for check in ctx.checks)
+    assert len(ctx.checks) == 5
+
+
+def test_most_frames_when_no_rate_is_asked_for(tmp_path: Path) -> None:
+    model = scored(DIGITS)
+    free = Allocate("ulx3s-25f", clock_mhz=50.0, act_bits=(3, 4)).run(model, context(tmp_path))
+    assert free.allocation is not None
+    slow = Allocate("ulx3s-25f", clock_mhz=50.0, fps=1000.0, act_bits=(3, 4))
+    kept = slow.run(model, context(tmp_path)).allocation
+    assert kept is not None
+    assert free.allocation.interval < kept.interval
+    assert free.allocation.loss <= 1.1 * kept.loss + 1e-6
+
+
+def test_a_rate_beyond_the_board_says_by_how_much() -> None:
+    with pytest.raises(InfeasibleError) as error:
+        feasible(DIGITS, BOARD, 50.0, 40_000.0, 0.3)
+    line = str(error.value)
+    assert re.search(r"needs at least [\d,]+ (LUT|FF|DSP|BRAM) of [\d,]+ allowed", line)
+    assert "the most this board reaches is" in line
+    assert "30%" in line
+    reach = int(line.split("reaches is ")[1].split(" frames")[0].replace(",", ""))
+    feasible(DIGITS, BOARD, 50.0, reach, 0.3)
+
+
+def test_a_rate_beyond_any_folding_names_the_layer() -> None:
+    with pytest.raises(InfeasibleError, match="layer a needs at least"):
+        feasible(DIGITS, "ulx3s-85f", 50.0, 5_000_000.0, 0.7)
+
+
+def test_fewer_bits_than_there_are(tmp_path: Path) -> None:
+    task = Allocate(BOARD, 50.0, 1000.0, mean_weight_bits=1.5)
+    with pytest.raises(InfeasibleError, match="below the least width"):
+        task.run(scored(TINY), context(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"share": 0.0}, {"share": 1.5}, {"fps": -1.0}, {"clock_mhz": 0.0}]
+)
+def test_goals_that_make_no_sense(wrong: dict[str, float], tmp_path: Path) -> None:
+    options: dict[str, Any] = {"board": BOARD, "clock_mhz": 50.0, "fps": 100.0, **wrong}
+    with pytest.raises(LiftFlowError, match=next(iter(wrong))):
+        Allocate(**options).refuse(context(tmp_path))
+
+
+def test_uncalibrated_cost_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hw_targets.cost.model.load_coefficients", lambda _: None)
+    with pytest.raises(LiftFlowError, match="uncalibrated"):
+        feasible(DIGITS, BOARD, 50.0, 1000.0, 0.7)
+
+
+def test_errors_shrink_with_bits() -> None:
+    model = scored(TINY)
+    relevance = model.relevance.layers["conv"]
+    weight = model.module.get_submodule("conv").weight.detach().numpy()
+    by_weight = weight_errors(weight, relevance, (2, 3, 4, 6, 8), per_channel=True)
+    by_act = activation_errors(relevance, (2, 3, 4, 6, 8))
+    for table in (by_weight, by_act):
+        assert list(table.values()) == sorted(table.values(), reverse=True)
+    zero = weight_errors(weight * 0, relevance, (2,), per_channel=True)
+    assert zero[2] == 0.0
