@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import tomllib
 from pathlib import Path
@@ -131,6 +132,8 @@ def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     """Run the command line; every failure a user can mend is one line on standard error."""
+    # torch tells of a CUDA compiler without a CUDA driver; nothing here compiles CUDA.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
         app()
     except VerificationError as error:

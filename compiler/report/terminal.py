@@ -41,8 +41,9 @@ def rows(report: Report) -> list[tuple[str, str]]:
     """Label and text of each line of the summary, units written out."""
     lines = []
     if report.accuracy:
-        steps = "   ".join(f"{row.stage} {row.value:.2%}" for row in report.accuracy)
-        lines.append(("accuracy", f"{steps}   ({report.accuracy[0].samples} test samples)"))
+        steps = "  ".join(f"{row.stage} {row.value:.2%}" for row in report.accuracy)
+        lines.append(("accuracy", steps))
+        lines.append(("", f"of {report.accuracy[0].samples} test samples"))
     if report.compression:
         size = report.compression
         lines.append(("MACs", _cut(size.macs_before, size.macs_after)))
