@@ -21,11 +21,15 @@ class _Schema(BaseModel):
 
 
 class Multiplier(_Schema):
-    """One hardware multiplier: signed operand widths in bits."""
+    """One hardware multiplier: signed operand widths in bits.
+
+    least_product: products of fewer bits the synthesis tool makes of LUTs whatever is asked for.
+    """
 
     cell: str
     a_bits: int
     b_bits: int
+    least_product: int
 
 
 class BlockRam(_Schema):

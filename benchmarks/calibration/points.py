@@ -1,0 +1,173 @@
+"""What is synthesised to calibrate the cost model: kernels spread over the sizes designs use.
+
+Sizes are drawn log-uniformly from a seeded generator, so that small and large ones weigh the same,
+and kept small enough for a point to take seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.fifo import Fifo
+from hw_targets.rtl.kernel import IntArray, Kernel
+from hw_targets.rtl.label_select import LabelSelect
+from hw_targets.rtl.maxpool import MaxPool
+from hw_targets.rtl.mvu import Mvu
+from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.width_converter import WidthConverter
+
+SEED = 20260101
+COUNTS: dict[str, int] = {
+    "Mvu": 44,
+    "Threshold": 22,
+    "Swu": 16,
+    "Fifo": 18,
+    "Pad": 8,
+    "MaxPool": 12,
+    "ChannelAdd": 8,
+    "LabelSelect": 10,
+    "WidthConverter": 10,
+}
+
+
+class _Draw:
+    """Integers from the seeded generator."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+
+    def of(self, *values: int) -> int:
+        return int(self.rng.choice(values))
+
+    def log(self, low: int, high: int) -> int:
+        return round(float(np.exp(self.rng.uniform(np.log(low), np.log(high)))))
+
+
+def _mvu(d: _Draw) -> Kernel:
+    simd, pe = d.of(1, 2, 3, 4, 6, 8, 12, 16), d.of(1, 2, 3, 4, 5, 8, 10, 16)
+    while pe * simd > (144 if d.of(0, 0, 0, 1) else 48):
+        simd, pe = max(1, simd // 2), max(1, pe // 2)
+    folds = d.log(1, 64), d.of(1, 1, 2, 3, 4, 6, 8, 16)
+    weight_bits, act_bits = d.of(2, 3, 4, 5, 6, 8), d.of(2, 3, 4, 5, 6, 8)
+    arithmetic = "dsp" if d.of(0, 0, 1) and pe * simd <= 48 else "lut"
+    depth = folds[0] * folds[1]
+    memory = "block" if depth >= 16 and d.of(0, 0, 1) else "distributed"
+    # Bounds what a ROM made of logic costs in synthesis time.
+    while memory == "distributed" and depth * pe * simd * weight_bits > 6144:
+        folds = max(1, folds[0] // 2), max(1, folds[1] // 2)
+        depth = folds[0] * folds[1]
+    signed = bool(d.of(0, 0, 0, 1))
+    return Mvu(
+        simd * folds[0], pe * folds[1], simd, pe, 4, weight_bits, act_bits, signed,
+        arithmetic, memory,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _threshold(d: _Draw) -> Kernel:
+    pe, folds, out_bits = (
+        d.of(1, 2, 3, 4, 8, 16),
+        d.of(1, 2, 3, 4, 8, 16, 32),
+        d.of(1, 2, 3, 4, 5, 6, 8),
+    )
+    while pe * folds << out_bits > 1024:
+        pe, folds = max(1, pe // 2), max(1, folds // 2)
+        if pe == folds == 1:
+            break
+    return Threshold(pe * folds, pe, 4, d.of(6, 8, 10, 12, 14, 16, 20), True, out_bits, False)
+
+
+def _swu(d: _Draw) -> Kernel:
+    kernel, stride = d.of(1, 2, 3, 3, 3, 5), d.of(1, 1, 1, 2)
+    stride = 2 if kernel == 1 else stride
+    simd = d.of(1, 1, 2, 3, 4, 8, 16)
+    size = max(kernel, d.log(4, 34))
+    return Swu(size, size, simd * d.of(1, 1, 2, 3, 4, 8), kernel, kernel, stride, stride, simd,
+               d.of(2, 3, 4, 5, 6, 8), False)  # fmt: skip
+
+
+def _pad(d: _Draw) -> Kernel:
+    simd, size, margin = d.of(1, 2, 3, 4, 8, 16), d.log(4, 64), d.of(1, 1, 2)
+    return Pad(size, size, simd * d.of(1, 2, 4, 8), margin, margin, margin, margin, simd,
+               d.of(2, 3, 4, 6, 8), False)  # fmt: skip
+
+
+def _maxpool(d: _Draw) -> Kernel:
+    pe, kernel = d.of(1, 2, 3, 4, 8, 16), d.of(2, 2, 2, 3, 4)
+    size = max(kernel, d.log(4, 34))
+    return MaxPool(size, size, pe * d.of(1, 1, 2, 4, 8), kernel, pe, d.of(2, 3, 4, 5, 6, 8), False)
+
+
+def _channel_add(d: _Draw) -> Kernel:
+    pe, bits = d.of(1, 2, 5, 10, 16), d.of(6, 10, 12, 14, 16, 20)
+    return ChannelAdd(pe * d.of(1, 2, 5, 10), pe, 1, bits, True, bits, bits + 1)
+
+
+def _label_select(d: _Draw) -> Kernel:
+    classes = d.of(2, 4, 10, 10, 16, 20, 100)
+    pes = [pe for pe in (1, 2, 4, 5, 10, 16, 20) if classes % pe == 0]
+    return LabelSelect(classes, d.of(*pes), d.of(7, 9, 11, 13, 15, 17, 21), True)
+
+
+def _fifo(d: _Draw) -> Kernel:
+    depth = d.of(2, 2, 2, d.log(3, 300), d.log(3, 300), d.log(16, 2048))
+    return Fifo(d.log(1, 256 if depth < 64 else 64), depth, 16)
+
+
+def _width_converter(d: _Draw) -> Kernel:
+    few, ratio, bits = d.of(1, 1, 2, 3, 4, 8), d.of(2, 3, 4, 6, 8, 16), d.of(2, 3, 4, 6, 8)
+    lanes = (few, few * ratio) if d.of(0, 1) else (few * ratio, few)
+    return WidthConverter(*lanes, bits, few * ratio * 4)
+
+
+_DRAWS: dict[str, Callable[[_Draw], Kernel]] = {
+    "Mvu": _mvu,
+    "Threshold": _threshold,
+    "Swu": _swu,
+    "Pad": _pad,
+    "MaxPool": _maxpool,
+    "ChannelAdd": _channel_add,
+    "LabelSelect": _label_select,
+    "Fifo": _fifo,
+    "WidthConverter": _width_converter,
+}
+
+
+def points(kinds: tuple[str, ...], most: int) -> Iterator[Kernel]:
+    """Distinct kernels of each kind, always the same ones, kinds taking turns.
+
+    most: points a kind at most; the first ones, so that a later sweep can add to them.
+    """
+    drawn: dict[str, list[Kernel]] = {}
+    for kind in kinds:
+        draw = _Draw(np.random.default_rng([SEED, *kind.encode()]))
+        found: dict[Kernel, None] = {}
+        while len(found) < COUNTS[kind]:
+            found[_DRAWS[kind](draw)] = None
+        drawn[kind] = list(found)
+    for turn in range(min(most, max(COUNTS[kind] for kind in kinds))):
+        for kind in kinds:
+            if turn < len(drawn[kind]):
+                yield drawn[kind][turn]
+
+
+def arrays_for(kernel: Kernel) -> dict[str, IntArray]:
+    """Memory contents as trained networks have them: bell-shaped weights, thresholds round zero."""
+    rng = np.random.default_rng([SEED, 1])
+    if isinstance(kernel, Mvu):
+        limit = 2 ** (kernel.weight_bits - 1) - 1
+        values = rng.normal(0.0, max(limit, 1) / 2.2, (kernel.mh, kernel.mw))
+        return {"weights": np.clip(np.round(values), -limit, limit).astype(np.int64)}
+    if isinstance(kernel, Threshold):
+        spread = 2.0 ** (kernel.in_bits - 1) / 4
+        shape = (kernel.channels, 2**kernel.out_bits - 1)
+        values = np.sort(rng.normal(0.0, spread, shape), axis=1)
+        return {"thresholds": np.round(values).astype(np.int64)}
+    if isinstance(kernel, ChannelAdd):
+        limit = 2 ** (kernel.bias_bits - 1) - 1
+        return {"bias": rng.integers(-limit, limit, kernel.channels, dtype=np.int64)}
+    return {}

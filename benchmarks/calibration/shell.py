@@ -1,0 +1,90 @@
+"""Measure what a board's shell takes without an accelerator, for several input frames.
+
+    python -m benchmarks.calibration.shell ulx3s-85f
+
+Synthesises the shell round a stub that only hands its input on, and writes the largest figures
+found into the family's cost data: the frames differ in lanes, bits and beats, and the allocator
+must not count on less than the shell may take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import subprocess
+from pathlib import Path
+
+from benchmarks.calibration.sweep import WORK
+from benchmarks.calibration.synthesis import run_yosys, yosys_version
+from hw_targets.boards import Board, load_board
+from hw_targets.cost.coefficients import FOLDER, Coefficients, ShellFit, load_coefficients
+from hw_targets.families import RESOURCES, load_family
+from hw_targets.flows import yosys
+from hw_targets.shells.accelerator import Accelerator
+from hw_targets.shells.shell import Shell
+
+FRAMES: tuple[tuple[int, int, int], ...] = ((1, 4, 64), (8, 8, 8), (1, 8, 784), (3, 8, 1024))
+"""(lanes, bits, beats) of the input frames tried: digits to 32 x 32 colour images."""
+
+_STUB = """module stub (
+    input logic clk, input logic rst,
+    input logic [{high}:0] s_axis_tdata, input logic s_axis_tvalid, output logic s_axis_tready,
+    output logic [3:0] m_axis_tdata, output logic m_axis_tvalid, input logic m_axis_tready
+);
+    assign s_axis_tready = m_axis_tready;
+    assign m_axis_tvalid = s_axis_tvalid;
+    assign m_axis_tdata = s_axis_tdata[3:0];
+endmodule
+"""
+
+
+def measure(board: Board, lanes: int, bits: int, beats: int, folder: Path) -> dict[str, float]:
+    """Resource name -> count of the shell alone for one input frame."""
+    stub = Accelerator("0" * 16, lanes, bits, beats, 4, 10, ("stub.sv",), top="stub")
+    shell = Shell(board, stub, board.clock.default_mhz)
+    shell.write(folder)
+    (folder / "stub.sv").write_text(_STUB.format(high=lanes * bits - 1))
+    family = load_family(board.family)
+    text = yosys.script(shell.top, ("stub.sv", *shell.sources), family, netlist=False)
+    run_yosys(text, folder)
+    return yosys.resources(folder / yosys.STATISTICS, family)
+
+
+def measured_shell(board: Board) -> ShellFit:
+    """The largest count of every resource over `FRAMES`."""
+    found: list[dict[str, float]] = []
+    for lanes, bits, beats in FRAMES:
+        name = f"{board.name}-{lanes}x{bits}x{beats}"
+        found.append(measure(board, lanes, bits, beats, WORK / "shell" / name))
+        print(f"{name}: {found[-1]}")
+    most = {name: max(each[name] for each in found) for name in RESOURCES}
+    frames = ", ".join("x".join(map(str, frame)) for frame in FRAMES)
+    return ShellFit(
+        lut=most["lut"],
+        ff=most["ff"],
+        dsp=most["dsp"],
+        bram=most["bram"],
+        source=f"{yosys_version()}, {board.name}, largest over input frames {frames} "
+        "(lanes x bits x beats)",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("board")
+    board = load_board(parser.parse_args().board)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    try:
+        shell = measured_shell(board)
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"{error.stdout}\n{error.stderr}") from error
+    fitted = load_coefficients(board.family) or Coefficients(
+        version=1, family=board.family, date=today, tool=yosys_version(), kernels={}
+    )
+    fitted = fitted.model_copy(update={"shells": {**fitted.shells, board.flow: shell}})
+    path = FOLDER / f"{board.family}.json"
+    path.write_text(fitted.model_dump_json(indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

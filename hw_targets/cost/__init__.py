@@ -1,0 +1,17 @@
+"""What hardware costs before it is built: LUT, FF, DSP and block RAM of kernels and designs.
+
+Physical terms (`basis`) times coefficients fitted to synthesis results (`data/<family>.json`).
+What was never calibrated is None, not 0.
+"""
+
+from hw_targets.cost.layer import kernels_of, network_kernels
+from hw_targets.cost.model import Estimate, estimate, estimate_design, estimate_many
+
+__all__ = [
+    "Estimate",
+    "estimate",
+    "estimate_design",
+    "estimate_many",
+    "kernels_of",
+    "network_kernels",
+]
