@@ -41,7 +41,7 @@ run: setup
 	@$(BIN)/liftflow compile $(MODEL) --board $(BOARD)
 
 test: setup
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup
 	@$(BIN)/ruff check .
@@ -62,6 +62,8 @@ fuzz: setup
 
 bench: setup
 	@$(BIN)/python -m benchmarks.attribution
+	@$(BIN)/python -m benchmarks.calibration.fit ecp5
+	@$(BIN)/python -m benchmarks.calibration.fit xc7
 
 clean:
 	rm -rf build/*-*/

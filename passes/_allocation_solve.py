@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array, hstack, vstack
 
 from hw_targets.families import RESOURCES
 from passes._allocation_prune import prune
 from passes._allocation_space import SINK, SOURCE, MatrixChoice, Space
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _UNBOUNDED = np.inf
 
@@ -136,6 +138,9 @@ def _solve(
     space: Space, limits: Limits, objective: NDArray[np.float64] | None, time_limit_s: float
 ) -> Solution | None:
     """Minimise `objective` within the budget, or without one the share of the budget."""
+    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import csr_array, hstack, vstack
+
     edges = len(space.tails)
     if edges == 0:
         return None
@@ -176,6 +181,8 @@ def _solve(
 
 def _conservation(space: Space) -> tuple[csr_array, NDArray[np.float64]]:
     """(nodes, edges) incidence and what flows out of each node; the sink's row is implied."""
+    from scipy.sparse import csr_array
+
     numbers = {SOURCE: 0}
     for head in space.heads:
         if head != SINK:

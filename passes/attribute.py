@@ -33,6 +33,7 @@ class Attribute(Pass[FloatModel, ScoredModel]):
     tools: ClassVar[tuple[str, ...]] = ("torch", "captum")
     uses: ClassVar[tuple[str, ...]] = (
         "passes.deeplift",
+        "passes._one_pass",
         "passes._rescale",
         "passes._relevance",
         "passes._graph",

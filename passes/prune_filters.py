@@ -38,6 +38,7 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
     tools: ClassVar[tuple[str, ...]] = ("torch", "captum", "torch-pruning")
     uses: ClassVar[tuple[str, ...]] = (
         "passes.deeplift",
+        "passes._one_pass",
         "passes._rescale",
         "passes.attribute",
         "passes._relevance",

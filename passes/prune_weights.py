@@ -36,6 +36,7 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
     tools: ClassVar[tuple[str, ...]] = ("torch", "captum")
     uses: ClassVar[tuple[str, ...]] = (
         "passes.deeplift",
+        "passes._one_pass",
         "passes._rescale",
         "passes.attribute",
         "passes._relevance",

@@ -79,7 +79,7 @@ def _bounds(name: str, values: Vector) -> tuple[float, float]:
     that estimates go to the constant part as sizes go to zero. Depths and image sizes beyond those
     synthesised only make counters and addresses longer, by a bit for each doubling.
     """
-    reach = 32.0 if name in COUNTED else 2.0
+    reach = 4.0 if name in COUNTED else 1.5
     return (0.0, float(values.max()) * reach)
 
 

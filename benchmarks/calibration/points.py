@@ -137,6 +137,27 @@ _DRAWS: dict[str, Callable[[_Draw], Kernel]] = {
 }
 
 
+# Deep memories and wide images, which random draws of quick points leave out.
+_LARGE: dict[str, tuple[Kernel, ...]] = {
+    "Mvu": (
+        Mvu(128, 64, 1, 1, 1, 4, 6, False, "lut", "block"),
+        Mvu(576, 64, 8, 4, 4, 4, 4, False, "lut", "block"),
+        Mvu(512, 128, 4, 2, 1, 3, 4, False, "dsp", "block"),
+        Mvu(288, 16, 16, 16, 4, 2, 2, False, "lut", "distributed"),
+    ),
+    "Swu": (
+        Swu(34, 34, 32, 3, 3, 1, 1, 8, 4, False),
+        Swu(98, 98, 3, 3, 3, 2, 2, 3, 8, False),
+    ),
+    "Pad": (Pad(96, 96, 3, 1, 1, 1, 1, 3, 8, False), Pad(32, 32, 64, 1, 1, 1, 1, 4, 4, False)),
+    "MaxPool": (MaxPool(32, 32, 64, 2, 4, 4, False), MaxPool(64, 64, 16, 2, 8, 4, False)),
+    "Threshold": (
+        Threshold(128, 1, 4, 16, True, 4, False),
+        Threshold(64, 1, 4, 14, True, 6, False),
+    ),
+}
+
+
 def points(kinds: tuple[str, ...], most: int) -> Iterator[Kernel]:
     """Distinct kernels of each kind, always the same ones, kinds taking turns.
 
@@ -148,8 +169,8 @@ def points(kinds: tuple[str, ...], most: int) -> Iterator[Kernel]:
         found: dict[Kernel, None] = {}
         while len(found) < COUNTS[kind]:
             found[_DRAWS[kind](draw)] = None
-        drawn[kind] = list(found)
-    for turn in range(min(most, max(COUNTS[kind] for kind in kinds))):
+        drawn[kind] = [*_LARGE.get(kind, ()), *found]
+    for turn in range(min(most, max(map(len, drawn.values())))):
         for kind in kinds:
             if turn < len(drawn[kind]):
                 yield drawn[kind][turn]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +17,7 @@ from compiler.stages import Dataset, FloatArray
 from hw_targets.errors import LiftFlowError, MissingToolError
 
 SPLIT_SEED = 0
+SPLITS = ("train_x", "test_x", "train_y", "test_y")
 
 
 def sklearn_digits(_cache: Path) -> Dataset:
@@ -21,15 +26,43 @@ def sklearn_digits(_cache: Path) -> Dataset:
     Split 70 / 30, stratified by class, with a fixed seed. Source: scikit-learn `load_digits`,
     https://archive.ics.uci.edu/dataset/80
     """
+    # Importing scikit-learn takes longer than all else a finished compilation has to look at.
+    kept = user_cache() / f"sklearn-{version('scikit-learn')}-digits-{SPLIT_SEED}.npz"
+    try:
+        with np.load(kept) as arrays:
+            splits = [arrays[name] for name in SPLITS]
+    except (OSError, ValueError, KeyError, BadZipFile):
+        splits = _split_digits()
+        _keep(kept, dict(zip(SPLITS, splits, strict=True)))
+    train_x, test_x, train_y, test_y = splits
+    return Dataset("sklearn-digits", train_x, train_y, test_x, test_y, classes=10)
+
+
+def _split_digits() -> list[NDArray[Any]]:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
     images, labels = load_digits(return_X_y=True)
     x = (images.reshape(-1, 1, 8, 8) / 16).astype(np.float32)
-    train_x, test_x, train_y, test_y = train_test_split(
+    splits: list[NDArray[Any]] = train_test_split(
         x, labels.astype(np.int64), test_size=0.3, stratify=labels, random_state=SPLIT_SEED
     )
-    return Dataset("sklearn-digits", train_x, train_y, test_x, test_y, classes=10)
+    return splits
+
+
+def user_cache() -> Path:
+    """Folder of what can be made again, `$XDG_CACHE_HOME/liftflow` or `~/.cache/liftflow`."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "liftflow"
+
+
+def _keep(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Write whole or not at all; a cache that cannot be written is done without."""
+    partial = path.with_suffix(f".{os.getpid()}.npz")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(partial, **arrays)  # type: ignore[arg-type]
+        partial.replace(path)
 
 
 def mnist(cache: Path) -> Dataset:

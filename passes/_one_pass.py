@@ -1,0 +1,109 @@
+"""Captum's DeepLIFT, made to give the multipliers of all layers in one pass.
+
+Apart from `deeplift`, since importing Captum takes seconds that a run with nothing to attribute
+should not spend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from captum.attr import DeepLift
+from torch import Tensor, nn
+
+from passes._rescale import RULES, rescaled
+from passes.deeplift import LayerMultipliers
+
+
+class OnePassDeepLift(DeepLift):  # type: ignore[misc]
+    """Captum's DeepLIFT that keeps the multipliers of all `layers` of a run in `found`.
+
+    Captum runs samples and references as one batch and propagates both back. Here references only
+    run forward, and the rescale rule is the derivative of each non-linear module itself instead
+    of a hook on its input tensor.
+    """
+
+    def __init__(self, model: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+        super().__init__(model)
+        self.layers = layers
+        self.found: dict[str, LayerMultipliers] = {}
+        self.output_delta = torch.empty(0)
+        self._reference_run = False
+        self._references: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+        self._records: dict[str, list[Tensor]] = {}
+        # Captum calls this, its hooks being set, instead of computing the inputs' gradients.
+        self.gradient_func = self._gradients
+
+    def _hook_main_model(self) -> list[Any]:
+        return []  # Captum's would join samples and references into one batch
+
+    def _construct_forward_func(
+        self, model: nn.Module, inputs: tuple[tuple[Tensor, ...], tuple[Tensor, ...]], *_: Any
+    ) -> Callable[[], Tensor]:
+        (samples,), (references,) = inputs
+
+        def forward() -> Tensor:
+            with torch.no_grad():
+                self._reference_run = True
+                reference = model(references)
+            self._reference_run = False
+            output: Tensor = model(samples)
+            self.output_delta = output.detach() - reference
+            return output
+
+        return forward
+
+    def _register_hooks(self, module: nn.Module, *_: Any) -> None:
+        if not self._is_non_linear(module):
+            return
+        if type(module) not in RULES:
+            raise ValueError(f"no DeepLIFT rule for {type(module).__name__}")
+        if getattr(module, "inplace", False):
+            raise ValueError(f"{type(module).__name__} works in place")
+        self.forward_handles.append(module.register_forward_hook(self._rescale))
+
+    def _rescale(
+        self, module: nn.Module, args: tuple[Tensor, ...], output: Tensor
+    ) -> Tensor | None:
+        if not self._reference_run:
+            if module not in self._references:
+                raise ValueError(f"{type(module).__name__} is called more than once")
+            return rescaled(module, args[0], output, *self._references.pop(module), self.eps)
+        self._references[module] = (args[0], output)
+        return None
+
+    def _gradients(
+        self, forward: Callable[[], Tensor], inputs: tuple[Tensor, ...], *_: Any
+    ) -> tuple[Tensor, ...]:
+        with torch.enable_grad():
+            with self._recording():
+                target = forward()
+            outputs = [self._records[name][3] for name in self.layers]
+            gradients = torch.autograd.grad(torch.unbind(target), (*inputs, *outputs))
+        for name, multiplier in zip(self.layers, gradients[len(inputs) :], strict=True):
+            reference_in, reference_out, into, out = (t.detach() for t in self._records[name])
+            self.found[name] = LayerMultipliers(into, reference_in, out, reference_out, multiplier)
+        return gradients[: len(inputs)]
+
+    @contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Keeps what each layer takes and gives, for the reference and then for the sample."""
+
+        def recorder(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+            def hook(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+                record = self._records.setdefault(name, [])
+                if len(record) == (2 if self._reference_run else 4):
+                    raise ValueError(f"{name} is called more than once")
+                record += [args[0], output]
+
+            return hook
+
+        handles = [m.register_forward_hook(recorder(name)) for name, m in self.layers.items()]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
