@@ -170,12 +170,15 @@ def _device() -> str:
 
 
 def option_defaults(name: str) -> dict[str, tuple[str, Any]]:
-    """Option -> (type, default) of pass `name`, for `liftflow passes`."""
+    """Option -> (type, default) of pass `name`, for `liftflow passes`.
+
+    Options without a default are filled in from the board and the goals.
+    """
     kind = passes.load(name)
     types = option_types(kind)
     found = {}
     for entry in dataclasses.fields(kind):  # type: ignore[arg-type]
-        default = None if entry.default is dataclasses.MISSING else entry.default
+        default = "from the goals" if entry.default is dataclasses.MISSING else entry.default
         hint = types[entry.name]
         found[entry.name] = (hint.__name__ if isinstance(hint, type) else str(hint), default)
     return found
