@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 DEFAULT_OUTPUT = Path("build")
 
-SMALL_SAMPLE = 1024
-"""Elements; networks on smaller samples train several times faster on one thread than on two."""
-
 
 def default_pipeline(
     board: str, goals: Goals, options: Mapping[str, Mapping[str, Any]] | None = None
@@ -136,7 +133,6 @@ def compile_model(
         data = dataclasses.replace(data, classes=classes)
         start = FloatModel(run_name, model.eval(), data.sample_shape, input_format(data))
 
-    _set_threads(data)
     folder = Path(output or DEFAULT_OUTPUT) / f"{run_name}-{chosen_board.name}"
     watchers = [*instruments, Ledger(), *([Dumps()] if dump else [])]
     result = pipeline.run(
@@ -153,14 +149,6 @@ def _board_beside(config: Config) -> str:
     """The configuration's board; a path is taken from the configuration's own folder."""
     own = config.base / config.board
     return str(own) if config.board.endswith(".toml") and own.is_file() else config.board
-
-
-def _set_threads(data: Dataset) -> None:
-    """One thread for small samples: handing work over costs more than it saves there."""
-    import torch
-
-    if data.train_x[0].size < SMALL_SAMPLE:
-        torch.set_num_threads(1)
 
 
 def _device() -> str:

@@ -125,6 +125,8 @@ class Ledger(Instrument):
     """Writes `verification.json`: every claim proven on the way, pass by pass."""
 
     def end(self, result: RunResult) -> None:
+        if result.did_nothing:
+            return
         ledger = {
             record.name: [dataclasses.asdict(check) for check in record.checks]
             for record in result.records

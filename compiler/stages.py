@@ -251,7 +251,7 @@ class DataflowModel:
     network: NetworkShape
     allocation: Allocation
     predictions: LabelArray
-    folding: Mapping[str, Any] = field(default_factory=dict)
+    folding: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -288,6 +288,8 @@ class RtlDesign:
     """Modelled clock cycles from a frame's first beat to its label."""
     finn: Path
     """The folded FINN graph the RTL was made from."""
+    folding: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """FINN's folding configuration of that graph."""
     sim: SimReport | None = None
 
 

@@ -72,8 +72,7 @@ def finn_plan(design: RtlDesign, board: Board, clock_mhz: float) -> BuildPlan:
         board=board.finn_board,
         output_dir=vivado.OUTPUT,
     )
-    chosen = json.loads((design.finn.parent / "folding.json").read_text())
-    folding = finn_adapter.vendor_folding(design.finn, chosen, board.part)
+    folding = finn_adapter.vendor_folding(design.finn, dict(design.folding), board.part)
     return vivado.finn(
         design.name,
         {

@@ -6,8 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 SMALL_STEP = 10**8
-"""Multiply-accumulates a step below which PyTorch's threads mostly wait for each other: a step of
-the digits network (6 million) takes a tenth of the processor time on one thread."""
+"""Multiply-accumulates a step below which PyTorch's threads mostly wait for each other."""
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import ClassVar
 from compiler.stages import FloatModel, Relevance, ScoredModel
 from hw_targets.errors import LiftFlowError
 from passes._relevance import REFERENCES, Settings, measure
+from passes._threads import threads_for
 from passes.base import Context, Pass
 from passes.deeplift import TARGETS
 
@@ -34,6 +35,7 @@ class Attribute(Pass[FloatModel, ScoredModel]):
     uses: ClassVar[tuple[str, ...]] = (
         "passes.deeplift",
         "passes._one_pass",
+        "passes._threads",
         "passes._rescale",
         "passes._relevance",
         "passes._graph",
@@ -63,7 +65,8 @@ class Attribute(Pass[FloatModel, ScoredModel]):
             raise LiftFlowError("the network is not prepared", where=self.name, mend="run prepare")
         ctx.say(f"DeepLIFT of {len(model.network.layers)} layers", None)
         settings = Settings(self.samples, self.reference, self.target, self.batch)
-        relevance = measure(model.module, ctx.data, settings, ctx.rng(self.name), ctx.device)
+        with threads_for(model.network.macs, self.batch):
+            relevance = measure(model.module, ctx.data, settings, ctx.rng(self.name), ctx.device)
         prove_complete(relevance, ctx)
         return ScoredModel(
             name=model.name,

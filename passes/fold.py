@@ -10,6 +10,7 @@ import numpy as np
 from compiler.stages import DataflowModel
 from hw_targets import finn_adapter
 from hw_targets.errors import LiftFlowError
+from hw_targets.rtl.mvu import Mvu
 from passes.base import Context, Pass
 
 COMPARED = 4
@@ -33,15 +34,22 @@ class Fold(Pass[DataflowModel, DataflowModel]):
         path = ctx.workdir / f"{model.name}.folded.onnx"
         ctx.say("folding", 0.1)
         folding = finn_adapter.fold(model.path, path, model.network, model.allocation.layers)
+        instances = finn_adapter.instances(path, model.network)
+        matrices = [unit.kernel for unit in instances if isinstance(unit.kernel, Mvu)]
+        chosen = [model.allocation.layers[layer.name] for layer in model.network.layers]
+        as_allocated = sum(
+            (kernel.pe, kernel.simd) == (choice.pe, choice.simd)
+            for kernel, choice in zip(matrices, chosen, strict=True)
+        )
         ctx.prove(
-            "FINN's ApplyConfig sets the folding as allocated",
-            True,
-            measured=f"{len(folding) - 1} nodes",
+            "every matrix unit of the folded graph has the allocated PE and SIMD",
+            as_allocated == len(chosen),
+            measured=f"{as_allocated} of {len(chosen)}",
             required="all",
         )
-        instances = finn_adapter.instances(path, model.network)
         self._check_widths(model, instances)
         encoded = model.input.encode(ctx.data.test_x)
+        streamed = model.input.stream(ctx.data.test_x)
         ctx.say("comparing kernels with FINN", 0.4)
         wrong = finn_adapter.disagreements(path, instances, encoded[:COMPARED])
         ctx.prove(
@@ -53,7 +61,7 @@ class Fold(Pass[DataflowModel, DataflowModel]):
         ctx.say(f"kernels' models on {len(encoded)} frames", 0.6)
         equal = 0
         for start in range(0, len(encoded), 256):
-            values = finn_adapter.channels_last(encoded[start : start + 256])
+            values = streamed[start : start + 256]
             for instance in instances:
                 values = instance.kernel.reference(values, instance.arrays)
             equal += int(np.sum(values[:, 0] == model.predictions[start : start + 256]))

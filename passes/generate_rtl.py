@@ -77,6 +77,7 @@ class GenerateRtl(Pass[DataflowModel, RtlDesign]):
             units=units,
             latency_estimate=latency_cycles(unit.kernel for unit in design.units),
             finn=model.path,
+            folding=model.folding,
         )
 
 

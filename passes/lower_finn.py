@@ -21,8 +21,8 @@ class LowerFinn(Pass[QonnxModel, DataflowModel]):
     """Lower with our own recipe of QONNX and FINN transformations; integer-exact against QONNX.
 
     time_limit_s: longest a single transformation may take to settle. frames: test samples, spread
-    evenly, whose classes FINN's Python execution must give as QONNX does (it takes about 20 ms
-    a frame for a small network; `fold` checks all test samples on our kernels' models).
+    evenly, whose classes FINN's Python execution, which is slow, must give as QONNX does; `fold`
+    checks all test samples on our kernels' models.
     """
 
     name: ClassVar[str] = "lower-finn"
@@ -48,9 +48,7 @@ class LowerFinn(Pass[QonnxModel, DataflowModel]):
             time_limit_s=self.time_limit_s,
             say=lambda text, share: ctx.say(text, share / 2),
         )
-        ctx.prove(
-            "every node is FINN hardware", True, measured=f"{len(nodes)} nodes", required="all"
-        )
+        ctx.say(f"{len(nodes)} nodes, all of them FINN hardware", 0.5)
         total = len(ctx.data.test_x)
         chosen = np.unique(np.linspace(0, total - 1, min(self.frames, total)).astype(np.int64))
         ctx.say(f"executing the FINN graph on {len(chosen)} frames", 0.6)

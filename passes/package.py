@@ -35,7 +35,10 @@ class Package(Pass[Implementation, Deployment]):
     """A folder with the bitstream (or the build plan), driver, model.json, samples and README.
 
     The folder needs nothing of LiftFlow: the driver runs on Python's standard library and
-    pyserial. sample_count: test samples that go with it, with the classes to expect.
+    pyserial.
+
+    board: name or TOML file; by default the name that the implementation carries.
+    sample_count: test samples that go with it, with the classes to expect.
     """
 
     name: ClassVar[str] = "package"
@@ -45,13 +48,14 @@ class Package(Pass[Implementation, Deployment]):
         "passes._package_readme",
     )
 
+    board: str | None = None
     sample_count: int = 10
 
     def run(self, model: Implementation, ctx: Context) -> Deployment:
         folder = ctx.workdir / "deploy"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        board = load_board(model.board)
+        board = load_board(self.board or model.board)
         count = min(self.sample_count, len(ctx.data.test_x))
         np.save(folder / "samples.npy", np.ascontiguousarray(ctx.data.test_x[:count], "<f4"))
         _json(folder / "expected.json", model.design.predictions[:count].tolist())

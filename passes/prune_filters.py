@@ -16,6 +16,7 @@ from passes._graph import accuracy, ir_text, network_shape, placed
 from passes._prune_channels import ChannelGroups, DeepLiftImportance, mean_inputs
 from passes._prune_plan import Limits, channel_counts, least_counts, macs, plan
 from passes._relevance import Settings, measure
+from passes._threads import threads_for
 from passes.attribute import prove_complete
 from passes.base import Context, Pass
 
@@ -39,6 +40,7 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
     uses: ClassVar[tuple[str, ...]] = (
         "passes.deeplift",
         "passes._one_pass",
+        "passes._threads",
         "passes._rescale",
         "passes.attribute",
         "passes._relevance",
@@ -124,7 +126,8 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         network = network_shape(model.module, model.name, model.input_shape, model.input)
         old = model.relevance
         settings = Settings(old.samples, old.reference, old.target, self.batch)
-        relevance = measure(model.module, ctx.data, settings, ctx.rng("attribute"), ctx.device)
+        with threads_for(network.macs, self.batch):
+            relevance = measure(model.module, ctx.data, settings, ctx.rng("attribute"), ctx.device)
         return dataclasses.replace(model, network=network, relevance=relevance)
 
     def _means(

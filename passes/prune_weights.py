@@ -17,6 +17,7 @@ from hw_targets.errors import LiftFlowError
 from passes._graph import accuracy, layers_of
 from passes._prune_plan import channel_counts
 from passes._relevance import Settings, measure
+from passes._threads import threads_for
 from passes.attribute import prove_complete
 from passes.base import Context, Pass
 
@@ -37,6 +38,7 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
     uses: ClassVar[tuple[str, ...]] = (
         "passes.deeplift",
         "passes._one_pass",
+        "passes._threads",
         "passes._rescale",
         "passes.attribute",
         "passes._relevance",
@@ -73,7 +75,8 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
                 layer.weight.mul_(torch.from_numpy(masks[name]))
         old = model.relevance
         settings = Settings(old.samples, old.reference, old.target, self.batch)
-        relevance = measure(module, ctx.data, settings, ctx.rng("attribute"), ctx.device)
+        with threads_for(model.network.macs, self.batch):
+            relevance = measure(module, ctx.data, settings, ctx.rng("attribute"), ctx.device)
         prove_complete(relevance, ctx)
         measured = accuracy(module, ctx.data.test_x, ctx.data.test_y, ctx.device)
         kept = sum(int(mask.sum()) for mask in masks.values())

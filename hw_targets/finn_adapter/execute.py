@@ -17,7 +17,7 @@ def execute(path: Path, frames: IntArray) -> IntArray:
     """Classes of integer frames, (frames,), by FINN's Python model.
 
     frames: (frames, channels, height, width) or (frames, features), as `InputFormat.encode` gives
-    them. About 5 ms a frame and node: meant for some hundred frames.
+    them. Slow: meant for some hundred frames.
     """
     return trace(path, frames)[-1][1][:, 0]
 

@@ -51,12 +51,9 @@ def _xilinx(command: str, top: str, output: str) -> list[str]:
 def _ecp5(command: str, top: str, output: str) -> list[str]:
     """Few resets and enables, no wide multiplexers: nextpnr gets done sooner, and faster hardware.
 
-    Yosys makes a reset of its own for every few registers that some condition zeroes, 450 of them
-    in a CNN of three layers. A tile of ECP5 takes two, so nextpnr's legaliser searched for most of
-    the placement. Rare ones become logic here (4 % more LUTs). Wide multiplexers (5 % fewer LUTs)
-    are placed as rigid groups. Measured on that CNN (CPU time of nextpnr, clock reached): about
-    300 s and 85 MHz with neither, 224 s and 90 MHz without wide multiplexers, 166 s and 103 MHz
-    with rare resets and enables as logic too.
+    Yosys makes a reset of its own for every few registers that some condition zeroes. A tile of
+    ECP5 takes two, so nextpnr's legaliser would search for most of the placement: rare ones become
+    logic here, for a few LUTs more. Wide multiplexers are placed as rigid groups, and left out.
     """
     options = f"{command} -nowidelut -top {top}"
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from implementation_case import context, design
 
 from compiler.stages import Implementation, Resources
 from passes.package import Package
+
+BOARDS = Path(__file__).resolve().parents[2] / "hw_targets" / "boards"
 
 
 def implementation(folder: Path, bitstream: bool = True) -> Implementation:
@@ -119,3 +122,13 @@ def test_deployment_of_a_plan(tmp_path: Path) -> None:
     assert "driver.py" not in result.files
     assert not any("logs" in name for name in result.files)
     assert "needs Vivado: copy it" in (result.folder / "README.md").read_text()
+
+
+def test_board_of_the_users_own(tmp_path: Path) -> None:
+    """The board's name is none that LiftFlow knows: only its file says what it is."""
+    own = tmp_path / "mine.toml"
+    text = (BOARDS / "ulx3s-85f.toml").read_text()
+    own.write_text(text.replace('name = "ulx3s-85f"', 'name = "mine"'))
+    made = dataclasses.replace(implementation(tmp_path), board="mine")
+    result = Package(board=str(own)).run(made, context(tmp_path / "package"))
+    assert "numbers.bit" in result.files

@@ -120,7 +120,6 @@ def test_amd_board_gets_utilisation_and_a_plan(
 ) -> None:
     model = design(tmp_path / "rtl")
     model.finn.write_bytes(b"graph")
-    (tmp_path / "rtl" / "folding.json").write_text("{}")
     monkeypatch.setattr(finn_adapter, "build_config", lambda **_: "{}\n")
     monkeypatch.setattr(finn_adapter, "vendor_folding", lambda *_: {})
     monkeypatch.setattr(tools.shutil, "which", lambda _: None)
