@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 DEFAULT_OUTPUT = Path("build")
+HARDWARE = ("lower-finn",)
+"""Passes that need every layer to have a kernel; a compilation that ends before them does not."""
 
 
 def default_pipeline(
@@ -133,6 +135,10 @@ def compile_model(
         data = dataclasses.replace(data, classes=classes)
         start = FloatModel(run_name, model.eval(), data.sample_shape, input_format(data))
 
+    if any(step.name in HARDWARE for step in pipeline.passes):
+        from passes.prepare import require_support
+
+        require_support(start.module, start.input_shape)
     folder = Path(output or DEFAULT_OUTPUT) / f"{run_name}-{chosen_board.name}"
     watchers = [*instruments, Ledger(), *([Dumps()] if dump else [])]
     result = pipeline.run(

@@ -75,6 +75,7 @@ class FloatModel:
 
     Before `prepare` the module is the user's own and `network` is None; after it, `module` is a
     `torch.fx.GraphModule` of plain `torch.nn` modules, batch norms folded, and `network` its shape.
+    norms: layer -> (out_channels,) gains of the batch norms that were folded into it.
     """
 
     name: str
@@ -83,6 +84,7 @@ class FloatModel:
     input: InputFormat
     network: NetworkShape | None = None
     accuracy: float | None = None
+    norms: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The shape of a network as hardware sees it: a chain of matrix-vector layers and windows."""
+"""The shape of a network as hardware sees it: matrix-vector layers and windows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ class LayerShape:
     Sizes are (height, width) in pixels. A dense layer has `in_size == (1, 1)`, kernel (1, 1) and
     `in_channels` equal to its number of inputs (a flatten before it is part of that number, in
     channel-last order in hardware). `pool` is the side of the max pooling (kernel == stride)
-    after the activation, 1 for none. `activation` is False for the layer that gives the logits.
+    after the activation, 1 for none. `activation` is False for the layer that gives the logits,
+    and for layers whose output goes elsewhere than into a ReLU, as into a residual add. `groups`
+    splits channels as `torch.nn.Conv2d` does.
     """
 
     name: str
@@ -26,6 +28,7 @@ class LayerShape:
     padding: tuple[int, int] = (0, 0)
     pool: int = 1
     activation: bool = True
+    groups: int = 1
 
     @property
     def out_size(self) -> tuple[int, int]:
@@ -46,8 +49,9 @@ class LayerShape:
 
     @property
     def matrix(self) -> tuple[int, int]:
-        """(MW, MH): columns (inputs) and rows (outputs) of the weight matrix."""
-        return (self.kernel[0] * self.kernel[1] * self.in_channels, self.out_channels)
+        """(MW, MH): columns (inputs of one output) and rows (outputs) of the weight matrix."""
+        inputs = self.in_channels // self.groups
+        return (self.kernel[0] * self.kernel[1] * inputs, self.out_channels)
 
     @property
     def weights(self) -> int:
@@ -62,7 +66,7 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """A whole network: its input frame and its layers in order."""
+    """A whole network: its input frame and its layers in order of execution."""
 
     name: str
     layers: tuple[LayerShape, ...]
@@ -71,6 +75,8 @@ class NetworkShape:
     input_bits: int
     input_signed: bool
     classes: int
+    chain: bool = True
+    """Does every layer take the output of the one before? False where branches join."""
 
     @property
     def macs(self) -> int:

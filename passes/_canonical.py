@@ -72,27 +72,31 @@ def _place(op: Op, chain: Chain) -> None:
                 _problem(op, "it is before the first layer", "do it in the data set")
             )
     elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-        _place_norm(op, module, block, chain)
+        _place_norm(op, block, chain)
     elif isinstance(module, nn.ReLU):
         block.relus.append(op)
     elif isinstance(module, nn.MaxPool2d):
-        chain.problems += _check_pool(op)
+        chain.problems += check_pool(op)
         block.pools.append(op)
     elif isinstance(module, nn.Flatten):
         block.flatten = op
 
 
-def _place_norm(
-    op: Op, module: nn.BatchNorm1d | nn.BatchNorm2d, block: Block, chain: Chain
-) -> None:
+def _place_norm(op: Op, block: Block, chain: Chain) -> None:
     if block.relus or block.pools or block.flatten is not None:
         mend = "put it directly after the Conv2d or Linear"
         chain.problems.append(_problem(op, "it does not follow a layer with weights", mend))
-    elif module.running_mean is None:
-        mend = "use track_running_stats=True and retrain"
-        chain.problems.append(_problem(op, "it has no running statistics", mend))
     else:
+        chain.problems += check_norm(op)
         block.norms.append(op)
+
+
+def check_norm(op: Op) -> list[Problem]:
+    """A batch norm without running statistics cannot be folded."""
+    if getattr(op.module, "running_mean", None) is not None:
+        return []
+    mend = "use track_running_stats=True and retrain"
+    return [_problem(op, "it has no running statistics", mend)]
 
 
 def _check_layer(op: Op) -> list[Problem]:
@@ -114,7 +118,8 @@ def _check_layer(op: Op) -> list[Problem]:
     return found
 
 
-def _check_pool(op: Op) -> list[Problem]:
+def check_pool(op: Op) -> list[Problem]:
+    """Max pooling with whole, square windows beside each other."""
     assert isinstance(op.module, nn.MaxPool2d)
     pool, found = op.module, []
     kernel, stride = pair(pool.kernel_size), pair(pool.stride)
@@ -158,7 +163,7 @@ def steps(chain: Chain) -> list[tuple[str, nn.Module]]:
     if chain.first is not None:
         result.append((chain.first.name, chain.first.module))
     for block in chain.blocks:
-        result.append((block.layer.name, _folded(block)))
+        result.append((block.layer.name, folded(block)))
         if block.relus:
             result.append((block.relus[0].name, nn.ReLU()))
         if block.pools:
@@ -175,7 +180,7 @@ def steps(chain: Chain) -> list[tuple[str, nn.Module]]:
 
 
 @torch.no_grad()
-def _folded(block: Block) -> nn.Conv2d | nn.Linear:
+def folded(block: Block) -> nn.Conv2d | nn.Linear:
     """The block's layer, always with a bias, its batch norms multiplied in (in double)."""
     source = block.layer.module
     assert isinstance(source, nn.Conv2d | nn.Linear)
@@ -209,4 +214,6 @@ def _empty_like(source: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
     elif padding == "same":
         padding = tuple(size // 2 for size in source.kernel_size)
     kernel, stride = pair(source.kernel_size), pair(source.stride)
-    return nn.Conv2d(source.in_channels, source.out_channels, kernel, stride, padding)
+    return nn.Conv2d(
+        source.in_channels, source.out_channels, kernel, stride, padding, groups=source.groups
+    )

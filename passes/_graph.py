@@ -1,14 +1,16 @@
-"""The chain of layers that travels from `prepare` on: built, walked, measured and printed here.
+"""The network that travels from `prepare` on: built, walked, measured and printed here.
 
-A chain is a `torch.fx.GraphModule` that calls plain `torch.nn` modules one after another: Conv2d
-or Linear, then ReLU, then MaxPool2d, and one Flatten before the first Linear.
+It is a `torch.fx.GraphModule` whose every step calls a plain `torch.nn` module or one of
+`passes._modules`. In a chain they come one after another: Conv2d or Linear, then ReLU, then
+MaxPool2d, and one Flatten before the first Linear. Other networks branch and join.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from torch import Tensor, fx, nn
 
 from compiler.stages import FloatArray, InputFormat, LabelArray
 from hw_targets.network import LayerShape, NetworkShape
+from passes._modules import Add
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,18 +27,35 @@ if TYPE_CHECKING:
 Steps = list[tuple[str, nn.Module]]
 """(name, module) in the order of execution."""
 
+INPUT = "x"
+"""Name of the network's input among the names of steps."""
+
 BATCH = 256
 
 
-def build_chain(steps: Sequence[tuple[str, nn.Module]]) -> fx.GraphModule:
-    """A graph module in eval mode that calls `steps` in order; names must be identifiers."""
+@dataclass(frozen=True)
+class Step:
+    """One module call. inputs: names of the steps whose outputs it takes, `INPUT` for the input."""
+
+    name: str
+    module: nn.Module
+    inputs: tuple[str, ...]
+
+
+def build_graph(steps: Sequence[Step]) -> fx.GraphModule:
+    """A graph module in eval mode that calls `steps` in order and gives the last one's output.
+
+    Names must be identifiers, none of them `INPUT`.
+    """
     root = nn.Module()
     graph = fx.Graph()
-    value = graph.placeholder("x")
-    for name, module in steps:
-        root.add_module(name, module)
-        value = graph.call_module(name, (value,))
-    graph.output(value)
+    values = {INPUT: graph.placeholder(INPUT)}
+    for step in steps:
+        root.add_module(step.name, step.module)
+        values[step.name] = graph.call_module(
+            step.name, tuple(values[source] for source in step.inputs)
+        )
+    graph.output(values[steps[-1].name])
     graph.lint()  # type: ignore[no-untyped-call]
     # No class name of its own: pickling would lose it, and with it the digest.
     result = fx.GraphModule(root, graph)
@@ -43,15 +63,62 @@ def build_chain(steps: Sequence[tuple[str, nn.Module]]) -> fx.GraphModule:
     return result
 
 
-def steps_of(module: nn.Module) -> Steps:
-    """(name, module) of every call in a graph made by `build_chain`."""
+def build_chain(steps: Sequence[tuple[str, nn.Module]]) -> fx.GraphModule:
+    """A graph module that calls `steps` one after another."""
+    names = [INPUT, *(name for name, _ in steps)]
+    return build_graph(
+        [
+            Step(name, module, (before,))
+            for (name, module), before in zip(steps, names, strict=False)
+        ]
+    )
+
+
+def wired_steps(module: nn.Module) -> list[Step]:
+    """The steps of a graph made by `build_graph`, in the order of execution."""
     if not isinstance(module, fx.GraphModule):
         raise TypeError(f"expected a prepared GraphModule, got {type(module).__name__}")
-    return [
-        (str(node.target), module.get_submodule(str(node.target)))
-        for node in module.graph.nodes
-        if node.op == "call_module"
-    ]
+    names = {node: INPUT for node in module.graph.nodes if node.op == "placeholder"}
+    found = []
+    for node in module.graph.nodes:
+        if node.op == "call_module":
+            names[node] = str(node.target)
+            inputs = tuple(names[source] for source in node.args)
+            found.append(Step(names[node], module.get_submodule(names[node]), inputs))
+    return found
+
+
+def is_chain(module: nn.Module) -> bool:
+    """Does every step take the output of the one before, and nothing else?"""
+    before = INPUT
+    for step in wired_steps(module):
+        if step.inputs != (before,):
+            return False
+        before = step.name
+    return True
+
+
+def users_of(steps: Sequence[Step]) -> dict[str, list[Step]]:
+    """Step or `INPUT` -> the steps that take its output."""
+    users: dict[str, list[Step]] = {INPUT: [], **{step.name: [] for step in steps}}
+    for step in steps:
+        for source in step.inputs:
+            users[source].append(step)
+    return users
+
+
+def steps_of(module: nn.Module) -> Steps:
+    """(name, module) of every call in a graph made by `build_graph`."""
+    return [(step.name, step.module) for step in wired_steps(module)]
+
+
+def output_shapes(module: nn.Module, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Step or `INPUT` -> shape of its output, without the batch."""
+    values: dict[str, Tensor] = {INPUT: torch.zeros(1, *input_shape)}
+    with torch.no_grad():
+        for step in wired_steps(module):
+            values[step.name] = step.module(*(values[source] for source in step.inputs))
+    return {name: tuple(value.shape[1:]) for name, value in values.items()}
 
 
 def layers_of(module: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
@@ -61,32 +128,59 @@ def layers_of(module: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     }
 
 
+def activation_sources(module: nn.Module) -> dict[str, str]:
+    """ReLU -> the last layer whose output reaches it through adds and pools alone.
+
+    It is the layer whose choice of activation bits governs the ReLU. A ReLU that no layer reaches
+    so, as one of a sum of activations, is left out.
+    """
+    reached: dict[str, str] = {}
+    found: dict[str, str] = {}
+    order = {step.name: at for at, step in enumerate(wired_steps(module))}
+    for step in wired_steps(module):
+        sources = [reached[source] for source in step.inputs if source in reached]
+        if isinstance(step.module, nn.Conv2d | nn.Linear):
+            reached[step.name] = step.name
+        elif isinstance(step.module, nn.ReLU):
+            if sources:
+                found[step.name] = max(sources, key=order.__getitem__)
+        elif isinstance(step.module, Add | nn.MaxPool2d | nn.AvgPool2d) and sources:
+            reached[step.name] = max(sources, key=order.__getitem__)
+    return found
+
+
 def network_shape(
     module: nn.Module, name: str, input_shape: tuple[int, ...], form: InputFormat
 ) -> NetworkShape:
-    """What hardware needs to know of a chain whose samples have `input_shape`."""
-    size = (input_shape[1], input_shape[2]) if len(input_shape) == 3 else (1, 1)
+    """What hardware needs to know of a network whose samples have `input_shape`."""
+    steps = wired_steps(module)
+    users, shapes = users_of(steps), output_shapes(module, input_shape)
     layers: list[LayerShape] = []
-    for step_name, step in steps_of(module):
-        if isinstance(step, nn.Conv2d):
-            layers.append(_conv(step_name, step, size))
-            size = layers[-1].out_size
-        elif isinstance(step, nn.Linear):
-            layers.append(
-                LayerShape(
-                    step_name, "dense", step.in_features, step.out_features, activation=False
-                )
-            )
-            size = (1, 1)
-        elif isinstance(step, nn.ReLU):
-            layers[-1] = dataclasses.replace(layers[-1], activation=True)
-        elif isinstance(step, nn.MaxPool2d):
-            side = int(pair(step.kernel_size)[0])
-            layers[-1] = dataclasses.replace(layers[-1], pool=side)
-            size = (size[0] // side, size[1] // side)
+    for step in steps:
+        if isinstance(step.module, nn.Conv2d):
+            layer = _conv(step.name, step.module, shapes[step.inputs[0]])
+        elif isinstance(step.module, nn.Linear):
+            sizes = step.module.in_features, step.module.out_features
+            layer = LayerShape(step.name, "dense", *sizes, activation=False)
+        else:
+            continue
+        layers.append(_with_followers(layer, users))
+    chain = is_chain(module)
     return NetworkShape(
-        name, tuple(layers), input_shape, form.bits, form.signed, layers[-1].out_channels
+        name, tuple(layers), input_shape, form.bits, form.signed, layers[-1].out_channels, chain
     )
+
+
+def _with_followers(layer: LayerShape, users: Mapping[str, Sequence[Step]]) -> LayerShape:
+    """The layer with the activation and pooling that take its output and nothing else."""
+    followers = users[layer.name]
+    if len(followers) != 1 or not isinstance(followers[0].module, nn.ReLU):
+        return layer
+    layer = dataclasses.replace(layer, activation=True)
+    followers = users[followers[0].name]
+    if len(followers) != 1 or not isinstance(followers[0].module, nn.MaxPool2d):
+        return layer
+    return dataclasses.replace(layer, pool=pair(followers[0].module.kernel_size)[0])
 
 
 def predict(module: nn.Module, samples: FloatArray, device: str = "cpu") -> NDArray[np.float32]:
@@ -116,27 +210,28 @@ def placed(module: nn.Module, device: str) -> nn.Module:
 
 
 def ir_text(module: nn.Module, input_shape: tuple[int, ...]) -> str:
-    """One line a step: name, module, shape of its output without the batch."""
-    value: Tensor = torch.zeros(1, *input_shape)
-    lines = [f"x -> {tuple(input_shape)}"]
-    with torch.no_grad():
-        for name, step in steps_of(module):
-            value = step(value)
-            lines.append(f"{name}: {step} -> {tuple(value.shape[1:])}")
+    """One line a step: name, what it takes (where not the step before), module, output shape."""
+    shapes = output_shapes(module, input_shape)
+    lines, before = [f"{INPUT} -> {tuple(input_shape)}"], INPUT
+    for step in wired_steps(module):
+        taken = "" if step.inputs == (before,) else f"({', '.join(step.inputs)})"
+        lines.append(f"{step.name}{taken}: {step.module} -> {shapes[step.name]}")
+        before = step.name
     return "\n".join(lines) + "\n"
 
 
-def _conv(name: str, module: nn.Conv2d, size: tuple[int, int]) -> LayerShape:
+def _conv(name: str, module: nn.Conv2d, shape: tuple[int, ...]) -> LayerShape:
     return LayerShape(
         name,
         "conv",
         module.in_channels,
         module.out_channels,
-        in_size=size,
+        in_size=(shape[1], shape[2]),
         kernel=pair(module.kernel_size),
         stride=pair(module.stride),
         padding=pair(module.padding),
         activation=False,
+        groups=module.groups,
     )
 
 

@@ -1,4 +1,4 @@
-"""A user's module, traced with torch.fx, as a list of plain `torch.nn` operations and problems."""
+"""A user's module, traced with torch.fx, as a list of plain operations and problems."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
+from passes._graph import INPUT
+from passes._modules import Add, Concat, Shortcut
+
 # Any batch no layer is likely to have as a size: tells a flatten from a fixed-size view.
 _PROBE_BATCH = 3
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Why one layer has no place in hardware, and what to put there instead."""
+    """Why one layer cannot be compiled, and what to put there instead."""
 
     layer: str
     kind: str
@@ -34,10 +37,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class Op:
-    """One operation of the chain; shapes are without the batch."""
+    """One operation. inputs: names of operations, or `INPUT`; shapes are without the batch."""
 
     name: str
     module: nn.Module
+    inputs: tuple[str, ...]
     in_shape: tuple[int, ...]
     out_shape: tuple[int, ...]
 
@@ -49,6 +53,20 @@ class Lowered:
     ops: list[Op] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
+    def hardware_problems(self) -> list[Problem]:
+        """Operations that no kernel computes, besides those with problems of their own."""
+        found = []
+        for op in self.ops:
+            kind = type(op.module).__name__
+            if isinstance(op.module, Add | Concat):
+                mend = "use a chain of layers without branches"
+                found.append(Problem(op.name, kind, "no kernel joins branches", mend))
+            elif isinstance(op.module, Shortcut):
+                found.append(Problem(op.name, kind, "no kernel pads or skips alone", "use Conv2d"))
+            elif isinstance(op.module, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
+                found.append(Problem(op.name, kind, "it has no kernel", mend_for(kind)))
+        return found
+
 
 _LAYERS = "Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, Flatten and Dropout"
 _MENDS: dict[str, str] = {
@@ -59,7 +77,7 @@ _MENDS: dict[str, str] = {
     "maxpool|max_pool": "use MaxPool2d with kernel equal to stride",
     "relu|gelu|silu|swish|sigmoid|tanh|elu|softplus|mish|clamp": "use ReLU",
     "layernorm|groupnorm|instancenorm|_norm": "use BatchNorm after the convolution and retrain",
-    "^(i?add|cat|concat|stack|i?sub|i?mul)$": "use a chain of layers without branches",
+    "^(i?add|cat|concat|stack|i?sub|i?mul)$": "use add or cat of two branches",
     "softmax": "use it only at the end",
     "lstm|gru|rnn|attention|transformer|embedding|matmul|bmm": f"use {_LAYERS}",
 }
@@ -79,7 +97,11 @@ _DROPOUT: set[Any] = {F.dropout, F.dropout2d, F.alpha_dropout, torch.dropout}
 _SAME: set[Any] = {"contiguous", "clone", "detach", "float", "to", torch.clone}
 _SOFTMAX: set[Any] = {F.softmax, torch.softmax, "softmax"}
 _LOG_SOFTMAX: set[Any] = {F.log_softmax, torch.log_softmax, "log_softmax"}
-_JOIN: set[Any] = {operator.add, operator.iadd, torch.add, "add", "add_", torch.cat, torch.concat}
+_ADD: set[Any] = {operator.add, operator.iadd, torch.add, "add", "add_"}
+_CONCAT: set[Any] = {torch.cat, torch.concat, torch.concatenate}
+_MEAN: set[Any] = {torch.mean, "mean"}
+_AVG_POOL: set[Any] = {F.avg_pool2d}
+_ADAPTIVE: set[Any] = {F.adaptive_avg_pool2d}
 
 _KEPT = (
     nn.Conv2d,
@@ -88,8 +110,12 @@ _KEPT = (
     nn.BatchNorm2d,
     nn.ReLU,
     nn.MaxPool2d,
+    nn.AvgPool2d,
     nn.Softmax,
     nn.LogSoftmax,
+    Add,
+    Concat,
+    Shortcut,
 )
 _DROPPED = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout, nn.Identity)
 
@@ -123,44 +149,61 @@ class _Lowering:
     def __init__(self, traced: fx.GraphModule) -> None:
         self.traced = traced
         self.result = Lowered()
-        self.value: fx.Node | None = None
+        self.values: dict[fx.Node, str] = {}
         self.used: set[int] = set()
-        self.forked = False
         self.taken = {_identifier(name, type(m)) for name, m in traced.named_modules() if name}
-        self.given: set[str] = set()
+        self.given: set[str] = {INPUT}
 
     def run(self) -> Lowered:
         for node in self.traced.graph.nodes:
-            if node.op == "placeholder" and self.value is None:
-                self.value = node
+            if node.op == "placeholder" and not self.values:
+                self.values[node] = INPUT
             elif node.op == "placeholder" and node.users:
                 self.refuse(node, "a second input", "give the network one input")
             elif node.op == "output" and not isinstance(node.args[0], fx.Node):
                 self.refuse(node, "more than one output", "return the class scores only")
             elif node.op in ("call_module", "call_function", "call_method") and _is_tensor(node):
                 self.step(node)
-                self.value = node
+                if node not in self.values:  # left out or refused: it gives what it takes
+                    self.values[node] = self.inputs(node)[0] if node.all_input_nodes else INPUT
         return self.result
+
+    def inputs(self, node: fx.Node) -> tuple[str, ...]:
+        """Names of what `node` takes, in its order, twice where it takes one thing twice."""
+        taken: list[fx.Node] = []
+        fx.map_arg((node.args, node.kwargs), taken.append)
+        found = [self.values.get(n, INPUT) for n in taken if _is_tensor(n) and n.op != "get_attr"]
+        return tuple(found) or (INPUT,)
 
     def step(self, node: fx.Node) -> None:
         sources = [arg for arg in node.all_input_nodes if _is_tensor(arg)]
-        joins = len(sources) > 1 or (node.target in _JOIN and node.op != "call_module")
-        if joins:
-            if any(source.op == "get_attr" for source in sources):
-                self.refuse(node, "arithmetic with a parameter has no kernel")
-            elif len(sources) > 1:
-                self.refuse(node, "no kernel joins branches")
-            else:
-                self.refuse(node, "arithmetic has no kernel", "scale the data instead")
-            return
-        if sources != [self.value] and not self.forked:
-            # One report a network: a residual block would else be named at each of its ends.
-            self.forked = True
-            self.refuse(node, "it does not take the output of the layer before it")
-        if node.op == "call_module":
+        if any(source.op == "get_attr" for source in sources):
+            self.refuse(node, "arithmetic with a parameter has no kernel")
+        elif node.op != "call_module" and node.target in _ADD | _CONCAT:
+            self.join(node)
+        elif len(sources) > 1 and not isinstance(self.module_of(node), Add | Concat):
+            self.refuse(node, "nothing but add and cat joins branches")
+        elif node.op == "call_module":
             self.call_module(node)
         else:
             self.call_function(node)
+
+    def module_of(self, node: fx.Node) -> nn.Module | None:
+        return self.traced.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+    def join(self, node: fx.Node) -> None:
+        inputs = self.inputs(node)
+        if node.target in _CONCAT:
+            if _argument(node, 1, "dim", 0) not in (1, 1 - len(node.meta["tensor_meta"].shape)):
+                self.refuse(node, "it is not along the channels", "use dim=1")
+            else:
+                self.add(node, Concat(), self.name("concat", count=True))
+        elif len(inputs) != 2 or node.kwargs.get("alpha", 1) != 1:
+            self.refuse(node, "arithmetic has no kernel", "scale the data instead")
+        elif len({_shape(source) for source in node.all_input_nodes}) > 1:
+            self.refuse(node, "its branches differ in shape", "bring both to one shape")
+        else:
+            self.add(node, Add(), self.name("add", count=True))
 
     def call_module(self, node: fx.Node) -> None:
         target = str(node.target)
@@ -170,6 +213,8 @@ class _Lowering:
             return
         if kind in (nn.Flatten, nn.Unflatten):
             self.flatten(node, target)
+        elif kind is nn.AdaptiveAvgPool2d:
+            self.global_pool(node, _identifier(target, kind))
         elif kind in _KEPT:
             if id(module) in self.used:
                 module = copy.deepcopy(module)
@@ -186,6 +231,16 @@ class _Lowering:
             self.add(node, nn.ReLU(), self.name("relu", count=True))
         elif target in _MAX_POOL:
             self.max_pool(node)
+        elif target in _AVG_POOL:
+            self.avg_pool(node)
+        elif target in _ADAPTIVE:
+            self.global_pool(node, "")
+        elif target in _MEAN:
+            self.mean(node)
+        elif target is operator.getitem:
+            self.skip_pixels(node)
+        elif target is F.pad:
+            self.pad_channels(node)
         elif target in _RESHAPE:
             self.flatten(node, None)
         elif target in _DROPOUT:
@@ -216,6 +271,73 @@ class _Lowering:
         module = nn.MaxPool2d(kernel, stride or kernel, **settings)
         self.add(node, module, self.name("maxpool", count=True))
 
+    def avg_pool(self, node: fx.Node) -> None:
+        kernel = _argument(node, 1, "kernel_size", None)
+        stride = _argument(node, 2, "stride", None)
+        padding = _argument(node, 3, "padding", 0)
+        if any(isinstance(value, fx.Node) for value in (kernel, stride, padding)):
+            self.refuse(node, "its size depends on the data")
+            return
+        module = nn.AvgPool2d(kernel, stride or kernel, padding)
+        self.add(node, module, self.name("avgpool", count=True))
+
+    def global_pool(self, node: fx.Node, name: str) -> None:
+        if _shape(node)[1:] != (1, 1):
+            self.refuse(node, "it leaves more than one pixel", "use AdaptiveAvgPool2d(1)")
+        else:
+            name = self.name(name or "avgpool", count=not name)
+            self.add(node, nn.AdaptiveAvgPool2d(1), name)
+
+    def mean(self, node: fx.Node) -> None:
+        before, after = _shape(node.all_input_nodes[0]), _shape(node)
+        axes = _argument(node, 1, "dim", None)
+        pixels = len(before) == 3 and isinstance(axes, tuple | list)
+        if not pixels or sorted(axis % 4 for axis in axes) != [2, 3]:
+            self.refuse(node, "it is not over all pixels", "use dim=(2, 3)")
+            return
+        self.global_pool_of(node, before)
+        if len(after) == 1:
+            source = self.values[node]
+            name = self.name("flatten", count=True)
+            self.result.ops.append(
+                Op(name, nn.Flatten(), (source,), (before[0], 1, 1), (before[0],))
+            )
+            self.values[node] = name
+
+    def global_pool_of(self, node: fx.Node, before: tuple[int, ...]) -> None:
+        name = self.name("avgpool", count=True)
+        op = Op(name, nn.AdaptiveAvgPool2d(1), self.inputs(node), before, (before[0], 1, 1))
+        self.result.ops.append(op)
+        self.values[node] = name
+
+    def skip_pixels(self, node: fx.Node) -> None:
+        """x[:, :, ::s, ::s]"""
+        index = node.args[1]
+        parts = list(index) if isinstance(index, tuple) else [index]
+        parts += [slice(None)] * (4 - len(parts))
+        steps = [part.step or 1 for part in parts if isinstance(part, slice)]
+        plain = all(isinstance(p, slice) and p.start in (None, 0) and p.stop is None for p in parts)
+        if not plain or len(steps) != 4 or steps[:2] != [1, 1] or steps[2] != steps[3]:
+            self.refuse(node, "it takes part of a tensor", "use x[:, :, ::s, ::s] or Conv2d")
+        elif steps[2] > 1:
+            self.add(node, Shortcut(steps[2]), self.name("skip", count=True))
+
+    def pad_channels(self, node: fx.Node) -> None:
+        """F.pad(x, (0, 0, 0, 0, before, after))"""
+        sizes = [*_argument(node, 1, "pad", ()), 0, 0, 0, 0, 0, 0]
+        zeros = _argument(node, 2, "mode", "constant") == "constant"
+        value = _argument(node, 3, "value", None)
+        if (
+            any(sizes[:4])
+            or any(sizes[6:])
+            or min(sizes) < 0
+            or not zeros
+            or value not in (None, 0)
+        ):
+            self.refuse(node, "it pads more than channels with zeros", "pad in Conv2d")
+        else:
+            self.add(node, Shortcut(1, sizes[4], sizes[5]), self.name("pad", count=True))
+
     def flatten(self, node: fx.Node, target: str | None) -> None:
         before, after = _shape(node.all_input_nodes[0]), _shape(node)
         if after == before:
@@ -228,7 +350,8 @@ class _Lowering:
 
     def add(self, node: fx.Node, module: nn.Module, name: str) -> None:
         before, after = _shape(node.all_input_nodes[0]), _shape(node)
-        self.result.ops.append(Op(name, module, before, after))
+        self.result.ops.append(Op(name, module, self.inputs(node), before, after))
+        self.values[node] = name
 
     def refuse(self, node: fx.Node, reason: str, mend: str | None = None) -> None:
         if node.op == "call_module":

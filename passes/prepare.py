@@ -1,4 +1,4 @@
-"""prepare: the user's module becomes a chain of plain layers that hardware can compute."""
+"""prepare: the user's module becomes a network of plain layers, batch norms folded."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from compiler.stages import FloatModel
+from compiler.stages import FloatArray, FloatModel
 from hw_targets.errors import UnsupportedError
-from passes._canonical import Chain, arrange, steps
-from passes._graph import accuracy, build_chain, ir_text, network_shape, predict
-from passes._lower_ops import Problem, lower
+from passes import _branches
+from passes._canonical import Block, arrange, steps
+from passes._graph import accuracy, build_chain, build_graph, ir_text, network_shape, predict
+from passes._lower_ops import Op, Problem, lower
 from passes.base import Context, Pass
 
 # Folding batch norms reorders float32 sums; 1e-4 of the greatest |logit| is a hundred times what
@@ -26,26 +27,31 @@ TOLERANCE = 1e-4
 class Prepare(Pass[FloatModel, FloatModel]):
     """Trace the network, make every operation a module of its own, fold batch norms.
 
-    Takes a chain of Conv2d (groups and dilation 1, zero padding), Linear, BatchNorm after either,
-    ReLU, MaxPool2d (square, kernel == stride), Flatten, Dropout and Identity, as modules or
-    functions, ending in a Linear; everything else is refused by name, all of it at once. Gives a
-    `torch.fx.GraphModule` of conv / linear -> relu -> maxpool -> flatten under the user's names.
+    Takes Conv2d (zero padding), Linear, BatchNorm after either, ReLU, MaxPool2d (square, kernel
+    == stride), average pooling, residual adds, concatenation, option-A shortcuts, Flatten,
+    Dropout and Identity, as modules or functions, ending in a Linear; everything else is refused
+    by name, all of it at once. Gives a `torch.fx.GraphModule` under the user's names. A chain that
+    hardware can compute comes as conv / linear -> relu -> maxpool -> flatten; `support` tells what
+    in a network hardware cannot compute.
     """
 
     name: ClassVar[str] = "prepare"
     tools: ClassVar[tuple[str, ...]] = ("torch",)
-    uses: ClassVar[tuple[str, ...]] = ("passes._lower_ops", "passes._canonical", "passes._graph")
+    uses: ClassVar[tuple[str, ...]] = (
+        "passes._lower_ops",
+        "passes._canonical",
+        "passes._branches",
+        "passes._modules",
+        "passes._graph",
+    )
 
     def run(self, model: FloatModel, ctx: Context) -> FloatModel:
         """Raises UnsupportedError naming every layer that cannot be mapped."""
-        chain = _chain(model.module, model.input_shape)
-        if chain.problems:
-            raise _refusal(chain.problems)
-        module = build_chain(steps(chain))
+        module, tail, norms = _prepared(model.module, model.input_shape)
         ctx.say("checking against the user's module", 0.5)
-        self._prove_equal(model.module, module, chain, ctx)
-        if chain.tail is not None:
-            ctx.say(f"left out {chain.tail.name}: it does not change the class", None)
+        self._prove_equal(model.module, module, tail, ctx)
+        if tail is not None:
+            ctx.say(f"left out {tail.name}: it does not change the class", None)
         (ctx.workdir / "prepared.txt").write_text(ir_text(module, model.input_shape))
         measured = accuracy(module, ctx.data.test_x, ctx.data.test_y, ctx.device)
         ctx.say(f"accuracy {measured:.2%}", 1.0)
@@ -54,15 +60,16 @@ class Prepare(Pass[FloatModel, FloatModel]):
             module=module,
             network=network_shape(module, model.name, model.input_shape, model.input),
             accuracy=measured,
+            norms=norms,
         )
 
     def _prove_equal(
-        self, user: nn.Module, prepared: nn.Module, chain: Chain, ctx: Context
+        self, user: nn.Module, prepared: nn.Module, tail: Op | None, ctx: Context
     ) -> None:
         expected = predict(user, ctx.data.test_x, ctx.device)
         got = predict(prepared, ctx.data.test_x, ctx.device)
-        if chain.tail is not None:
-            got = chain.tail.module(torch.from_numpy(got)).numpy()
+        if tail is not None:
+            got = tail.module(torch.from_numpy(got)).numpy()
         allowed = TOLERANCE * float(np.abs(expected).max())
         deviation = float(np.abs(got - expected).max())
         ctx.prove(
@@ -89,22 +96,59 @@ def support(module: nn.Module, input_shape: tuple[int, ...]) -> list[Problem]:
     Args:
         input_shape: of one sample, without the batch.
     """
-    return _chain(module, input_shape).problems
-
-
-def _chain(module: nn.Module, input_shape: tuple[int, ...]) -> Chain:
     lowered = lower(module, input_shape)
-    if lowered.problems:
-        # Operations are missing from the chain, so that of its order only the layers' own
-        # problems mean anything.
-        own = {op.name for op in lowered.ops}
-        chain = arrange(lowered.ops)
-        layers = [p for p in chain.problems if p.layer in own and p.kind in ("Conv2d", "MaxPool2d")]
-        return Chain(problems=[*lowered.problems, *layers])
-    return arrange(lowered.ops)
+    problems = [*lowered.problems, *lowered.hardware_problems()]
+    chain = arrange(lowered.ops)
+    if not problems:
+        return chain.problems
+    # Operations are missing from the chain, so that of its order only the layers' own problems
+    # mean anything.
+    own = {op.name for op in lowered.ops}
+    layers = [p for p in chain.problems if p.layer in own and p.kind in ("Conv2d", "MaxPool2d")]
+    known = {problem.layer for problem in problems}
+    return [*problems, *(p for p in layers if p.layer not in known)]
 
 
-def _refusal(problems: list[Problem]) -> UnsupportedError:
+def require_support(module: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """Raises UnsupportedError naming every layer that hardware cannot compute."""
+    problems = support(module, input_shape)
+    if problems:
+        raise refusal(problems)
+
+
+def _prepared(
+    module: nn.Module, input_shape: tuple[int, ...]
+) -> tuple[nn.Module, Op | None, dict[str, FloatArray]]:
+    """The prepared network, a softmax left out, and the gains of the norms folded, by layer."""
+    lowered = lower(module, input_shape)
+    chain = arrange(lowered.ops)
+    if not support(module, input_shape):
+        gains = {block.layer.name: _gain(block) for block in chain.blocks if block.norms}
+        return build_chain(steps(chain)), chain.tail, gains
+    branches = _branches.arrange(lowered.ops)
+    problems = [*lowered.problems, *branches.problems]
+    if problems:
+        if lowered.problems:
+            problems = [*lowered.problems, *(p for p in branches.problems if p.kind == "Conv2d")]
+        raise refusal(problems)
+    gains = {name: _gain(block) for name, block in branches.blocks.items() if block.norms}
+    return build_graph(branches.steps), branches.tail, gains
+
+
+def _gain(block: Block) -> FloatArray:
+    """(out_channels,) product of the weights of the norms that follow a layer."""
+    gain = np.ones(1, np.float32)
+    for op in block.norms:
+        norm = op.module
+        assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+        # An affine-free norm has none, which torch's types do not tell.
+        weight: torch.Tensor | None = norm.weight
+        gain = gain * (1.0 if weight is None else weight.detach().cpu().numpy())
+    return np.asarray(gain, np.float32)
+
+
+def refusal(problems: list[Problem]) -> UnsupportedError:
+    """All problems in one line."""
     count = len({problem.layer for problem in problems})
     what = f"{count} layer{'s' if count > 1 else ''} cannot be mapped"
     return UnsupportedError(f"{what}: {'; '.join(map(str, problems))}")

@@ -27,7 +27,7 @@ import torch
 from captum.attr import LayerDeepLift
 from torch import Tensor, nn
 
-from benchmarks.attribution.resnet20 import ResNet20
+from benchmarks.networks import resnet20
 from compiler.frontend.model import fill, read_state
 from passes.deeplift import attribute_all_layers
 
@@ -37,7 +37,7 @@ RESULTS = Path(__file__).with_name("results.json")
 def network(weights: Path | None, samples: Tensor) -> nn.Module:
     """ResNet-20 in eval mode; without weights random, its batch norms fitted to `samples`."""
     torch.manual_seed(0)
-    model = ResNet20()
+    model = resnet20()
     if weights is not None:
         fill(model, read_state(weights), where=str(weights))
     else:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hw_targets.errors import UnsupportedError, VerificationError
 from passes import prepare
 from passes._graph import ir_text
-from passes.prepare import Prepare, support
+from passes.prepare import Prepare, require_support, support
 
 GOLDEN = """\
 x -> (2, 8, 8)
@@ -117,7 +117,7 @@ def test_a_wrong_result_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         Prepare().run(float_model(net), context(tmp_path, net))
 
 
-def test_all_problems_come_at_once_in_one_line(tmp_path: Path) -> None:
+def test_all_problems_come_at_once_in_one_line() -> None:
     net = nn.Sequential(
         nn.Conv2d(2, 4, 3, groups=2, padding=1),
         nn.GELU(),
@@ -128,7 +128,7 @@ def test_all_problems_come_at_once_in_one_line(tmp_path: Path) -> None:
         nn.Linear(64, 3),
     )
     with pytest.raises(UnsupportedError) as caught:
-        Prepare().run(float_model(net.eval()), context(tmp_path, net))
+        require_support(net.eval(), SHAPE)
     text = str(caught.value)
     assert text.startswith("4 layers cannot be mapped: ")
     assert "\n" not in text
@@ -177,7 +177,7 @@ class FixedBatch(nn.Module):
 @pytest.mark.parametrize(
     ("net", "says"),
     [
-        (Residual(), "add (add): no kernel joins branches, use a chain"),
+        (Residual(), "add_1 (Add): no kernel joins branches, use a chain"),
         (Branching(), "cannot be traced"),
         (Active(), "always active, pass training=self.training"),
         (FixedBatch(), "batch of any size"),

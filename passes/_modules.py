@@ -1,0 +1,43 @@
+"""What `torch.nn` has no module for, so that every step of a prepared network is a module call."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Add(nn.Module):
+    """Two tensors of one shape -> their sum: where a residual branch comes back."""
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return left + right
+
+
+class Concat(nn.Module):
+    """Tensors (N, C_i, ...) -> (N, sum of C_i, ...), one after another in channels."""
+
+    def forward(self, *parts: Tensor) -> Tensor:
+        return torch.cat(parts, 1)
+
+
+class Shortcut(nn.Module):
+    """(N, C, H, W) -> (N, before + C + after, ceil(H / stride), ceil(W / stride)).
+
+    Every `stride`-th pixel, zero channels around: the option-A shortcut of He et al., CVPR 2016,
+    arXiv 1512.03385, section 4.2.
+    """
+
+    def __init__(self, stride: int = 1, before: int = 0, after: int = 0) -> None:
+        super().__init__()
+        self.stride, self.before, self.after = stride, before, after
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride > 1:
+            x = x[:, :, :: self.stride, :: self.stride]
+        if self.before or self.after:
+            x = F.pad(x, (0, 0, 0, 0, self.before, self.after))
+        return x
+
+    def extra_repr(self) -> str:
+        return f"stride={self.stride}, before={self.before}, after={self.after}"
