@@ -70,12 +70,29 @@ class InputFormat:
 
 
 @dataclass(frozen=True)
+class FoldedNorm:
+    """What is left to know of the batch norms that were folded into a layer.
+
+    gain: (out_channels,) their weights. scale: (out_channels,) what the layer's weights were
+    multiplied with, so that over it they are the weights that were trained.
+    """
+
+    gain: FloatArray
+    scale: FloatArray
+
+    def without(self, gone: set[int]) -> FoldedNorm:
+        """The same without some output channels."""
+        channels = sorted(gone)
+        return FoldedNorm(np.delete(self.gain, channels), np.delete(self.scale, channels))
+
+
+@dataclass(frozen=True)
 class FloatModel:
     """A float network in eval mode on the CPU.
 
     Before `prepare` the module is the user's own and `network` is None; after it, `module` is a
     `torch.fx.GraphModule` of plain `torch.nn` modules, batch norms folded, and `network` its shape.
-    norms: layer -> (out_channels,) gains of the batch norms that were folded into it.
+    norms: layer -> the batch norms that were folded into it.
     """
 
     name: str
@@ -84,28 +101,49 @@ class FloatModel:
     input: InputFormat
     network: NetworkShape | None = None
     accuracy: float | None = None
-    norms: Mapping[str, FloatArray] = field(default_factory=dict)
+    norms: Mapping[str, FoldedNorm] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class LayerRelevance:
-    """DeepLIFT's view of one layer.
+    """How much one layer's channels and weights matter by one criterion.
 
-    channels: (out_channels,) mean over samples of |sum over positions of contribution|.
-    weights: same shape as the layer's weight, mean |contribution| per unit of weight
-        (multiplier x input difference, summed over positions).
+    channels: (out_channels,) score of losing the channel; by DeepLIFT the mean over samples of
+        |sum over positions of multiplier x (activation - mean activation)|.
+    weights: same shape as the layer's weight, importance per unit of |weight|: times |weight| it
+        is the score of the weight; by DeepLIFT its mean |contribution|.
+
+    By DeepLIFT alone, means over samples, None or 0 elsewhere:
+
+    classes: (classes, out_channels) channel scores over the samples of each true class; zeros
+        for a class without samples, None where samples have no classes.
+    noise: (out_channels,) root of the sum of squared multipliers over the positions where the
+        activations that the layer's output bits govern are not zero: what the output moves by,
+        root mean square, a unit of independent rounding error. Zeros for a layer that governs none.
+    peak, rms: greatest and root mean square value of those activations where they are not zero;
+        0 for a layer that governs none.
     """
 
     channels: FloatArray
     weights: FloatArray
+    classes: FloatArray | None = None
+    noise: FloatArray | None = None
+    peak: float = 0.0
+    rms: float = 0.0
 
 
 @dataclass(frozen=True)
 class Relevance:
-    """All layers' relevance and how far DeepLIFT's completeness holds.
+    """All layers' relevance, how it was measured, and how far DeepLIFT's completeness holds.
 
-    completeness_delta: greatest |sum of contributions - output difference| relative to the
-        greatest |output difference| over the samples.
+    samples: 0 for criteria that look at weights only. completeness_delta: greatest |sum of
+        contributions - output difference| relative to the greatest |output difference| over the
+        samples; 0.0 where the criterion claims no completeness.
+    criterion: name in `passes.criteria.CRITERIA`. rule: of DeepLIFT at non-linear modules.
+    stability: (samples so far, reliability of the ranking of channels) at every count the sums
+        were looked at: Spearman's rank correlation of the scores of two disjoint halves of the
+        samples, stepped up to all of them by the Spearman-Brown formula, mean over layers.
+    inputs: (k, *sample) contributions of the values of the training samples `input_samples` (k,).
     """
 
     layers: Mapping[str, LayerRelevance]
@@ -113,6 +151,11 @@ class Relevance:
     reference: str
     target: str
     completeness_delta: float
+    criterion: str = "deeplift"
+    rule: str = "rescale"
+    stability: tuple[tuple[int, float], ...] = ()
+    inputs: FloatArray | None = None
+    input_samples: LabelArray | None = None
 
 
 @dataclass(frozen=True)
@@ -167,10 +210,11 @@ class Allocation:
 
 @dataclass(frozen=True)
 class ScoredModel:
-    """A float network with what DeepLIFT found, what was pruned and what was allocated.
+    """A float network with what attribution found, what was pruned and what was allocated.
 
     reference: the prepared network before any pruning, the teacher of retraining.
     masks: layer name -> boolean keep-mask of its weight, for unstructured pruning.
+    norms: as in FloatModel.
     """
 
     name: str
@@ -185,6 +229,7 @@ class ScoredModel:
     pruned: PruneReport | None = None
     sparsity: float = 0.0
     allocation: Allocation | None = None
+    norms: Mapping[str, FoldedNorm] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

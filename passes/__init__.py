@@ -12,6 +12,7 @@ ORDER: dict[str, str] = {
     "attribute": "Attribute",
     "prune-filters": "PruneFilters",
     "prune-weights": "PruneWeights",
+    "finetune": "Finetune",
     "allocate": "Allocate",
     "quantize": "Quantize",
     "share-weights": "ShareWeights",

@@ -15,22 +15,30 @@ from captum.attr import DeepLift
 from torch import Tensor, nn
 
 from passes._rescale import RULES, rescaled
-from passes.deeplift import LayerMultipliers
+from passes.deeplift import Attribution, LayerMultipliers
 
 
 class OnePassDeepLift(DeepLift):  # type: ignore[misc]
-    """Captum's DeepLIFT that keeps the multipliers of all `layers` of a run in `found`.
+    """Captum's DeepLIFT that gives the multipliers of all `layers`, a target after another.
+
+    `model` gives (targets, batch); `visit` gets every target's attribution.
 
     Captum runs samples and references as one batch and propagates both back. Here references only
     run forward, and the rescale rule is the derivative of each non-linear module itself instead
     of a hook on its input tensor.
     """
 
-    def __init__(self, model: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Mapping[str, nn.Module],
+        visit: Callable[[Attribution], None],
+    ) -> None:
         super().__init__(model)
         self.layers = layers
-        self.found: dict[str, LayerMultipliers] = {}
-        self.output_delta = torch.empty(0)
+        self.visit = visit
+        self._output_delta = torch.empty(0)
+        self._input_delta = torch.empty(0)
         self._reference_run = False
         self._references: dict[nn.Module, tuple[Tensor, Tensor]] = {}
         self._records: dict[str, list[Tensor]] = {}
@@ -44,6 +52,7 @@ class OnePassDeepLift(DeepLift):  # type: ignore[misc]
         self, model: nn.Module, inputs: tuple[tuple[Tensor, ...], tuple[Tensor, ...]], *_: Any
     ) -> Callable[[], Tensor]:
         (samples,), (references,) = inputs
+        self._input_delta = samples.detach() - references
 
         def forward() -> Tensor:
             with torch.no_grad():
@@ -51,7 +60,7 @@ class OnePassDeepLift(DeepLift):  # type: ignore[misc]
                 reference = model(references)
             self._reference_run = False
             output: Tensor = model(samples)
-            self.output_delta = output.detach() - reference
+            self._output_delta = output.detach() - reference
             return output
 
         return forward
@@ -80,13 +89,20 @@ class OnePassDeepLift(DeepLift):  # type: ignore[misc]
     ) -> tuple[Tensor, ...]:
         with torch.enable_grad():
             with self._recording():
-                target = forward()
-            outputs = [self._records[name][3] for name in self.layers]
-            gradients = torch.autograd.grad(torch.unbind(target), (*inputs, *outputs))
-        for name, multiplier in zip(self.layers, gradients[len(inputs) :], strict=True):
-            reference_in, reference_out, into, out = (t.detach() for t in self._records[name])
-            self.found[name] = LayerMultipliers(into, reference_in, out, reference_out, multiplier)
+                targets = torch.unbind(forward())
+            sources = (*inputs, *(self._records[name][3] for name in self.layers))
+            for at, target in enumerate(targets):
+                more = at + 1 < len(targets)
+                gradients = torch.autograd.grad(torch.unbind(target), sources, retain_graph=more)
+                self.visit(self._attribution(gradients, self._output_delta[at]))
         return gradients[: len(inputs)]
+
+    def _attribution(self, gradients: tuple[Tensor, ...], output_delta: Tensor) -> Attribution:
+        found = {}
+        for name, multiplier in zip(self.layers, gradients[1:], strict=True):
+            reference_in, reference_out, into, out = (t.detach() for t in self._records[name])
+            found[name] = LayerMultipliers(into, reference_in, out, reference_out, multiplier)
+        return Attribution(found, gradients[0] * self._input_delta, output_delta)
 
     @contextmanager
     def _recording(self) -> Iterator[None]:

@@ -1,97 +1,161 @@
-"""Which channels go: greedy, global, by relevance lost a multiply-accumulate saved."""
+"""Which channels go: greedy, global, by relevance lost for what the hardware saves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hw_targets.network import NetworkShape
+from hw_targets.network import LayerShape, NetworkShape
+from passes._coupling import Group, Unit
 
-Counts = dict[str, int]
-"""Layer name -> output channels."""
+Sizes = Mapping[str, tuple[int, int]]
+"""Layer -> (input channels or inputs, outputs)."""
+
+Cost = Callable[[NetworkShape, Sizes], float]
+"""What a network with other numbers of channels costs a frame."""
+
+
+def layer_macs(layer: LayerShape, inputs: int, outputs: int) -> int:
+    """Multiply-accumulates a frame of one layer of other size; depthwise where groups say so."""
+    share = 1 if layer.groups == layer.in_channels and layer.groups > 1 else inputs // layer.groups
+    return share * outputs * layer.kernel[0] * layer.kernel[1] * layer.pixels
+
+
+def macs(network: NetworkShape, sizes: Sizes) -> float:
+    """Multiply-accumulates a frame."""
+    return sum(layer_macs(layer, *sizes[layer.name]) for layer in network.layers)
+
+
+def weights(network: NetworkShape, sizes: Sizes) -> float:
+    """Weights in all."""
+    return sum(layer_macs(la, *sizes[la.name]) / la.pixels for la in network.layers)
+
+
+COSTS: dict[str, Cost] = {"macs": macs, "weights": weights}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How far a layer may shrink, by its channels before any pruning.
+    """How far a group of channels may shrink, by its size before any pruning.
 
-    A layer that starts with at least `2 * divisor` channels keeps multiples of `divisor`, so that
+    A group that starts with at least `2 * divisor` channels keeps multiples of `divisor`, so that
     folding finds divisors; a smaller one keeps at least one channel.
     """
 
     original: Mapping[str, int]
     divisor: int
 
-    def next_below(self, layer: str, count: int) -> int | None:
+    def next_below(self, group: str, count: int) -> int | None:
         """The next smaller number of channels allowed, None if there is none."""
-        if self.original[layer] >= 2 * self.divisor:
+        if self.original[group] >= 2 * self.divisor:
             below = (count - 1) // self.divisor * self.divisor
             return below if below >= self.divisor else None
         return count - 1 if count > 1 else None
 
 
-def channel_counts(network: NetworkShape) -> Counts:
+def channel_counts(network: NetworkShape) -> dict[str, int]:
+    """Layer -> output channels."""
     return {layer.name: layer.out_channels for layer in network.layers}
 
 
-def macs(network: NetworkShape, counts: Mapping[str, int]) -> int:
-    """Multiply-accumulates a frame of `network` with other numbers of output channels."""
-    total, share_before = 0, (1, 1)
-    for layer in network.layers:
-        inputs = layer.in_channels * share_before[0] // share_before[1]
-        taps = layer.kernel[0] * layer.kernel[1]
-        total += inputs * taps * counts[layer.name] * layer.pixels
-        share_before = (counts[layer.name], layer.out_channels)
-    return total
+def group_keys(groups: Sequence[Group]) -> list[str]:
+    """A name for each group that stays the same while the network shrinks.
 
-
-def least_counts(network: NetworkShape, limits: Limits) -> Counts:
-    """All prunable layers at their smallest; the last layer's outputs are the classes."""
-    counts = channel_counts(network)
-    for layer in network.layers[:-1]:
-        while (below := limits.next_below(layer.name, counts[layer.name])) is not None:
-            counts[layer.name] = below
-    return counts
-
-
-def plan(
-    network: NetworkShape,
-    scores: Mapping[str, NDArray[np.float32]],
-    limits: Limits,
-    budget: int,
-) -> dict[str, list[int]]:
-    """Channels to remove, by layer, until at most `budget` multiply-accumulates are left.
-
-    Takes, again and again, the layer whose next least relevant channels cost least relevance a
-    multiply-accumulate saved. Relevances of all layers are on one scale, the output's, and are
-    compared without normalisation. Stops early where nothing more may go.
+    Two groups may begin at one layer, as channels that a shortcut pads and channels that it does
+    not: they are numbered in order.
     """
-    order = {name: np.argsort(values, kind="stable") for name, values in scores.items()}
-    counts = channel_counts(network)
-    left = macs(network, counts)
-    while left > budget:
-        offers: list[tuple[float, str, int, int]] = []
-        for layer in network.layers[:-1]:
-            count = counts[layer.name]
-            below = limits.next_below(layer.name, count)
-            if below is None:
-                continue
-            gone = layer.out_channels - count
-            chunk = order[layer.name][gone : gone + count - below]
-            after = macs(network, {**counts, layer.name: below})
-            lost = float(scores[layer.name][chunk].sum(dtype=np.float64))
-            offers.append((lost / (left - after), layer.name, below, after))
-        if not offers:
+    seen: dict[str, int] = {}
+    keys = []
+    for group in groups:
+        seen[group.name] = seen.get(group.name, 0) + 1
+        keys.append(group.name if seen[group.name] == 1 else f"{group.name}#{seen[group.name]}")
+    return keys
+
+
+class Plan:
+    """A network about to lose channels: what is left of each group, and what that costs."""
+
+    def __init__(
+        self, network: NetworkShape, groups: Sequence[Group], limits: Limits, cost: Cost
+    ) -> None:
+        self.network, self.limits, self._cost = network, limits, cost
+        self.groups = dict(zip(group_keys(groups), groups, strict=True))
+        self.counts = {key: len(group.units) for key, group in self.groups.items()}
+        self._sizes = {la.name: (la.in_channels, la.out_channels) for la in network.layers}
+        self.cost = cost(network, self._sizes)
+
+    def sizes_at(self, key: str, below: int) -> dict[str, tuple[int, int]]:
+        """Sizes of all layers if group `key` shrank to `below` channels."""
+        group, fewer = self.groups[key], self.counts[key] - below
+        sizes = dict(self._sizes)
+        for layer, rows in group.rows.items():
+            sizes[layer] = (sizes[layer][0], sizes[layer][1] - rows * fewer)
+        for layer, columns in group.columns.items():
+            sizes[layer] = (sizes[layer][0] - columns * fewer, sizes[layer][1])
+        return sizes
+
+    def offers(self) -> dict[str, tuple[int, float]]:
+        """Group -> (its next smaller size, cost of the network then), where there is one."""
+        found = {}
+        for key, count in self.counts.items():
+            below = self.limits.next_below(key, count)
+            if below is not None:
+                found[key] = below, self._cost(self.network, self.sizes_at(key, below))
+        return found
+
+    def take(self, key: str, below: int) -> None:
+        self._sizes = self.sizes_at(key, below)
+        self.counts[key] = below
+        self.cost = self._cost(self.network, self._sizes)
+
+
+def least_cost(network: NetworkShape, groups: Sequence[Group], limits: Limits, cost: Cost) -> float:
+    """Cost with every group at its smallest."""
+    plan = Plan(network, groups, limits, cost)
+    while offers := plan.offers():
+        for key, (below, _) in offers.items():
+            plan.take(key, below)
+    return plan.cost
+
+
+def choose_units(
+    plan: Plan, scores: Mapping[str, NDArray[np.float64]], budget: float, thrift: float
+) -> list[Unit]:
+    """Units to remove until the network costs at most `budget`.
+
+    Takes, again and again, from the group whose next least relevant channels lose least relevance
+    for what they save. Relevances of all groups are on one scale, the output's, and are compared
+    without normalisation. Stops early where nothing more may go.
+
+    Args:
+        scores: group -> relevance of each of its units.
+        thrift: exponent of what is saved: 0 ranks by relevance alone, 1 by relevance a unit of
+            cost.
+    """
+    order = {key: np.argsort(values, kind="stable") for key, values in scores.items()}
+    removed: list[Unit] = []
+    while plan.cost > budget:
+        best: tuple[float, str, int] | None = None
+        for key, (below, after) in plan.offers().items():
+            chunk = _next(plan, order, key, below)
+            lost = float(scores[key][chunk].mean())
+            saved = (plan.cost - after) / len(chunk)
+            offer = (lost / max(saved, 1e-12) ** thrift, key, below)
+            best = offer if best is None else min(best, offer)
+        if best is None:
             break
-        _, name, below, left = min(offers)
-        counts[name] = below
-    return {
-        layer.name: sorted(
-            int(channel) for channel in order[layer.name][: layer.out_channels - counts[layer.name]]
-        )
-        for layer in network.layers[:-1]
-        if counts[layer.name] < layer.out_channels
-    }
+        _, key, below = best
+        removed += [plan.groups[key].units[i] for i in _next(plan, order, key, below)]
+        plan.take(key, below)
+    return removed
+
+
+def _next(
+    plan: Plan, order: Mapping[str, NDArray[np.intp]], key: str, below: int
+) -> NDArray[np.intp]:
+    gone = len(plan.groups[key].units) - plan.counts[key]
+    chunk: NDArray[np.intp] = order[key][gone : gone + plan.counts[key] - below]
+    return chunk

@@ -2,109 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from compiler.stages import Dataset, LayerRelevance, Relevance
+from compiler.stages import Dataset, FoldedNorm, LabelArray, Relevance
 from hw_targets.errors import LiftFlowError
-from passes._graph import layers_of, placed
-from passes.deeplift import TARGETS, Attribution, LayerMultipliers, attribute_all_layers
+from hw_targets.network import NetworkShape
+from passes._graph import placed
+from passes._threads import threads_for
+from passes.base import Context
+from passes.criteria import CRITERIA, Batch, Criterion, Setup
+from passes.criteria.base import Scores
+from passes.criteria.positions import weight_gradients
+from passes.criteria.references import REFERENCES, References, references_of
+from passes.deeplift import LayerMultipliers, full_precision
 
-REFERENCES = ("random", "mean", "zero")
+__all__ = ["REFERENCES", "Settings", "choose", "measure", "remeasure", "weight_scores"]
 
-# Elements of one intermediate tensor of the per-sample weight contributions: 64 MiB of float32.
-_CHUNK_ELEMENTS = 2**24
+FIRST_LOOK = 32
+"""Samples after which the ranking's stability is looked at first; then after twice as many."""
+
+AVERAGED = 256
+"""Samples that the mean activations are taken over, for criteria that compare with them."""
+
+SHOWN = 16
+"""Samples whose inputs' contributions are kept."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """How relevance is measured; the same before and after pruning.
 
-    samples: training samples, at most as many as there are. reference: what a sample is compared
-    with, one of REFERENCES. target: what is explained, one of TARGETS. batch: samples a backward
-    pass, bounds the memory.
+    samples: training samples, at most as many as there are; 0 for as many as it takes until the
+    ranking's stability is `stable`, at most `most_samples`. reference: what a sample is compared
+    with, one of REFERENCES or a .npy file. target: what is explained, one of
+    `passes.deeplift.TARGETS`. batch: samples a backward pass, bounds the memory. criterion: one of
+    `passes.criteria.CRITERIA`.
     """
 
     samples: int
     reference: str
     target: str
     batch: int = 64
+    criterion: str = "deeplift"
+    most_samples: int = 1024
+    stable: float = 0.95
+    weights: bool = True
+    """Score weights as well as channels, which takes as long again."""
+
+    @classmethod
+    def like(cls, relevance: Relevance, batch: int) -> Settings:
+        """To measure another network as `relevance` was, over as many samples."""
+        # Of no samples, 1 is as good: 0 would mean as many as it takes.
+        samples = max(1, relevance.samples)
+        named = relevance.reference, relevance.target
+        return cls(samples, *named, batch, relevance.criterion)
 
 
 def measure(
-    module: nn.Module, data: Dataset, settings: Settings, rng: np.random.Generator, device: str
+    module: nn.Module,
+    data: Dataset,
+    settings: Settings,
+    rng: np.random.Generator,
+    device: str,
+    norms: Mapping[str, FoldedNorm] | None = None,
 ) -> Relevance:
-    """DeepLIFT relevance of all layers of a chain.
+    """Relevance of all layers of a prepared network by one criterion.
 
-    channels of a layer: mean over samples of |sum over positions of contribution|. weights: mean
-    over samples of |sum over positions of (input - reference input) x multiplier of the output|,
-    so that times |weight| it is the weight's contribution.
+    Samples stream through in batches: memory grows with neither samples nor targets.
+
+    Args:
+        norms: layer -> its folded batch norms, for criteria that look at trained weights.
 
     Raises:
-        LiftFlowError: samples and references do not differ in the target.
+        LiftFlowError: the criterion does not fit network or target, the reference does not fit the
+            data, or samples and references do not differ in the target.
     """
     module = placed(module, device)
-    layers = layers_of(module)
-    # Sums in double: the figures must not depend on how samples fall into batches.
-    channels = {n: torch.zeros(len(m.weight), dtype=torch.double) for n, m in layers.items()}
-    weights = {n: torch.zeros(m.weight.shape, dtype=torch.double) for n, m in layers.items()}
-    count, gap, span = 0, 0.0, 0.0
-    for found in _batches(module, data, settings, rng, device):
-        for name, layer in layers.items():
-            record = found.layers[name]
-            channels[name] += _channel_scores(record).cpu()
-            weights[name] += weight_scores(layer, record).cpu()
-        count += len(found.output_delta)
-        gap = max(gap, float(found.completeness.max()))
-        span = max(span, float(found.output_delta.abs().max()))
-    if span == 0:
+    kind = CRITERIA[settings.criterion]
+    if kind.needs_classes and settings.target == "output":
         raise LiftFlowError(
-            "the network's output does not change between training samples",
+            f"{settings.criterion} needs the class of every sample",
             where="attribute",
-            mend="check that the weights are trained and the data is not constant",
+            mend="use another target than output, or another criterion",
         )
+    look = _Look()
+    with full_precision(torch.device(device)):
+        if kind.needs_samples:
+            source = _Source(data, settings, rng, device, kind.needs_references)
+            criterion = kind(_setup(module, data, settings, rng, norms, source.shown))
+            if kind.needs_means:
+                for inputs in source.first(AVERAGED, settings.batch):
+                    criterion.look(inputs)
+            look = _stream(criterion, source, settings)
+        else:
+            nothing = np.zeros(0, np.int64)
+            criterion = kind(_setup(module, data, settings, rng, norms, nothing))
+        layers = criterion.result()
+    shown = criterion.shown
     return Relevance(
-        layers={
-            name: LayerRelevance(_mean(channels[name], count), _mean(weights[name], count))
-            for name in layers
-        },
-        samples=count,
+        layers=layers,
+        samples=look.samples,
         reference=settings.reference,
         target=settings.target,
-        completeness_delta=gap / span,
+        completeness_delta=criterion.completeness_delta,
+        criterion=settings.criterion,
+        stability=tuple(look.stability),
+        inputs=None if shown is None else shown.inputs,
+        input_samples=None if shown is None else shown.samples,
     )
+
+
+def remeasure(
+    module: nn.Module,
+    network: NetworkShape,
+    relevance: Relevance,
+    norms: Mapping[str, FoldedNorm],
+    ctx: Context,
+    batch: int = 64,
+    *,
+    weights: bool = True,
+) -> Relevance:
+    """Relevance of a changed network, measured as `relevance` was; of weights only if asked for."""
+    settings = replace(Settings.like(relevance, batch), weights=weights)
+    with threads_for(network.macs, batch):
+        return measure(
+            module, ctx.data, settings, ctx.rng("attribute"), ctx.device,
+            norms,
+        )  # fmt: skip
 
 
 def weight_scores(layer: nn.Conv2d | nn.Linear, record: LayerMultipliers) -> Tensor:
-    """Sum over samples of |sum over positions of input delta x multiplier|, shape of the weight.
-
-    The inner sum is the gradient that the layer's weight would get from one sample; taking it for
-    all samples apart needs (samples, *weight) numbers, hence the chunks.
-    """
-    if isinstance(layer, nn.Linear):
-        # One position: the absolute value of a product is the product of absolute values.
-        return record.multiplier.abs().double().T @ record.input_delta.abs().double()
-    positions = record.multiplier[0, 0].numel()
-    columns = layer.weight[0].numel()
-    chunk = max(1, _CHUNK_ELEMENTS // max(layer.weight.numel(), columns * positions))
-    total = torch.zeros(len(layer.weight), columns, dtype=torch.double, device=layer.weight.device)
-    pairs = zip(
-        torch.split(record.input_delta, chunk), torch.split(record.multiplier, chunk), strict=True
-    )
-    padding: str | tuple[int, ...] = layer.padding
-    assert not isinstance(padding, str)
-    for delta, multiplier in pairs:
-        # (samples, in x kernel, positions) against (samples, out, positions)
-        windows = F.unfold(delta, layer.kernel_size, padding=padding, stride=layer.stride)
-        per_sample = multiplier.flatten(2) @ windows.transpose(1, 2)
-        total += per_sample.abs().sum(0, dtype=torch.double)
-    return total.reshape(layer.weight.shape)
+    """Sum over samples of |sum over positions of input delta x multiplier|, shape of the weight."""
+    return weight_gradients(layer, [(record.input_delta, record.multiplier)])
 
 
 def choose(
@@ -119,33 +155,135 @@ def choose(
     return picked, others
 
 
-def _batches(
-    module: nn.Module, data: Dataset, settings: Settings, rng: np.random.Generator, device: str
-) -> Iterator[Attribution]:
-    picked, others = choose(data, settings.samples, rng)
-    layers = dict(layers_of(module))
-    mean = data.train_x.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
-    for at in range(0, len(picked), settings.batch):
-        part = slice(at, at + settings.batch)
-        samples = data.train_x[picked[part]]
-        if settings.reference == "random":
-            reference = data.train_x[others[part]]
-        else:
-            fill = mean if settings.reference == "mean" else np.zeros_like(mean)
-            reference = np.broadcast_to(fill, samples.shape).copy()
-        inputs = torch.from_numpy(samples).to(device)
-        labels = torch.from_numpy(data.train_y[picked[part]]).to(device)
-        with torch.no_grad():
-            coefficients = TARGETS[settings.target](module(inputs), labels)
-        references = torch.from_numpy(reference).to(device)
-        yield attribute_all_layers(module, inputs, references, coefficients, layers)
+def rank_stability(first: Scores, second: Scores) -> float:
+    """How far the ranking of channels would come out again from as many other samples, 0 to 1.
+
+    Spearman's rank correlation r of the scores by two disjoint halves of the samples is what half
+    of them are worth; of all of them it is 2 r / (1 + r) (Spearman, 1910; Brown, 1910). Mean over
+    layers; a layer whose channels are all alike has no ranking and does not count.
+
+    Args:
+        first, second: layer -> (channels,) scores by each half.
+    """
+    found = []
+    for name in first:
+        ranks = rankdata(first[name]), rankdata(second[name])
+        if all(np.ptp(one) > 0 for one in ranks):
+            r = max(0.0, float(np.corrcoef(*ranks)[0, 1]))
+            found.append(2 * r / (1 + r))
+    return float(np.mean(found)) if found else 0.0
 
 
-def _channel_scores(record: LayerMultipliers) -> Tensor:
-    contributions = record.contributions.double()
-    return contributions.reshape(*contributions.shape[:2], -1).sum(2).abs().sum(0)
+@dataclass
+class _Look:
+    """samples: taken so far. stability: (samples so far, stability of the ranking)."""
+
+    samples: int = 0
+    stability: list[tuple[int, float]] = field(default_factory=list)
 
 
-def _mean(total: Tensor, count: int) -> NDArray[np.float32]:
-    result: NDArray[np.float32] = (total / count).numpy().astype(np.float32)
-    return result
+class _Source:
+    """The training samples to measure with, each with its reference, in the order they are taken.
+
+    shown: indices of the samples whose inputs' contributions are kept; they are among the first,
+    one of each class before others.
+    """
+
+    def __init__(
+        self,
+        data: Dataset,
+        settings: Settings,
+        rng: np.random.Generator,
+        device: str,
+        with_references: bool,
+    ) -> None:
+        self._data, self._device = data, device
+        most = settings.samples or settings.most_samples
+        self._picked, self._others = choose(data, most, rng)
+        self._references: References | None = None
+        if with_references:
+            self._references = references_of(settings.reference, data)
+        first = self._picked[:FIRST_LOOK]
+        classes = data.train_y[first] if settings.target != "output" else np.zeros(len(first))
+        self.shown = _one_of_each(first, classes)[:SHOWN]
+
+    def __len__(self) -> int:
+        return len(self._picked)
+
+    def batch(self, part: NDArray[np.int64]) -> Batch:
+        """The samples at the positions `part`."""
+        picked, data = self._picked[part], self._data
+        references = None
+        if self._references is not None:
+            references = self._tensor(self._references(picked, self._others[part]))
+        inputs, labels = self._tensor(data.train_x[picked]), self._tensor(data.train_y[picked])
+        return Batch(picked, inputs, labels, references)
+
+    def first(self, count: int, batch: int) -> Iterator[Tensor]:
+        """Inputs of the first `count` samples, or of all there are, in batches."""
+        picked = self._picked[:count]
+        for at in range(0, len(picked), batch):
+            yield self._tensor(self._data.train_x[picked[at : at + batch]])
+
+    def _tensor(self, array: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
+
+
+def _one_of_each(samples: LabelArray, classes: NDArray[np.generic]) -> LabelArray:
+    """`samples` with the first of each class before the others."""
+    _, firsts = np.unique(classes, return_index=True)
+    order = np.argsort(~np.isin(np.arange(len(samples)), firsts), kind="stable")
+    return samples[order]
+
+
+def _setup(
+    module: nn.Module,
+    data: Dataset,
+    settings: Settings,
+    rng: np.random.Generator,
+    norms: Mapping[str, FoldedNorm] | None,
+    shown: LabelArray,
+) -> Setup:
+    return Setup(
+        module,
+        settings.target,
+        data.classes,
+        rng,
+        norms or {},
+        shown,
+        settings.weights,
+    )
+
+
+def _stream(criterion: Criterion, source: _Source, settings: Settings) -> _Look:
+    """Takes samples in until there are enough of them."""
+    look = _Look()
+    for until in _looks(len(source)):
+        for half, part in _pieces(look.samples, until, settings.batch):
+            criterion.add(source.batch(part), half)
+        look.samples = until
+        stability = rank_stability(criterion.channels(0), criterion.channels(1))
+        look.stability.append((until, stability))
+        if settings.samples == 0 and stability >= settings.stable:
+            break
+    return look
+
+
+def _looks(count: int) -> list[int]:
+    """FIRST_LOOK and its doublings below `count`, then `count`."""
+    looks = []
+    at = FIRST_LOOK
+    while at < count:
+        looks.append(at)
+        at *= 2
+    return [*looks, count]
+
+
+def _pieces(start: int, stop: int, batch: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """(half, positions) of batches of at most `batch` from `start` to `stop`.
+
+    The first of both halves gets the odd one; which sample goes where does not depend on `batch`.
+    """
+    for half, positions in enumerate(np.array_split(np.arange(start, stop), 2)):
+        for at in range(0, len(positions), batch):
+            yield half, positions[at : at + batch]

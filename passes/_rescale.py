@@ -75,8 +75,9 @@ def relu(_: nn.Module, inputs: Pair, outputs: Pair, gradient: Tensor, eps: float
     if float(difference.abs_().amin()) >= eps:
         return slope
     same = difference.lt(eps)
-    plain: Tensor = torch.ops.aten.threshold_backward(gradient, inputs[0], 0)
-    return torch.where(same, plain, slope, out=slope)
+    # The gradient where nothing differs, as at the borders of images.
+    torch.ops.aten.threshold_backward(gradient, inputs[0], 0, grad_input=difference)
+    return torch.where(same, difference, slope, out=slope)
 
 
 def max_pool2d(

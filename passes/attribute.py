@@ -1,4 +1,4 @@
-"""attribute: DeepLIFT tells what in the network matters."""
+"""attribute: tells what in the network matters, by DeepLIFT or another criterion."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from hw_targets.errors import LiftFlowError
 from passes._relevance import REFERENCES, Settings, measure
 from passes._threads import threads_for
 from passes.base import Context, Pass
+from passes.criteria import CRITERIA
+from passes.criteria.references import known, references_of
 from passes.deeplift import TARGETS
 
 # DeepLIFT is complete in exact arithmetic; what is left is the rounding of float32, which was seen
@@ -19,21 +21,26 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Attribute(Pass[FloatModel, ScoredModel]):
-    """Score every channel and weight by DeepLIFT (rescale rule), all layers in one backward pass.
+    """Score every channel and weight: by DeepLIFT in one pass, or by another criterion.
 
     Source: Shrikumar et al., ICML 2017, arXiv 1704.02685; used for compression by Sabih, Hannig
     and Teich, arXiv 2008.09072.
 
-    samples: training samples the scores are means over. reference: what a sample is compared with,
-    "random" other training samples, their "mean", or "zero". target: what is explained, the
-    "margin" (logit of the true class minus the best other), the "true" class's logit, or the
-    "predicted" one's. batch: samples a backward pass.
+    criterion: "deeplift", or one of `passes.criteria` to compare it with. samples: training samples
+    the scores are means over, 0 for as many as it takes until the ranking of channels is stable.
+    most_samples: at most, where samples is 0. stable: reliability of the ranking (0 to 1) that is
+    enough. reference: what a sample is compared with, "random" other training samples, their
+    "mean", "zero", the sample under a "blur", or a .npy file of your own. target: what is
+    explained, the "margin" (logit of the true class minus the best other), the "true" class's
+    logit, the "predicted" one's, "all" classes' logits in turn, or every "output" of a regression.
+    batch: samples a backward pass.
     """
 
     name: ClassVar[str] = "attribute"
-    tools: ClassVar[tuple[str, ...]] = ("torch", "captum")
+    tools: ClassVar[tuple[str, ...]] = ("torch", "captum", "scipy")
     uses: ClassVar[tuple[str, ...]] = (
         "passes.deeplift",
+        "passes.criteria",
         "passes._one_pass",
         "passes._threads",
         "passes._rescale",
@@ -45,28 +52,60 @@ class Attribute(Pass[FloatModel, ScoredModel]):
     reference: str = "random"
     target: str = "margin"
     batch: int = 64
+    criterion: str = "deeplift"
+    most_samples: int = 1024
+    stable: float = 0.95
 
     def __post_init__(self) -> None:
-        for option, value, known in (
-            ("reference", self.reference, REFERENCES),
-            ("target", self.target, TARGETS),
-        ):
-            if value not in known:
-                raise LiftFlowError(
-                    f"no such {option}: {value!r}", where=self.name, mend=f"use {', '.join(known)}"
-                )
-        for option, count in (("samples", self.samples), ("batch", self.batch)):
-            if count < 1:
-                raise LiftFlowError(f"{option} is {count}", where=self.name, mend="use at least 1")
+        if self.criterion not in CRITERIA:
+            raise self._no_such("criterion", self.criterion, ", ".join(CRITERIA))
+        if self.target not in TARGETS:
+            raise self._no_such("target", self.target, ", ".join(TARGETS))
+        if not known(self.reference):
+            choices = f"{', '.join(REFERENCES)} or a .npy file"
+            raise self._no_such("reference", self.reference, choices)
+        for option, least in (("samples", 0), ("batch", 1), ("most_samples", 1)):
+            count = getattr(self, option)
+            if count < least:
+                mend = f"use at least {least}"
+                raise LiftFlowError(f"{option} is {count}", where=self.name, mend=mend)
+        if not 0 < self.stable <= 1:
+            mend = "give a share from above 0 to 1"
+            raise LiftFlowError(f"stable is {self.stable:g}", where=self.name, mend=mend)
+
+    def _no_such(self, option: str, value: str, choices: str) -> LiftFlowError:
+        what = f"no such {option}: {value!r}"
+        return LiftFlowError(what, where=self.name, mend=f"use {choices}")
+
+    def refuse(self, ctx: Context) -> None:
+        """Raises LiftFlowError where the reference does not fit the data."""
+        if CRITERIA[self.criterion].needs_references:
+            references_of(self.reference, ctx.data)
+
+    @property
+    def settings(self) -> Settings:
+        """The options as `measure` takes them."""
+        return Settings(
+            samples=self.samples,
+            reference=self.reference,
+            target=self.target,
+            batch=self.batch,
+            criterion=self.criterion,
+            most_samples=self.most_samples,
+            stable=self.stable,
+        )
 
     def run(self, model: FloatModel, ctx: Context) -> ScoredModel:
         """Raises LiftFlowError when `prepare` has not run, VerificationError when not complete."""
         if model.network is None or model.accuracy is None:
             raise LiftFlowError("the network is not prepared", where=self.name, mend="run prepare")
-        ctx.say(f"DeepLIFT of {len(model.network.layers)} layers", None)
-        settings = Settings(self.samples, self.reference, self.target, self.batch)
+        ctx.say(f"{self.criterion} of {len(model.network.layers)} layers", None)
+        rng = ctx.rng(self.name)
         with threads_for(model.network.macs, self.batch):
-            relevance = measure(model.module, ctx.data, settings, ctx.rng(self.name), ctx.device)
+            relevance = measure(model.module, ctx.data, self.settings, rng, ctx.device, model.norms)
+        if relevance.stability:
+            samples, stability = relevance.stability[-1]
+            ctx.say(f"ranking of channels {stability:.3f} reliable over {samples} samples", 1.0)
         prove_complete(relevance, ctx)
         return ScoredModel(
             name=model.name,
@@ -77,11 +116,14 @@ class Attribute(Pass[FloatModel, ScoredModel]):
             accuracy=model.accuracy,
             reference=model.module,
             relevance=relevance,
+            norms=model.norms,
         )
 
 
 def prove_complete(relevance: Relevance, ctx: Context) -> None:
-    """Enters DeepLIFT's completeness in the ledger."""
+    """Enters DeepLIFT's completeness in the ledger; other criteria claim none."""
+    if not relevance.criterion.startswith("deeplift"):
+        return
     ctx.prove(
         "contributions sum to the difference of the output (DeepLIFT's completeness)",
         relevance.completeness_delta <= TOLERANCE,

@@ -10,8 +10,10 @@ goes through all layers and holds the multipliers of every one of them.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +48,7 @@ class LayerMultipliers:
 
 @dataclass(frozen=True)
 class Attribution:
-    """All layers under one batch.
+    """All layers under one batch and one target.
 
     inputs: contributions of the samples' own values, (batch, *sample). output_delta: (batch,)
     difference of the target between sample and reference.
@@ -87,19 +89,62 @@ def attribute_all_layers(
     Raises:
         ValueError: a module has no rule, works in place, or is called more than once.
     """
+    found: list[Attribution] = []
+    attribute_targets(model, inputs, references, coefficients[None], layers, found.append)
+    return found[0]
+
+
+def attribute_targets(
+    model: nn.Module,
+    inputs: Tensor,
+    references: Tensor,
+    coefficients: Tensor,
+    layers: Mapping[str, nn.Module],
+    visit: Callable[[Attribution], None],
+) -> None:
+    """`attribute_all_layers` for several targets: one forward pass, a backward pass a target.
+
+    Args:
+        coefficients: (targets, batch, classes).
+        visit: called with each target's attribution in turn; what it does not keep is freed before
+            the next, so that memory does not grow with the targets.
+    """
     from passes._one_pass import OnePassDeepLift
 
-    lift = OnePassDeepLift(_Target(model, coefficients), layers)
-    with warnings.catch_warnings():
+    lift = OnePassDeepLift(_Targets(model, coefficients), layers, visit)
+    with warnings.catch_warnings(), full_precision(inputs.device):
         # Captum announces the hooks it sets on every call.
         warnings.filterwarnings("ignore", message=r"\s*Setting forward, backward hooks")
         warnings.filterwarnings("ignore", message="Input Tensor .* did not already require grad")
-        contributions: Tensor = lift.attribute(inputs.detach(), references.detach())
-    return Attribution(lift.found, contributions.detach(), lift.output_delta)
+        lift.attribute(inputs.detach(), references.detach())
 
 
-class _Target(nn.Module):
-    """(batch,): the outputs of `model` weighted. Linear, so that DeepLIFT is exact through it."""
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Float32 throughout: no autocast, no TensorFloat-32.
+
+    Differences between a sample and its reference lose to rounding what they have in common.
+    """
+    cudnn: Any = torch.backends.cudnn  # its stubs leave `conv` out
+    units = (cudnn.conv, torch.backends.cuda.matmul)
+    before = [unit.fp32_precision for unit in units]
+    try:
+        if device.type == "cuda":
+            for unit in units:
+                unit.fp32_precision = "ieee"
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        if device.type == "cuda":
+            for unit, precision in zip(units, before, strict=True):
+                unit.fp32_precision = precision
+
+
+class _Targets(nn.Module):
+    """(targets, batch): outputs of `model` weighted. Linear, so that DeepLIFT is exact through it.
+
+    coefficients: (targets, batch, classes).
+    """
 
     def __init__(self, model: nn.Module, coefficients: Tensor) -> None:
         super().__init__()
@@ -108,7 +153,7 @@ class _Target(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.model(x)
-        return (logits * self.coefficients).sum(1)
+        return (logits * self.coefficients).sum(2)
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
@@ -128,8 +173,26 @@ def predicted_class(logits: Tensor, _labels: Tensor) -> Tensor:
     return torch.zeros_like(logits).scatter_(1, logits.argmax(1, keepdim=True), 1.0)
 
 
+def every_output(logits: Tensor, _labels: Tensor) -> Tensor:
+    """(outputs, batch, outputs) coefficients of: each output in turn."""
+    one_each = torch.eye(logits.shape[1], dtype=logits.dtype, device=logits.device)
+    return one_each[:, None].expand(-1, len(logits), -1)
+
+
 TARGETS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "margin": margin,
     "true": true_class,
     "predicted": predicted_class,
+    "all": every_output,
+    "output": every_output,
 }
+"""Name -> (logits (batch, classes), labels (batch,)) -> coefficients, of one target or of several.
+
+"all" and "output" are the same sum; that of a regression is called "output" and has no classes.
+"""
+
+
+def target_coefficients(target: str, logits: Tensor, labels: Tensor) -> Tensor:
+    """(targets, batch, classes) coefficients of `target`, a name in `TARGETS`."""
+    found = TARGETS[target](logits, labels)
+    return found if found.dim() == 3 else found[None]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from compiler.stages import FloatArray, FloatModel
+from compiler.stages import FloatModel, FoldedNorm
 from hw_targets.errors import UnsupportedError
 from passes import _branches
 from passes._canonical import Block, arrange, steps
@@ -118,12 +118,12 @@ def require_support(module: nn.Module, input_shape: tuple[int, ...]) -> None:
 
 def _prepared(
     module: nn.Module, input_shape: tuple[int, ...]
-) -> tuple[nn.Module, Op | None, dict[str, FloatArray]]:
-    """The prepared network, a softmax left out, and the gains of the norms folded, by layer."""
+) -> tuple[nn.Module, Op | None, dict[str, FoldedNorm]]:
+    """The prepared network, a softmax left out, and the norms that were folded, by layer."""
     lowered = lower(module, input_shape)
     chain = arrange(lowered.ops)
     if not support(module, input_shape):
-        gains = {block.layer.name: _gain(block) for block in chain.blocks if block.norms}
+        gains = {block.layer.name: _folded_norm(block) for block in chain.blocks if block.norms}
         return build_chain(steps(chain)), chain.tail, gains
     branches = _branches.arrange(lowered.ops)
     problems = [*lowered.problems, *branches.problems]
@@ -131,20 +131,25 @@ def _prepared(
         if lowered.problems:
             problems = [*lowered.problems, *(p for p in branches.problems if p.kind == "Conv2d")]
         raise refusal(problems)
-    gains = {name: _gain(block) for name, block in branches.blocks.items() if block.norms}
+    gains = {name: _folded_norm(block) for name, block in branches.blocks.items() if block.norms}
     return build_graph(branches.steps), branches.tail, gains
 
 
-def _gain(block: Block) -> FloatArray:
-    """(out_channels,) product of the weights of the norms that follow a layer."""
-    gain = np.ones(1, np.float32)
+def _folded_norm(block: Block) -> FoldedNorm:
+    """The norms that follow a layer, as one."""
+    outputs = block.layer.out_shape[0]
+    gain, scale = np.ones(outputs), np.ones(outputs)
     for op in block.norms:
         norm = op.module
         assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
-        # An affine-free norm has none, which torch's types do not tell.
+        assert norm.running_var is not None
+        # An affine-free norm has no weight, which torch's types do not tell.
         weight: torch.Tensor | None = norm.weight
-        gain = gain * (1.0 if weight is None else weight.detach().cpu().numpy())
-    return np.asarray(gain, np.float32)
+        if weight is not None:
+            gain *= weight.detach().double().cpu().numpy()
+            scale *= weight.detach().double().cpu().numpy()
+        scale /= np.sqrt(norm.running_var.double().cpu().numpy() + norm.eps)
+    return FoldedNorm(gain.astype(np.float32), scale.astype(np.float32))
 
 
 def refusal(problems: list[Problem]) -> UnsupportedError:

@@ -1,4 +1,4 @@
-"""prune-filters: the channels that DeepLIFT finds least relevant for what they cost are removed."""
+"""prune-filters: the channels that matter least for what they cost are removed."""
 
 from __future__ import annotations
 
@@ -7,51 +7,68 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor
 
 from compiler.stages import PruneReport, Relevance, ScoredModel
 from hw_targets.errors import InfeasibleError, LiftFlowError
+from passes._coupling import Group, added_layers, coupled_groups, remove_units, rows_of
 from passes._graph import accuracy, ir_text, network_shape, placed
-from passes._prune_channels import ChannelGroups, DeepLiftImportance, mean_inputs
-from passes._prune_plan import Limits, channel_counts, least_counts, macs, plan
-from passes._relevance import Settings, measure
-from passes._threads import threads_for
-from passes.attribute import prove_complete
+from passes._prune_plan import (
+    COSTS,
+    Limits,
+    Plan,
+    channel_counts,
+    choose_units,
+    group_keys,
+    least_cost,
+)
+from passes._relevance import remeasure
+from passes._statistics import Statistics, output_statistics, rescaled, restore_statistics
+from passes.attribute import Attribute, prove_complete
 from passes.base import Context, Pass
+
+STATISTICS_SAMPLES = 512
+"""Training samples, one batch, that the statistics of layers are measured on."""
+
+_NAMES = {"macs": "multiply-accumulates", "weights": "weights"}
 
 
 @dataclass(frozen=True)
 class PruneFilters(Pass[ScoredModel, ScoredModel]):
-    """Remove the channels with the least DeepLIFT relevance a multiply-accumulate they cost.
+    """Remove the channels that matter least for what they cost, with all that is coupled to them.
 
-    Coupled layers come from Torch-Pruning's dependency graph (Fang et al., CVPR 2023, arXiv
-    2301.12900). Ranked over all layers at once, in `steps` with relevance measured anew after
-    each; what a removed channel gave on average goes into the next layer's bias. The outputs of
-    the last layer are the classes and stay.
+    Ranked over the whole network at once, in `steps` with relevance measured anew after each. After
+    each step every layer's outputs get back the mean and deviation they had before any pruning, so
+    that a removed channel's mean lives on in the next layer's bias. The outputs of the last layer
+    are the classes and stay.
 
-    macs: least share of multiply-accumulates to remove, 0 for none. steps: rounds of attribution
-    and removal. divisor: layers that start with at least twice as many channels keep multiples of
-    it, because folding (PE, SIMD) needs divisors. batch: samples a backward pass.
+    macs: least share of the cost to remove, 0 for none. steps: rounds of attribution and removal.
+    divisor: groups that start with at least twice as many channels keep multiples of it, because
+    folding (PE, SIMD) needs divisors. cost: what a channel saves, "macs" or "weights". thrift:
+    exponent of what is saved in the ranking; 0 ranks by relevance alone, 1 by relevance a unit of
+    cost. streams: also prune the channels that run through residual adds. batch: samples a
+    backward pass.
     """
 
     name: ClassVar[str] = "prune-filters"
-    tools: ClassVar[tuple[str, ...]] = ("torch", "captum", "torch-pruning")
+    tools: ClassVar[tuple[str, ...]] = ("torch", "captum")
     uses: ClassVar[tuple[str, ...]] = (
-        "passes.deeplift",
-        "passes._one_pass",
-        "passes._threads",
-        "passes._rescale",
+        *Attribute.uses,
         "passes.attribute",
-        "passes._relevance",
-        "passes._graph",
+        "passes._coupling",
+        "passes._statistics",
         "passes._prune_plan",
-        "passes._prune_channels",
     )
 
     macs: float = 0.5
-    steps: int = 4
+    steps: int = 5
     divisor: int = 4
+    cost: str = "macs"
+    thrift: float = 0.5
+    streams: bool = False
     batch: int = 64
 
     def __post_init__(self) -> None:
@@ -59,6 +76,12 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
             raise LiftFlowError(
                 f"macs is {self.macs:g}", where=self.name, mend="give a share from 0 to below 1"
             )
+        if self.cost not in COSTS:
+            raise LiftFlowError(
+                f"no such cost: {self.cost!r}", where=self.name, mend=f"use {', '.join(COSTS)}"
+            )
+        if self.thrift < 0:
+            raise LiftFlowError(f"thrift is {self.thrift:g}", where=self.name, mend="use 0 or more")
         for option in ("steps", "divisor", "batch"):
             if getattr(self, option) < 1:
                 raise LiftFlowError(
@@ -66,34 +89,43 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
                 )
 
     def run(self, model: ScoredModel, ctx: Context) -> ScoredModel:
-        """Raises InfeasibleError when so many multiply-accumulates cannot go."""
+        """Raises InfeasibleError when so much of the cost cannot go."""
         if self.macs == 0:
             return model
         if model.masks:
             raise LiftFlowError(
                 "weights are masked already", where=self.name, mend="prune filters before weights"
             )
-        limits = Limits(channel_counts(model.network), self.divisor)
-        self._check_reachable(model, limits)
+        groups = self._groups(model)
+        sizes = {key: len(g.units) for key, g in zip(group_keys(groups), groups, strict=True)}
+        limits = Limits(sizes, self.divisor)
+        total = Plan(model.network, groups, limits, COSTS[self.cost]).cost
+        self._check_reachable(model, groups, limits, total)
         pruned = dataclasses.replace(model, module=copy.deepcopy(model.module))
-        total = model.network.macs
+        samples = self._samples(model, ctx)
+        wanted = output_statistics(placed(model.module, ctx.device), samples)
+        share = 0.0
         for step in range(1, self.steps + 1):
             # The epsilon keeps a share such as 0.45 x 100 from asking for one more than 45.
-            budget = int(total * (1 - self.macs * step / self.steps) + 1e-6)
-            pruned = self._shrink(pruned, limits, budget, ctx)
-            share = 1 - pruned.network.macs / total
-            ctx.say(f"step {step} of {self.steps}: {share:.1%} of MACs gone", step / self.steps)
+            budget = total * (1 - self.macs * step / self.steps) + 1e-6
+            pruned, wanted, left = self._shrink(
+                pruned, limits, budget, samples, wanted, ctx, last=step == self.steps
+            )
+            share = 1 - left / total
+            ctx.say(
+                f"step {step} of {self.steps}: {share:.1%} of {self.cost} gone", step / self.steps
+            )
         ctx.prove(
-            "at least the asked share of multiply-accumulates is removed",
-            1 - pruned.network.macs / total >= self.macs,
-            measured=f"{1 - pruned.network.macs / total:.4f}",
+            f"at least the asked share of {_NAMES[self.cost]} is removed",
+            share >= self.macs,
+            measured=f"{share:.4f}",
             required=f"{self.macs:g}",
         )
         prove_complete(pruned.relevance, ctx)
         (ctx.workdir / "pruned.txt").write_text(ir_text(pruned.module, model.input_shape))
         measured = accuracy(pruned.module, ctx.data.test_x, ctx.data.test_y, ctx.device)
         report = PruneReport(
-            macs_before=total,
+            macs_before=model.network.macs,
             macs_after=pruned.network.macs,
             weights_before=model.network.weights,
             weights_after=pruned.network.weights,
@@ -103,36 +135,70 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         )
         return dataclasses.replace(pruned, accuracy=measured, pruned=report)
 
-    def _check_reachable(self, model: ScoredModel, limits: Limits) -> None:
-        least = macs(model.network, least_counts(model.network, limits))
-        most = 1 - least / model.network.macs
+    def _groups(self, model: ScoredModel) -> tuple[Group, ...]:
+        """Groups of channels this pass may remove; without `streams`, those of one layer each."""
+        groups = coupled_groups(model.module, model.input_shape)
+        if self.streams:
+            return groups
+        through_adds = added_layers(model.module)
+        return tuple(g for g in groups if through_adds.isdisjoint(g.rows))
+
+    def _check_reachable(
+        self, model: ScoredModel, groups: tuple[Group, ...], limits: Limits, total: float
+    ) -> None:
+        most = 1 - least_cost(model.network, groups, limits, COSTS[self.cost]) / total
         if self.macs > most:
+            mend = "ask for a smaller share or use a smaller divisor"
+            if not self.streams:
+                mend += ", or streams = true where the network has residual adds"
             raise InfeasibleError(
-                f"at most {most:.1%} of the multiply-accumulates can go with divisor "
+                f"at most {most:.1%} of the {_NAMES[self.cost]} can go with divisor "
                 f"{self.divisor}, {self.macs:.1%} are asked for",
                 where=self.name,
-                mend="ask for a smaller share or use a smaller divisor",
+                mend=mend,
             )
 
-    def _shrink(self, model: ScoredModel, limits: Limits, budget: int, ctx: Context) -> ScoredModel:
-        """`model` with at most `budget` multiply-accumulates and relevance measured anew."""
-        groups = ChannelGroups(model.module, torch.zeros(1, *model.input_shape))
-        scores = groups.scores(DeepLiftImportance(model.relevance, model.module))
-        arrays = {name: value.numpy() for name, value in scores.items()}
-        removed = plan(model.network, arrays, limits, budget)
-        means = self._means(model.module, model.relevance, ctx)
-        for name, channels in removed.items():
-            groups.remove(name, channels, means)
-        network = network_shape(model.module, model.name, model.input_shape, model.input)
-        old = model.relevance
-        settings = Settings(old.samples, old.reference, old.target, self.batch)
-        with threads_for(network.macs, self.batch):
-            relevance = measure(model.module, ctx.data, settings, ctx.rng("attribute"), ctx.device)
-        return dataclasses.replace(model, network=network, relevance=relevance)
+    def _shrink(
+        self,
+        model: ScoredModel,
+        limits: Limits,
+        budget: float,
+        samples: Tensor,
+        wanted: dict[str, Statistics],
+        ctx: Context,
+        *,
+        last: bool,
+    ) -> tuple[ScoredModel, dict[str, Statistics], float]:
+        """`model` within `budget`, its statistics and relevance anew; what is wanted; its cost."""
+        groups = self._groups(model)
+        plan = Plan(model.network, groups, limits, COSTS[self.cost])
+        scores = {key: unit_scores(group, model.relevance) for key, group in plan.groups.items()}
+        removed = choose_units(plan, scores, budget, self.thrift)
+        remove_units(model.module, removed)
+        gone = rows_of(removed)
+        wanted = {name: s.without(gone.get(name, set())) for name, s in wanted.items()}
+        norms = {name: norm.without(gone.get(name, set())) for name, norm in model.norms.items()}
+        restored = placed(model.module, ctx.device)
+        norms = rescaled(norms, restore_statistics(restored, wanted, samples))
+        module = restored.cpu()
+        network = network_shape(module, model.name, model.input_shape, model.input)
+        relevance = remeasure(
+            module, network, model.relevance, norms, ctx, self.batch, weights=last
+        )
+        model = dataclasses.replace(
+            model, module=module, network=network, relevance=relevance, norms=norms
+        )
+        return model, wanted, plan.cost
 
-    def _means(
-        self, module: nn.Module, relevance: Relevance, ctx: Context
-    ) -> dict[str, torch.Tensor]:
-        picked = ctx.rng(self.name).permutation(len(ctx.data.train_x))[: 4 * relevance.samples]
-        samples = torch.from_numpy(ctx.data.train_x[picked]).to(ctx.device)
-        return mean_inputs(placed(module, ctx.device), samples)
+    def _samples(self, model: ScoredModel, ctx: Context) -> Tensor:
+        picked = ctx.rng(self.name).permutation(len(ctx.data.train_x))[:STATISTICS_SAMPLES]
+        return torch.from_numpy(ctx.data.train_x[picked]).to(ctx.device)
+
+
+def unit_scores(group: Group, relevance: Relevance) -> NDArray[np.float64]:
+    """(units,) relevance of each unit: that of all output channels that go with it, added."""
+    scores = np.zeros(len(group.units))
+    for at, unit in enumerate(group.units):
+        for layer, rows in (*unit.outputs.items(), *unit.depthwise.items()):
+            scores[at] += float(relevance.layers[layer].channels[rows].sum(dtype=np.float64))
+    return scores

@@ -1,52 +1,75 @@
-"""prune-weights: single weights that DeepLIFT and their own size call irrelevant become zero."""
+"""prune-weights: weights that matter least become zero, alone, N of M, or block by block."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from compiler.stages import LayerRelevance, PruneReport, ScoredModel
+from compiler.stages import FoldedNorm, PruneReport, Relevance, ScoredModel
 from hw_targets.errors import LiftFlowError
-from passes._graph import accuracy, layers_of
+from passes._graph import accuracy, layers_of, placed
 from passes._prune_plan import channel_counts
-from passes._relevance import Settings, measure
-from passes._threads import threads_for
-from passes.attribute import prove_complete
+from passes._reconstruct import reconstruct, second_moments
+from passes._relevance import remeasure
+from passes._sparsity import Mask, Pattern, Scores, keep_masks, parse_pattern
+from passes._statistics import output_statistics, rescaled, restore_statistics
+from passes.attribute import Attribute, prove_complete
 from passes.base import Context, Pass
+
+STATISTICS_SAMPLES = 512
+"""Training samples that statistics and second moments of layers are measured on."""
+POSITIONS = 64
+"""Output positions a sample that second moments are taken over, drawn at random."""
+
+TEMPER = 0.25
+"""Power of a weight's relevance in its score; chosen by `benchmarks/compression`."""
+
+SCOPES = ("network", "layer")
 
 
 @dataclass(frozen=True)
 class PruneWeights(Pass[ScoredModel, ScoredModel]):
-    """Zero the least relevant weights of all layers, ranked together, and record the masks.
+    """Zero the weights that matter least, and record the masks that retraining keeps.
 
-    The score of a weight is the geometric mean of its DeepLIFT contribution |w| x relevance and
-    its magnitude over its layer's mean magnitude: contribution alone is blind to weights that
-    would matter for samples not seen, magnitude alone to what the output needs.
+    The score of a weight is its magnitude as trained, before batch norms were folded in, times a
+    root of its DeepLIFT relevance over the layer's mean: relevance alone is blind to weights that
+    would matter for samples not seen, magnitude alone to what the output needs. Scored by another
+    criterion, it is |w| x relevance. In `rounds`, relevance measured anew before each; after each
+    round the weights left are chosen anew so that layers give what they gave (least squares), and
+    outputs get back their mean and deviation.
 
-    sparsity: least share of all weights to zero, 0 for none. batch: samples a backward pass.
+    sparsity: least share of all weights to zero, 0 for none. scope: "network" ranks all weights
+    together, "layer" takes the share of every layer. pattern: "" for single weights, "2:4" for at
+    most 2 of 4 neighbours in the order hardware reads a row, "4x8" for whole blocks of 4 outputs x
+    8 inputs (PE x SIMD), which hardware can skip. N:M patterns set the sparsity themselves; give
+    any above 0. reconstruct: choose the weights left anew. batch: samples a backward pass.
     """
 
     name: ClassVar[str] = "prune-weights"
     tools: ClassVar[tuple[str, ...]] = ("torch", "captum")
     uses: ClassVar[tuple[str, ...]] = (
-        "passes.deeplift",
-        "passes._one_pass",
-        "passes._threads",
-        "passes._rescale",
+        *Attribute.uses,
         "passes.attribute",
-        "passes._relevance",
-        "passes._graph",
         "passes._prune_plan",
+        "passes._coupling",
+        "passes._sparsity",
+        "passes._reconstruct",
+        "passes._statistics",
     )
 
     sparsity: float = 0.0
+    scope: str = "network"
+    pattern: str = ""
+    rounds: int = 3
+    reconstruct: bool = True
     batch: int = 64
 
     def __post_init__(self) -> None:
@@ -56,36 +79,36 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
                 where=self.name,
                 mend="give a share from 0 to below 1",
             )
-        if self.batch < 1:
-            raise LiftFlowError(f"batch is {self.batch}", where=self.name, mend="use at least 1")
+        if self.scope not in SCOPES:
+            raise LiftFlowError(
+                f"no such scope: {self.scope!r}", where=self.name, mend=f"use {', '.join(SCOPES)}"
+            )
+        parse_pattern(self.pattern)
+        for option in ("rounds", "batch"):
+            if getattr(self, option) < 1:
+                raise LiftFlowError(
+                    f"{option} is {getattr(self, option)}", where=self.name, mend="use at least 1"
+                )
 
     def run(self, model: ScoredModel, ctx: Context) -> ScoredModel:
         """Masks and zeroed weights; the model itself where sparsity is 0."""
         if self.sparsity == 0:
             return model
-        module = copy.deepcopy(model.module)
-        layers = layers_of(module)
-        scores = {
-            name: weight_score(layer.weight.detach().numpy(), model.relevance.layers[name])
-            for name, layer in layers.items()
-        }
-        masks = keep_masks(scores, self.sparsity)
-        with torch.no_grad():
-            for name, layer in layers.items():
-                layer.weight.mul_(torch.from_numpy(masks[name]))
-        old = model.relevance
-        settings = Settings(old.samples, old.reference, old.target, self.batch)
-        with threads_for(model.network.macs, self.batch):
-            relevance = measure(module, ctx.data, settings, ctx.rng("attribute"), ctx.device)
+        pattern = parse_pattern(self.pattern)
+        module, masks, relevance = self._pruned(model, pattern, ctx)
         prove_complete(relevance, ctx)
         measured = accuracy(module, ctx.data.test_x, ctx.data.test_y, ctx.device)
         kept = sum(int(mask.sum()) for mask in masks.values())
         zeroed = 1 - kept / model.network.weights
+        least = self.sparsity
+        if pattern.structured:
+            least = 1 - _most_kept(model.module, pattern) / model.network.weights
+        zeros = sum(int((la.weight == 0).sum()) for la in layers_of(module).values())
         ctx.prove(
             "at least the asked share of weights is zero",
-            zeroed >= self.sparsity,
-            measured=f"{zeroed:.4f}",
-            required=f"{self.sparsity:g}",
+            zeros / model.network.weights >= least,
+            measured=f"{zeros / model.network.weights:.4f}",
+            required=f"{least:.4f}",
         )
         ctx.say(f"{zeroed:.1%} of weights zero, accuracy {measured:.2%}", 1.0)
         return dataclasses.replace(
@@ -97,6 +120,39 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
             accuracy=measured,
             pruned=self._report(model, kept, measured),
         )
+
+    def _pruned(
+        self, model: ScoredModel, pattern: Pattern, ctx: Context
+    ) -> tuple[nn.Module, dict[str, Mask], Relevance]:
+        picked = ctx.rng(self.name).permutation(len(ctx.data.train_x))[:STATISTICS_SAMPLES]
+        samples = torch.from_numpy(ctx.data.train_x[picked]).to(ctx.device)
+        drawn = torch.Generator().manual_seed(int(ctx.rng("positions").integers(2**31)))
+        original = placed(model.module, ctx.device)
+        wanted = output_statistics(original, samples)
+        module = copy.deepcopy(original)
+        masks = {n: np.ones(la.weight.shape, dtype=bool) for n, la in layers_of(module).items()}
+        relevance, norms = model.relevance, dict(model.norms)
+        for number in range(1, self.rounds + 1):
+            # As many of the weights left go in every round, so that the last rounds are careful.
+            share = 1 - (1 - self.sparsity) ** (number / self.rounds)
+            final = number == self.rounds
+            if not pattern.structured or final:
+                scores = masked_scores(module, relevance, norms, masks)
+                masks = keep_masks(
+                    scores, self.sparsity if final else share, pattern,
+                    layerwise=self.scope == "layer",
+                )  # fmt: skip
+            kept = {name: torch.from_numpy(mask).to(ctx.device) for name, mask in masks.items()}
+            if self.reconstruct:
+                # What a layer sees is what the pruned layers before it give by now.
+                moments = second_moments(module, samples, POSITIONS, drawn)
+                reconstruct(module, module, kept, moments)
+            else:
+                _zero(module, kept)
+            norms = rescaled(norms, restore_statistics(module, wanted, samples))
+            relevance = remeasure(module, model.network, relevance, norms, ctx, self.batch)
+            ctx.say(f"round {number} of {self.rounds}", number / self.rounds)
+        return module.cpu(), masks, relevance
 
     def _report(self, model: ScoredModel, kept: int, measured: float) -> PruneReport:
         """What all pruning so far removed: weights that are zero count as removed."""
@@ -112,21 +168,51 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
         return dataclasses.replace(before, weights_after=kept, accuracy=measured)
 
 
-def weight_score(weight: NDArray[np.float32], relevance: LayerRelevance) -> NDArray[np.float64]:
-    """sqrt(|w| x relevance x |w| / mean |w| of the layer), same shape as `weight`."""
-    magnitude = np.abs(weight).astype(np.float64)
-    mean = float(magnitude.mean())
-    score: NDArray[np.float64] = magnitude * np.sqrt(relevance.weights / (mean or 1.0))
+@torch.no_grad()
+def _zero(module: nn.Module, kept: Mapping[str, torch.Tensor]) -> None:
+    for name, layer in layers_of(module).items():
+        layer.weight.mul_(kept[name])
+
+
+def _most_kept(module: nn.Module, pattern: Pattern) -> int:
+    """Weights that an N:M pattern leaves at most."""
+    total = 0
+    for layer in layers_of(module).values():
+        whole, rest = divmod(layer.weight[0].numel(), pattern.group)
+        total += len(layer.weight) * (whole * pattern.most + min(rest, pattern.most))
+    return total
+
+
+def masked_scores(
+    module: nn.Module,
+    relevance: Relevance,
+    norms: Mapping[str, FoldedNorm],
+    masks: Mapping[str, Mask],
+) -> dict[str, Scores]:
+    """Layer -> score of each weight; weights that went already have less than any other."""
+    scores = {}
+    for name, layer in layers_of(module).items():
+        magnitude = np.abs(layer.weight.detach().cpu().numpy()).astype(np.float64)
+        importance = relevance.layers[name].weights
+        if relevance.criterion.startswith("deeplift"):
+            scale = norms[name].scale if name in norms else np.ones(len(magnitude), np.float32)
+            values = tempered(magnitude, importance, scale)
+        else:
+            values = magnitude * importance
+        scores[name] = np.where(masks[name], values, -1.0)
+    return scores
+
+
+def tempered(
+    magnitude: NDArray[np.float64], importance: NDArray[np.float32], scale: NDArray[np.float32]
+) -> Scores:
+    """magnitude / |scale| x (importance / its mean) ** TEMPER, same shape as the weight.
+
+    importance: `LayerRelevance.weights`. scale: (out,) what folding multiplied the weights with.
+    """
+    factor = np.abs(scale.astype(np.float64)).reshape(-1, *[1] * (magnitude.ndim - 1))
+    trained = np.divide(magnitude, factor, out=np.zeros_like(magnitude), where=factor > 0)
+    mean = float(importance.mean(dtype=np.float64))
+    relative = importance.astype(np.float64) / (mean or 1.0)
+    score: Scores = trained * relative**TEMPER
     return score
-
-
-def keep_masks(
-    scores: dict[str, NDArray[np.float64]], sparsity: float
-) -> dict[str, NDArray[np.bool_]]:
-    """Layer -> True where a weight stays; exactly the ceil(sparsity x all) least scores go."""
-    flat = np.concatenate([values.ravel() for values in scores.values()])
-    keep = np.ones(flat.size, dtype=bool)
-    keep[np.argsort(flat, kind="stable")[: math.ceil(sparsity * flat.size)]] = False
-    ends = np.cumsum([values.size for values in scores.values()])[:-1]
-    parts = zip(scores.items(), np.split(keep, ends), strict=True)
-    return {name: part.reshape(values.shape) for (name, values), part in parts}

@@ -152,8 +152,9 @@ def brute_force(
 def test_relevance_equals_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
     model = prepared()
     data = dataset(model)
-    monkeypatch.setattr("passes._relevance._CHUNK_ELEMENTS", 3 * 8 * 18)  # several chunks a batch
-    settings = Settings(20, "random", "margin", batch=8)
+    # Several chunks a batch.
+    monkeypatch.setattr("passes.criteria.positions._CHUNK_ELEMENTS", 3 * 8 * 18)
+    settings = Settings(20, "random", "margin", batch=8, criterion="deeplift-contribution")
     got = measure(model, data, settings, np.random.default_rng(1), "cpu")
 
     rng = np.random.default_rng(1)
@@ -231,10 +232,16 @@ def test_incomplete_attribution_does_not_pass(
 def test_bad_options_and_inputs(tmp_path: Path) -> None:
     with pytest.raises(LiftFlowError, match="no such reference: 'black'; use random, mean, zero"):
         Attribute(reference="black")
-    with pytest.raises(LiftFlowError, match="no such target: 'all'; use margin"):
-        Attribute(target="all")
-    with pytest.raises(LiftFlowError, match="samples is 0"):
-        Attribute(samples=0)
+    with pytest.raises(LiftFlowError, match="no such target: 'worst'; use margin"):
+        Attribute(target="worst")
+    with pytest.raises(
+        LiftFlowError, match="no such criterion: 'guess'; use deeplift, deeplift-contr"
+    ):
+        Attribute(criterion="guess")
+    with pytest.raises(LiftFlowError, match="samples is -1; use at least 0"):
+        Attribute(samples=-1)
+    with pytest.raises(LiftFlowError, match="stable is 0; give a share"):
+        Attribute(stable=0.0)
     net = small_net()
     ctx = context(tmp_path, net)
     with pytest.raises(LiftFlowError, match="not prepared; run prepare"):

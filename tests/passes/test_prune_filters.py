@@ -1,4 +1,4 @@
-"""prune-filters: the plan, the surgery and the pass."""
+"""prune-filters: the plan, the statistics that are given back, and the pass."""
 
 from __future__ import annotations
 
@@ -8,15 +8,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from chain_case import SHAPE, scored
+from chain_case import FORMAT, SHAPE, context, float_model, scored
+from test_coupling import Mixed, Streams
 from torch import nn
 
 from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.network import LayerShape, NetworkShape
-from passes._graph import layers_of, predict
-from passes._prune_channels import ChannelGroups, DeepLiftImportance, mean_inputs
-from passes._prune_plan import Limits, channel_counts, least_counts, macs, plan
-from passes.prune_filters import PruneFilters
+from passes._coupling import Group, Unit, coupled_groups, remove_units
+from passes._graph import layers_of, network_shape, predict
+from passes._prune_plan import (
+    Limits,
+    Plan,
+    choose_units,
+    group_keys,
+    least_cost,
+    macs,
+    weights,
+)
+from passes._statistics import output_statistics, restore_statistics
+from passes.attribute import Attribute
+from passes.prepare import Prepare, _prepared
+from passes.prune_filters import PruneFilters, unit_scores
 
 NET = NetworkShape(
     "made",
@@ -43,82 +55,144 @@ relu_3: ReLU() -> (4,)
 fc2: Linear(in_features=4, out_features=4, bias=True) -> (4,)
 """
 
-LIMITS = Limits(channel_counts(NET), 4)
+GROUPS = (
+    Group("a", tuple(Unit({"a": [i]}, {"b": list(range(4 * i, 4 * i + 4))}) for i in range(8))),
+    Group("b", tuple(Unit({"b": [i]}, {"c": [i]}) for i in range(6))),
+)
+LIMITS = Limits({"a": 8, "b": 6}, 4)
 
 
-def test_macs_follow_channels_through_the_flatten() -> None:
-    assert macs(NET, channel_counts(NET)) == NET.macs == 9 * 8 * 16 + 32 * 6 + 6 * 3
-    assert macs(NET, {"a": 4, "b": 5, "c": 3}) == 9 * 4 * 16 + 16 * 5 + 5 * 3
+def chosen(scores: dict[str, np.ndarray], budget: float, thrift: float = 1.0) -> dict[str, int]:
+    """Group -> channels the plan takes."""
+    plan = Plan(NET, GROUPS, LIMITS, macs)
+    gone = choose_units(plan, scores, budget, thrift)
+    assert len(gone) == 14 - sum(plan.counts.values())
+    return {key: len(plan.groups[key].units) - left for key, left in plan.counts.items()}
+
+
+def test_costs_follow_channels_through_the_flatten() -> None:
+    plan = Plan(NET, GROUPS, LIMITS, macs)
+    assert plan.cost == NET.macs == 9 * 8 * 16 + 32 * 6 + 6 * 3
+    plan.take("a", 4)
+    plan.take("b", 5)
+    assert plan.cost == 9 * 4 * 16 + 16 * 5 + 5 * 3
+    assert Plan(NET, GROUPS, LIMITS, weights).cost == NET.weights
 
 
 def test_limits_keep_multiples_or_one() -> None:
-    assert least_counts(NET, LIMITS) == {"a": 4, "b": 1, "c": 3}
+    assert least_cost(NET, GROUPS, LIMITS, macs) == 9 * 4 * 16 + 16 * 1 + 1 * 3
     assert Limits({"a": 10}, 4).next_below("a", 10) == 8
     assert Limits({"a": 10}, 4).next_below("a", 4) is None
     assert Limits({"a": 6}, 4).next_below("a", 6) == 5
 
 
-def test_plan_takes_the_least_relevance_a_mac() -> None:
-    scores = {"a": np.arange(8, dtype=np.float32), "b": np.array([9, 0.1, 8, 7, 9, 9], np.float32)}
-    # One channel of b: 0.1 for 35 MACs. Four channels of a: 0+1+2+3 for 576 + 96.
-    assert plan(NET, scores, LIMITS, NET.macs - 35) == {"b": [1]}
-    assert plan(NET, scores, LIMITS, NET.macs - 36) == {"a": [0, 1, 2, 3], "b": [1]}
-    assert plan(NET, scores, LIMITS, NET.macs) == {}
-    everything = plan(NET, scores, LIMITS, 0)
-    assert {name: len(gone) for name, gone in everything.items()} == {"a": 4, "b": 5}
+def test_plan_takes_the_least_relevance_for_what_is_saved() -> None:
+    scores = {"a": np.arange(8.0), "b": np.array([9, 0.1, 8, 7, 9, 9])}
+    # One channel of b: 0.1 for 35 MACs. Four channels of a: 1.5 each, for 168 each.
+    assert chosen(scores, NET.macs - 35) == {"a": 0, "b": 1}
+    assert chosen(scores, NET.macs - 36) == {"a": 4, "b": 1}
+    assert chosen(scores, NET.macs) == {"a": 0, "b": 0}
+    assert chosen(scores, 0) == {"a": 4, "b": 5}
 
 
-def test_removing_channels_that_are_constant_changes_nothing(tmp_path: Path) -> None:
-    """A constant channel is its mean: with the mean in the next bias nothing is lost."""
+def test_thrift_weighs_what_is_saved() -> None:
+    scores = {"a": np.full(8, 1.0), "b": np.full(6, 0.9)}
+    assert chosen(scores, NET.macs - 1, thrift=0.0) == {"a": 0, "b": 1}
+    assert chosen(scores, NET.macs - 1, thrift=1.0) == {"a": 4, "b": 0}
+
+
+def test_groups_that_begin_alike_get_names_of_their_own() -> None:
+    module, _, _ = _prepared(Streams().eval(), (3, 8, 8))
+    assert group_keys(coupled_groups(module, (3, 8, 8))) == ["stem", "a1", "b1", "b2", "b2#2"]
+
+
+@pytest.mark.parametrize("make", [Mixed, Streams])
+def test_plans_cost_is_what_the_smaller_network_costs(make: type[nn.Module]) -> None:
+    torch.manual_seed(1)
+    shape = (3, 8, 8)
+    module, _, _ = _prepared(make().eval(), shape)
+    network = network_shape(module, "made", shape, FORMAT)
+    groups = coupled_groups(module, shape)
+    keys = group_keys(groups)
+    limits = Limits({k: len(g.units) for k, g in zip(keys, groups, strict=True)}, 1)
+    plan = Plan(network, groups, limits, macs)
+    assert plan.cost == network.macs
+    rng = np.random.default_rng(2)
+    scores = {key: rng.random(len(plan.groups[key].units)) for key in keys}
+    remove_units(module, choose_units(plan, scores, 0.7 * network.macs, 0.5))
+    smaller = network_shape(module, "made", shape, FORMAT)
+    assert plan.cost == smaller.macs <= 0.7 * network.macs
+
+
+def test_unit_scores_add_what_goes_together(tmp_path: Path) -> None:
+    net = Streams().eval()
+    shape = (3, 8, 8)
+    ctx = context(tmp_path, net, shape)
+    model = Attribute(samples=16).run(Prepare().run(float_model(net, shape), ctx), ctx)
+    group = coupled_groups(model.module, shape)[0]
+    layers = model.relevance.layers
+    expected = [
+        layers["stem"].channels[i] + layers["a2"].channels[i] + layers["b2"].channels[i + 2]
+        for i in range(4)
+    ]
+    assert unit_scores(group, model.relevance) == pytest.approx(expected, rel=1e-6)
+
+
+def test_statistics_come_back(tmp_path: Path) -> None:
+    """After a pruning and a wild scaling every layer gives its old mean and deviation again."""
+    model, _ = scored(tmp_path)
+    module = copy.deepcopy(model.module)
+    samples = torch.randn(64, *SHAPE)
+    wanted = output_statistics(module, samples)
+    layers = layers_of(module)
+    with torch.no_grad():
+        layers["conv2"].weight.mul_(torch.rand(12, 8, 3, 3) * 3)
+        layers["fc1"].weight.mul_(0.1)
+        layers["fc2"].bias.add_(5)  # type: ignore[union-attr]
+    scales = restore_statistics(module, wanted, samples)
+    assert list(scales) == list(layers)
+    got = output_statistics(module, samples)
+    for name, statistics in wanted.items():
+        torch.testing.assert_close(got[name].mean, statistics.mean, rtol=1e-3, atol=1e-4)
+        if name != "fc2":  # of the logits the mean alone
+            torch.testing.assert_close(
+                got[name].deviation, statistics.deviation, rtol=1e-3, atol=1e-4
+            )
+    assert torch.equal(scales["fc2"], torch.ones(4))
+
+
+def test_a_channel_without_deviation_gets_its_mean_only(tmp_path: Path) -> None:
+    model, _ = scored(tmp_path)
+    module = copy.deepcopy(model.module)
+    samples = torch.randn(16, *SHAPE)
+    wanted = output_statistics(module, samples)
+    with torch.no_grad():
+        layers_of(module)["conv2"].weight[3] = 0
+    restore_statistics(module, wanted, samples)
+    assert all(bool(p.isfinite().all()) for p in module.parameters())
+    got = output_statistics(module, samples)["conv2"]
+    assert float(got.mean[3]) == pytest.approx(float(wanted["conv2"].mean[3]), rel=1e-3, abs=1e-4)
+
+
+def test_removing_constant_channels_changes_nothing(tmp_path: Path) -> None:
+    """A constant channel is its mean, which the next layer's bias takes over."""
     model, _ = scored(tmp_path)
     module = copy.deepcopy(model.module)
     layers = layers_of(module)
-    gone = {"conv1": [1, 5], "conv2": [0, 7, 11], "fc1": [3]}
     with torch.no_grad():
-        for name, channels in gone.items():
+        for name, channels in {"conv2": [0, 7, 11], "fc1": [3]}.items():
             layers[name].weight[channels] = 0
             layers[name].bias[channels] = 0.7  # type: ignore[index]
-        # Zero padding makes a constant channel's effect differ at the border: none here.
-        layers["conv2"].padding = (0, 0)
-    shape = (2, 10, 10)
-    samples = torch.randn(16, *shape)
-    before = module(samples)
-    groups = ChannelGroups(module, torch.zeros(1, *shape))
-    means = mean_inputs(module, samples, batch=5)
-    for name, channels in gone.items():
-        groups.remove(name, channels, means)
-    assert [len(layer.weight) for layer in layers_of(module).values()] == [6, 9, 15, 4]
-    assert layers["fc1"].weight.shape == (15, 36)
-    torch.testing.assert_close(module(samples), before, rtol=1e-4, atol=1e-5)
-
-
-def test_mean_is_folded_over_all_positions(tmp_path: Path) -> None:
-    """With padding, outputs keep their mean exactly, border included."""
-    model, _ = scored(tmp_path)
-    module = copy.deepcopy(model.module)
-    samples = torch.randn(32, *SHAPE)
-    conv2 = layers_of(module)["conv2"]
-
-    def mean_of_conv2() -> torch.Tensor:
-        seen: list[torch.Tensor] = []
-        handle = conv2.register_forward_hook(lambda _m, _a, out: seen.append(out.mean((0, 2, 3))))
-        module(samples)
-        handle.remove()
-        return seen[0]
-
-    before = mean_of_conv2()
-    means = mean_inputs(module, samples)
-    ChannelGroups(module, torch.zeros(1, *SHAPE)).remove("conv1", [0, 2, 6], means)
-    torch.testing.assert_close(mean_of_conv2(), before, rtol=1e-4, atol=1e-5)
-
-
-def test_importance_is_the_roots_relevance(tmp_path: Path) -> None:
-    model, _ = scored(tmp_path)
-    groups = ChannelGroups(model.module, torch.zeros(1, *SHAPE))
-    scores = groups.scores(DeepLiftImportance(model.relevance, model.module))
-    assert list(scores) == ["conv1", "conv2", "fc1"]
-    for name, values in scores.items():
-        assert np.array_equal(values.numpy(), model.relevance.layers[name].channels)
+    samples = torch.randn(256, *SHAPE)
+    before, wanted = module(samples), output_statistics(module, samples)
+    conv2, fc1 = (g for g in coupled_groups(module, SHAPE) if g.name in ("conv2", "fc1"))
+    gone = [conv2.units[0], conv2.units[7], conv2.units[11], fc1.units[3]]
+    remove_units(module, gone)
+    rows = {"conv2": {0, 7, 11}, "fc1": {3}}
+    wanted = {name: s.without(rows.get(name, set())) for name, s in wanted.items()}
+    restore_statistics(module, wanted, samples)
+    assert [len(layer.weight) for layer in layers_of(module).values()] == [8, 9, 15, 4]
+    torch.testing.assert_close(module(samples), before, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6])
@@ -162,7 +236,9 @@ def test_too_much_says_how_much_there_is(tmp_path: Path) -> None:
         PruneFilters(macs=0.99).run(model, ctx)
 
 
-@pytest.mark.parametrize("options", [{"macs": 1.0}, {"macs": -0.1}, {"steps": 0}, {"divisor": 0}])
+@pytest.mark.parametrize(
+    "options", [{"macs": 1.0}, {"macs": -0.1}, {"steps": 0}, {"divisor": 0}, {"thrift": -1.0}]
+)
 def test_bad_options(options: dict[str, float]) -> None:
     with pytest.raises(LiftFlowError, match=f"prune-filters: {next(iter(options))} is"):
         PruneFilters(**options)  # type: ignore[arg-type]
@@ -174,3 +250,33 @@ def test_torch_layers_keep_their_types(tmp_path: Path) -> None:
     assert [type(layer) for layer in layers_of(got.module).values()] == [
         *(nn.Conv2d, nn.Conv2d, nn.Linear, nn.Linear)
     ]
+
+
+def test_unknown_cost() -> None:
+    with pytest.raises(LiftFlowError, match="no such cost: 'watts'; use macs, weights"):
+        PruneFilters(cost="watts")
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("cost", ["macs", "weights"])
+def test_residual_network(tmp_path: Path, streams: bool, cost: str) -> None:
+    torch.manual_seed(0)
+    net, shape = Streams().eval(), (3, 8, 8)
+    ctx = context(tmp_path, net, shape)
+    model = Attribute(samples=16).run(Prepare().run(float_model(net, shape), ctx), ctx)
+    got = PruneFilters(macs=0.3, steps=2, divisor=1, cost=cost, streams=streams).run(model, ctx)
+    left = got.network.macs if cost == "macs" else got.network.weights
+    total = model.network.macs if cost == "macs" else model.network.weights
+    assert left <= 0.7 * total
+    if not streams:
+        assert got.pruned is not None
+        for layer in ("stem", "a2", "b2"):
+            assert got.pruned.channels_after[layer] == got.pruned.channels_before[layer]
+
+
+def test_too_much_of_a_residual_network_names_the_streams(tmp_path: Path) -> None:
+    net, shape = Streams().eval(), (3, 8, 8)
+    ctx = context(tmp_path, net, shape)
+    model = Attribute(samples=16).run(Prepare().run(float_model(net, shape), ctx), ctx)
+    with pytest.raises(InfeasibleError, match="streams = true"):
+        PruneFilters(macs=0.95, divisor=1).run(model, ctx)

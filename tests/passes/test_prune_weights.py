@@ -1,48 +1,135 @@
-"""prune-weights: score, masks and the pass."""
+"""prune-weights: scores, patterns, the weights that are left, and the pass."""
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from chain_case import scored
+from chain_case import SHAPE, scored
+from torch import nn
 
-from compiler.stages import LayerRelevance
 from hw_targets.errors import LiftFlowError
-from passes._graph import layers_of
+from passes._graph import build_chain, layers_of
+from passes._reconstruct import reconstruct, second_moments
+from passes._sparsity import Pattern, as_matrix, as_weight, keep_masks, parse_pattern
+from passes.attribute import Attribute
 from passes.prune_filters import PruneFilters
-from passes.prune_weights import PruneWeights, keep_masks, weight_score
+from passes.prune_weights import PruneWeights, tempered
+
+SINGLE = Pattern()
 
 
-def test_score_is_the_geometric_mean() -> None:
-    weight = np.array([[1.0, -2.0], [3.0, 0.0]], np.float32)
-    relevance = LayerRelevance(
-        np.zeros(2, np.float32), np.array([[4.0, 1.0], [0.0, 9.0]], np.float32)
-    )
-    contribution = np.abs(weight) * relevance.weights
-    normalised = np.abs(weight) / 1.5
-    np.testing.assert_allclose(weight_score(weight, relevance), np.sqrt(contribution * normalised))
+def test_score_tempers_trained_magnitude_with_relevance() -> None:
+    magnitude = np.array([[1.0, 2.0], [3.0, 0.0]])
+    importance = np.array([[4.0, 1.0], [0.0, 11.0]], np.float32)
+    scale = np.array([-0.5, 2.0], np.float32)
+    got = tempered(magnitude, importance, scale)
+    expected = np.array([[2 * 1.0, 4 * 0.25**0.25], [0.0, 0.0]])
+    np.testing.assert_allclose(got, expected)
+    # A channel folded away to nothing has no trained weight to speak of, and no infinity.
+    assert np.isfinite(tempered(magnitude, importance, np.zeros(2, np.float32))).all()
 
 
 def test_masks_take_the_least_of_all_layers() -> None:
-    scores = {"a": np.array([[5.0, 1.0], [2.0, 9.0]]), "b": np.array([3.0, 0.0, 7.0])}
-    masks = keep_masks(scores, 0.4)  # ceil(2.8) = 3 of 7
+    scores = {"a": np.array([[5.0, 1.0], [2.0, 9.0]]), "b": np.array([[3.0, 0.0, 7.0]])}
+    masks = keep_masks(scores, 0.4, SINGLE, layerwise=False)  # ceil(2.8) = 3 of 7
     assert masks["a"].tolist() == [[True, False], [False, True]]
-    assert masks["b"].tolist() == [True, False, True]
-    assert all(mask.all() for mask in keep_masks(scores, 0.0).values())
+    assert masks["b"].tolist() == [[True, False, True]]
+    every = keep_masks(scores, 0.0, SINGLE, layerwise=False)
+    assert all(mask.all() for mask in every.values())
+    apart = keep_masks(scores, 0.5, SINGLE, layerwise=True)
+    assert [int(mask.sum()) for mask in apart.values()] == [2, 1]
 
 
-def test_pass_zeroes_and_records(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", [(6, 8), (5, 7), (4, 3, 3, 3), (3, 5, 1, 1)])
+def test_matrix_order_is_the_hardwares(shape: tuple[int, ...]) -> None:
+    weight = np.arange(np.prod(shape)).reshape(shape)
+    matrix = as_matrix(weight)
+    assert matrix.shape == (shape[0], np.prod(shape[1:]))
+    if len(shape) == 4:  # the inputs of one tap lie side by side
+        assert matrix[1, : shape[1]].tolist() == weight[1, :, 0, 0].tolist()
+    assert np.array_equal(as_weight(matrix, shape), weight)
+
+
+@pytest.mark.parametrize("shape", [(6, 8), (5, 7), (4, 3, 3, 3), (3, 5, 1, 1)])
+def test_n_of_m_keeps_the_greatest_of_each_group(shape: tuple[int, ...]) -> None:
+    scores = np.random.default_rng(0).random(shape)
+    mask = keep_masks({"a": scores}, 0.5, Pattern(most=2, group=4), layerwise=False)["a"]
+    kept, values = as_matrix(mask), as_matrix(scores)
+    for row in range(len(kept)):
+        for start in range(0, kept.shape[1], 4):
+            group = values[row, start : start + 4]
+            expected = group >= np.sort(group)[-2:].min()
+            assert kept[row, start : start + 4].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("shape", [(8, 16), (6, 10), (6, 4, 3, 3)])
+@pytest.mark.parametrize("share", [0.3, 0.8])
+def test_blocks_go_whole(shape: tuple[int, ...], share: float) -> None:
+    scores = {"a": np.random.default_rng(1).random(shape), "b": np.ones((4, 8)) * 2}
+    masks = keep_masks(scores, share, Pattern(4, 8), layerwise=False)
+    total = sum(mask.size for mask in masks.values())
+    gone = total - sum(int(mask.sum()) for mask in masks.values())
+    assert share * total <= gone < share * total + 32
+    matrix = as_matrix(masks["a"])
+    for row in range(0, matrix.shape[0], 4):
+        for column in range(0, matrix.shape[1], 8):
+            block = matrix[row : row + 4, column : column + 8]
+            assert block.all() or not block.any()
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [("", SINGLE), ("2:4", Pattern(most=2, group=4)), ("4x8", Pattern(4, 8))],
+)
+def test_patterns_by_text(text: str, pattern: Pattern) -> None:
+    assert parse_pattern(text) == pattern
+
+
+@pytest.mark.parametrize("text", ["4:2", "0:4", "x", "0x8", "2:4:8", "-1x4"])
+def test_bad_patterns(text: str) -> None:
+    with pytest.raises(LiftFlowError, match="no such pattern"):
+        PruneWeights(pattern=text)
+
+
+def test_reconstruction_is_the_least_squares_solution() -> None:
+    """Against numpy's lstsq on the very rows each output sees."""
+    torch.manual_seed(0)
+    chain = build_chain([("conv", nn.Conv2d(3, 4, 3, padding=1, stride=2))])
+    original = copy.deepcopy(chain)
+    samples = torch.randn(40, 3, 9, 9)
+    samples[:, 1] += 0.7 * samples[:, 0]  # correlated, so that weights can stand in for others
+    keep = torch.rand(4, 3, 3, 3) < 0.5
+    drawn = torch.Generator().manual_seed(0)
+    moments = second_moments(chain, samples, 10**6, drawn)
+    reconstruct(chain, original, {"conv": keep}, moments)
+    conv, before = layers_of(chain)["conv"], layers_of(original)["conv"]
+    assert torch.equal(conv.weight != 0, keep)
+    rows = torch.nn.functional.unfold(samples, 3, padding=1, stride=2).transpose(1, 2)
+    x = np.concatenate([rows.reshape(-1, 27).numpy(), np.ones((rows.numel() // 27, 1))], 1)
+    for out in range(4):
+        w = np.append(before.weight[out].detach().numpy().ravel(), before.bias[out].item())
+        kept = np.append(keep[out].numpy().ravel(), True)
+        solution, *_ = np.linalg.lstsq(x[:, kept], x @ w, rcond=None)
+        got = np.append(conv.weight[out].detach().numpy().ravel(), conv.bias[out].item())[kept]
+        np.testing.assert_allclose(got, solution, atol=0.02)
+        best = np.square(x[:, kept] @ solution - x @ w).mean()
+        assert np.square(x[:, kept] @ got - x @ w).mean() <= 1.01 * best
+        assert best < np.square(x[:, kept] @ w[kept] - x @ w).mean()
+
+
+@pytest.mark.parametrize("rebuild", [False, True])
+def test_pass_zeroes_and_records(tmp_path: Path, rebuild: bool) -> None:
     model, ctx = scored(tmp_path)
-    got = PruneWeights(sparsity=0.5, batch=16).run(model, ctx)
+    got = PruneWeights(sparsity=0.5, rounds=2, reconstruct=rebuild, batch=16).run(model, ctx)
     assert got.sparsity >= 0.5
     assert set(got.masks) == {layer.name for layer in model.network.layers}
     kept = 0
     for name, layer in layers_of(got.module).items():
-        before = layers_of(model.module)[name].weight.detach().numpy()
-        np.testing.assert_array_equal(layer.weight.detach().numpy(), before * got.masks[name])
+        assert not layer.weight.detach().numpy()[~got.masks[name]].any()
         kept += int(got.masks[name].sum())
     assert got.pruned is not None
     assert got.pruned.weights_after == kept == model.network.weights // 2
@@ -50,6 +137,38 @@ def test_pass_zeroes_and_records(tmp_path: Path) -> None:
     assert got.pruned.accuracy == got.accuracy
     assert got.relevance is not model.relevance
     assert torch.count_nonzero(layers_of(model.module)["fc1"].weight) == 48 * 16
+    assert got.module(torch.zeros(1, *SHAPE)).isfinite().all()
+
+
+@pytest.mark.parametrize("pattern", ["2:4", "4x8"])
+@pytest.mark.parametrize("scope", ["network", "layer"])
+def test_pass_with_patterns(tmp_path: Path, pattern: str, scope: str) -> None:
+    model, ctx = scored(tmp_path)
+    got = PruneWeights(sparsity=0.5, rounds=2, pattern=pattern, scope=scope).run(model, ctx)
+    assert 0.45 <= got.sparsity <= 0.75
+    assert all(check.passed for check in ctx.checks)
+
+
+def test_other_criteria_rank_by_their_own_score(tmp_path: Path) -> None:
+    model, ctx = scored(tmp_path)
+    prepared = model
+    from compiler.stages import FloatModel
+
+    again = FloatModel(
+        "made", prepared.module, SHAPE, prepared.input, prepared.network, 1.0, prepared.norms
+    )
+    by_size = Attribute(criterion="l1").run(again, ctx)
+    got = PruneWeights(sparsity=0.4, rounds=1, reconstruct=False).run(by_size, ctx)
+    sizes = {}
+    for name, layer in layers_of(model.module).items():
+        scale = torch.ones(len(layer.weight))
+        if name in model.norms:
+            scale = torch.from_numpy(np.abs(model.norms[name].scale))
+        shape = (-1, *[1] * (layer.weight.dim() - 1))
+        sizes[name] = (layer.weight.detach().abs() / scale.reshape(shape)).numpy()
+    gone = np.concatenate([sizes[name][~mask] for name, mask in got.masks.items()])
+    left = np.concatenate([sizes[name][mask] for name, mask in got.masks.items()])
+    assert gone.max() <= left.min() * (1 + 1e-6)
 
 
 def test_zero_passes_through(tmp_path: Path) -> None:

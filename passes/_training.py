@@ -1,0 +1,153 @@
+"""Training of float networks: fine-tuning after pruning, and the networks benchmarks start from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from compiler.stages import Dataset
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Stochastic gradient descent with Nesterov momentum 0.9, learning rate on one cosine.
+
+    images: samples seen in all, each epoch in a new order. decay: of weights. shift: greatest
+    random shift in pixels. mirror: mirror every other image. warm_up: share of the steps in which
+    the rate rises. clip: greatest norm of the gradient, 0 for no limit. distill: share of the loss
+    that is distillation, at `temperature`. precision: of layers in the forward pass, "float32" or
+    "bfloat16".
+    """
+
+    images: int
+    lr: float
+    batch: int = 128
+    decay: float = 5e-4
+    shift: int = 0
+    mirror: bool = False
+    warm_up: float = 0.05
+    clip: float = 0.0
+    distill: float = 0.0
+    temperature: float = 3.0
+    precision: str = "float32"
+
+
+def fit(
+    module: nn.Module,
+    data: Dataset,
+    schedule: Schedule,
+    seed: int,
+    device: str = "cpu",
+    *,
+    masks: Mapping[str, Tensor] | None = None,
+    teacher: nn.Module | None = None,
+    report: Callable[[float, float], None] | None = None,
+) -> None:
+    """Trains `module` in place on the training split; in eval mode and contiguous at the end.
+
+    Args:
+        masks: parameter's module -> True where its weight may be other than zero.
+        teacher: network in eval mode whose outputs are learned with the share `distill`.
+        report: called with the share of steps done and the mean loss since the last call.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    x, y = torch.from_numpy(data.train_x), torch.from_numpy(data.train_y)
+    images_are_4d = x.dim() == 4
+    layout = torch.channels_last if images_are_4d else torch.contiguous_format
+    _place(module, device, layout)
+    module.train()
+    kept = {name: mask.to(device) for name, mask in (masks or {}).items()}
+    optimizer = torch.optim.SGD(
+        module.parameters(), schedule.lr, 0.9, weight_decay=schedule.decay, nesterov=True
+    )
+    steps = max(1, math.ceil(schedule.images / schedule.batch))
+    order = _orders(len(x), schedule.batch, generator)
+    running, since = 0.0, 0
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.lr * _rate(step, steps, schedule.warm_up)
+        chosen = next(order)
+        images = x[chosen]
+        if images_are_4d:
+            images = augmented(images, schedule.shift, schedule.mirror, generator)
+        images = images.to(device, memory_format=layout)
+        low = torch.autocast(
+            torch.device(device).type, torch.bfloat16, enabled=schedule.precision == "bfloat16"
+        )
+        with low:
+            logits = module(images)
+            taught = _taught(teacher, images) if schedule.distill else None
+        loss = _loss(logits.float(), y[chosen].to(device), taught, schedule)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if schedule.clip:
+            nn.utils.clip_grad_norm_(module.parameters(), schedule.clip)
+        optimizer.step()
+        with torch.no_grad():
+            for name, mask in kept.items():
+                module.get_submodule(name).weight.mul_(mask)  # type: ignore[operator,union-attr]
+        running, since = running + float(loss.detach()), since + 1
+        if report is not None and (step + 1) % max(1, steps // 10) == 0:
+            report((step + 1) / steps, running / since)
+            running, since = 0.0, 0
+    _place(module, "cpu", torch.contiguous_format)
+    module.eval()
+
+
+def _place(module: nn.Module, device: str, layout: torch.memory_format) -> None:
+    untyped: Any = module  # torch's stubs have no overload for a device with a memory format
+    untyped.to(device, memory_format=layout)
+
+
+def _rate(step: int, steps: int, warm_up: float) -> float:
+    rise = min(1.0, (step + 1) / (warm_up * steps + 1))
+    return rise * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+@torch.no_grad()
+def _taught(teacher: nn.Module | None, images: Tensor) -> Tensor | None:
+    if teacher is None:
+        return None
+    logits: Tensor = teacher(images)
+    return logits.float()
+
+
+def _loss(logits: Tensor, labels: Tensor, taught: Tensor | None, schedule: Schedule) -> Tensor:
+    """Cross entropy, mixed with distillation (Hinton, Vinyals, Dean, 2015, arXiv 1503.02531)."""
+    hard = F.cross_entropy(logits, labels)
+    if taught is None:
+        return hard
+    t = schedule.temperature
+    soft = F.kl_div(
+        F.log_softmax(logits / t, 1),
+        F.log_softmax(taught / t, 1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    return (1 - schedule.distill) * hard + schedule.distill * t * t * soft
+
+
+def _orders(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
+    while True:
+        yield from torch.split(torch.randperm(count, generator=generator), batch)
+
+
+def augmented(images: Tensor, shift: int, mirror: bool, generator: torch.Generator) -> Tensor:
+    """(N, C, H, W), each shifted by up to `shift` pixels (zeros move in), mirrored by chance."""
+    if shift == 0 and not mirror:
+        return images
+    count, _, height, width = images.shape
+    padded = F.pad(images, (shift, shift, shift, shift))
+    offsets = torch.randint(0, 2 * shift + 1, (2, count, 1), generator=generator)
+    rows, columns = torch.arange(height) + offsets[0], torch.arange(width) + offsets[1]
+    if mirror:
+        flipped = torch.rand(count, 1, generator=generator) < 0.5
+        columns = torch.where(flipped, columns.flip(1), columns)
+    index = torch.arange(count)[:, None, None]
+    return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)

@@ -1,0 +1,100 @@
+"""finetune: the float network learns to do without what was pruned."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from compiler.stages import ScoredModel
+from hw_targets.errors import LiftFlowError
+from passes._graph import accuracy, placed
+from passes._relevance import remeasure
+from passes._threads import threads_for
+from passes._training import Schedule, fit
+from passes.attribute import Attribute, prove_complete
+from passes.base import Context, Pass
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Finetune(Pass[ScoredModel, ScoredModel]):
+    """Train the pruned network in float before bits are allocated; masked weights stay zero.
+
+    Loss is cross entropy mixed with distillation from the network before pruning. Relevance is
+    measured anew on the trained network.
+
+    epochs: 0 passes the model through; a part of one may be given. batch: samples a step. lr: of
+    momentum SGD, falling on a cosine. decay: of weights. distill: share of the loss that is
+    distillation. shift, mirror: augmentation, as in `retrain`. clip: greatest norm of the gradient.
+    precision: of the layers in training, "float32" or "bfloat16".
+    """
+
+    name: ClassVar[str] = "finetune"
+    tools: ClassVar[tuple[str, ...]] = ("torch", "captum")
+    uses: ClassVar[tuple[str, ...]] = (*Attribute.uses, "passes.attribute", "passes._training")
+
+    epochs: float = 0.0
+    batch: int = 128
+    lr: float = 5e-3
+    decay: float = 1e-4
+    distill: float = 0.5
+    shift: int = 0
+    mirror: bool = False
+    clip: float = 1.0
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        limits = {
+            "epochs": self.epochs >= 0,
+            "batch": self.batch >= 1,
+            "lr": self.lr > 0,
+            "decay": self.decay >= 0,
+            "distill": 0 <= self.distill <= 1,
+            "shift": self.shift >= 0,
+            "clip": self.clip >= 0,
+            "precision": self.precision in PRECISIONS,
+        }
+        for option, holds in limits.items():
+            if not holds:
+                raise LiftFlowError(
+                    f"{option} = {getattr(self, option)} is out of range", where=self.name
+                )
+
+    def run(self, model: ScoredModel, ctx: Context) -> ScoredModel:
+        if self.epochs == 0:
+            return model
+        schedule = Schedule(
+            images=round(self.epochs * len(ctx.data.train_x)),
+            lr=self.lr,
+            batch=self.batch,
+            decay=self.decay,
+            shift=self.shift,
+            mirror=self.mirror,
+            clip=self.clip,
+            distill=self.distill,
+            precision=self.precision,
+        )
+        module = copy.deepcopy(model.module)
+        devices = [torch.device(ctx.device)] if ctx.device == "cuda" else []
+        with torch.random.fork_rng(devices), threads_for(model.network.macs, self.batch):
+            torch.manual_seed(ctx.seed)
+            fit(
+                module,
+                ctx.data,
+                schedule,
+                ctx.seed,
+                ctx.device,
+                masks={name: torch.from_numpy(mask) for name, mask in model.masks.items()},
+                teacher=copy.deepcopy(placed(model.reference, ctx.device)),
+                report=lambda share, loss: ctx.say(f"loss {loss:.4f}", share),
+            )
+        relevance = remeasure(module, model.network, model.relevance, model.norms, ctx)
+        prove_complete(relevance, ctx)
+        measured = accuracy(module, ctx.data.test_x, ctx.data.test_y, ctx.device)
+        ctx.say(f"accuracy {measured:.2%}", 1.0)
+        return dataclasses.replace(model, module=module, relevance=relevance, accuracy=measured)
