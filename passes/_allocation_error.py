@@ -8,6 +8,7 @@ units of the network's output, hence layers compare; `scale` makes them a share 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,32 +29,41 @@ def weight_errors(
 ) -> dict[int, float]:
     """Bits -> sum over weights of relevance x |rounding error|.
 
-    Symmetric narrow-range quantization, one scale an output channel (or one for the layer), each
-    the best of `_CLIPS` by squared error, as `quantize` sets them.
-
     Args:
         weight: (out, ...) float weights, 0 where pruned.
         relevance: of the same layer.
     """
+    importance = np.abs(relevance.weights.astype(np.float64)).reshape(weight.shape)
+    found = {}
+    for width in bits:
+        delta = weight - quantized(weight, width, per_channel=per_channel)
+        found[width] = float((importance * np.abs(delta)).sum())
+    return found
+
+
+def quantized(
+    weight: NDArray[np.floating[Any]], width: int, *, per_channel: bool
+) -> NDArray[np.float64]:
+    """The weight rounded to `width` bits, symmetric and narrow, as `quantize` sets it first.
+
+    One scale an output channel (or one for the layer), each the best of `_CLIPS` by squared error.
+    A channel of zeros is exact under any scale.
+    """
     rows = weight.reshape(len(weight), -1) if per_channel else weight.reshape(1, -1)
     rows = rows.astype(np.float64)
-    importance = np.abs(relevance.weights.astype(np.float64)).reshape(rows.shape)
     peak = np.abs(rows).max(axis=1, keepdims=True)
-    # A row of zeros is exact under any scale.
     peak[peak == 0] = 1.0
-    errors: dict[int, float] = {}
-    for width in bits:
-        top = 2 ** (width - 1) - 1
-        best = np.full((len(rows), 1), np.inf)
-        chosen = np.zeros_like(rows)
-        for clip in _CLIPS:
-            step = clip * peak / top
-            delta = rows - np.clip(np.round(rows / step), -top, top) * step
-            squared = (delta**2).sum(axis=1, keepdims=True)
-            chosen = np.where(squared < best, delta, chosen)
-            best = np.minimum(best, squared)
-        errors[width] = float((importance * np.abs(chosen)).sum())
-    return errors
+    top = 2 ** (width - 1) - 1
+    best = np.full((len(rows), 1), np.inf)
+    chosen: NDArray[Any] = rows
+    for clip in _CLIPS:
+        step = clip * peak / top
+        rounded = np.clip(np.round(rows / step), -top, top) * step
+        squared = ((rows - rounded) ** 2).sum(axis=1, keepdims=True)
+        chosen = np.where(squared < best, rounded, chosen)
+        best = np.minimum(best, squared)
+    result: NDArray[np.float64] = chosen.reshape(weight.shape)
+    return result
 
 
 def activation_errors(relevance: LayerRelevance, bits: Sequence[int]) -> dict[int, float]:

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from passes._brevitas_exact import activation_scale, weight_scale
+from passes._brevitas_exact import quantizer_scale, weight_scale
 from passes._threads import threads_for
 
 if TYPE_CHECKING:
     from passes._brevitas_network import QuantNetwork
+    from passes._brevitas_structure import Unit
 
 CLIPS = torch.linspace(0.15, 1.0, 52)
 """Shares of the greatest magnitude tried as the range's end."""
+MOST_VALUES = 100_000
+"""Values of one quantizer that its scale is calibrated on."""
 
 
 def calibrate_weights(network: QuantNetwork) -> None:
@@ -32,33 +35,25 @@ def calibrate_weights(network: QuantNetwork) -> None:
 def calibrate_activations(network: QuantNetwork, samples: torch.Tensor, seed: int) -> None:
     """Set every activation scale from what `samples` (batch, *input) make the layers give.
 
-    Layer by layer, so that each sees what the quantized layers before it really send. Of each
-    layer at most 100000 positive values, drawn with `seed`, are looked at.
+    Quantizer by quantizer, so that each sees what the quantized layers before it really send. Of
+    what each takes at most 100000 values other than 0 (ReLUs: above 0), drawn with `seed`, are
+    looked at.
     """
     rng = np.random.default_rng(seed)
 
-    def before(module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
-        values = torch.relu(args[0].detach()).flatten()
-        values = values[values > 0]
-        if len(values) > 100_000:
-            values = values[torch.from_numpy(rng.choice(len(values), 100_000, replace=False))]
-        parameter = scales[module]
+    def before(unit: Unit, taken: list[torch.Tensor]) -> None:
+        parts = [torch.relu(part) if unit.kind == "relu" else part for part in taken]
+        values = torch.cat([part.flatten() for part in parts])
+        values = values[values != 0]
+        if len(values) > MOST_VALUES:
+            chosen = rng.choice(len(values), MOST_VALUES, replace=False)
+            values = values[torch.from_numpy(chosen)]
         if len(values):
-            parameter.copy_(_best_scales(values[None], 0, levels[module])[0])
+            scale = _best_scales(values[None], *unit.limits(network.widths))[0]
+            quantizer_scale(network, unit.quantizer).copy_(scale)
 
-    scales, levels, hooks = {}, {}, []
-    for shape in network.network.layers:
-        if shape.activation:
-            module = network.activation(shape.name)
-            scales[module] = activation_scale(network, shape.name)
-            levels[module] = 2 ** network.widths[shape.name][1] - 1
-            hooks.append(module.register_forward_pre_hook(before))
-    try:
-        with torch.no_grad(), threads_for(network.network.macs, len(samples)):
-            network.eval()(samples)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with torch.no_grad(), threads_for(network.network.macs, len(samples)):
+        network.eval().observe(samples, before)
 
 
 def _best_scales(rows: torch.Tensor, least: int, greatest: int) -> torch.Tensor:

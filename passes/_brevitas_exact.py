@@ -10,7 +10,8 @@ roundings; `settle` moves the biases so that there is none.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,15 +19,20 @@ from numpy.typing import NDArray
 
 from passes._brevitas_network import QuantNetwork
 from passes._brevitas_quantizers import MIN_SCALE
+from passes._brevitas_structure import deciders, greatest, grid_of
+from passes._graph import INPUT
 from passes._threads import threads_for
 
 if TYPE_CHECKING:
     from compiler.stages import FloatArray, InputFormat, LabelArray
+    from passes._brevitas_structure import Unit
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
 BATCH = 256
+ENCODED = 4096
+"""Samples encoded at a time."""
 GRID_TOLERANCE = 0.1
 """How far logits may lie off the accumulator's grid: the bias is a float32 multiple of the step."""
 
@@ -37,20 +43,33 @@ def weight_scale(network: QuantNetwork, name: str) -> torch.nn.Parameter:
     return scale
 
 
-def activation_scale(network: QuantNetwork, name: str) -> torch.nn.Parameter:
-    """The learned scale, a scalar, of the activation after a layer."""
-    proxy = network.activation(name).act_quant.fused_activation_quant_proxy
+def quantizer_scale(network: QuantNetwork, quantizer: str) -> torch.nn.Parameter:
+    """The learned scale, a scalar, of a quantizer of activations."""
+    module: Any = network.lf_quant[quantizer]
+    proxy = module.act_quant.fused_activation_quant_proxy
     scale: torch.nn.Parameter = proxy.tensor_quant.scaling_impl.value
     return scale
 
 
+def activation_scale(network: QuantNetwork, name: str) -> torch.nn.Parameter:
+    """The learned scale, a scalar, of the first quantizer that takes what a layer gives."""
+    return quantizer_scale(network, deciders(network.structure, name)[0].quantizer)
+
+
+def grid_scale(network: QuantNetwork, name: str) -> float:
+    """Scale of the integers that unit `name`, or `INPUT`, gives. ValueError where it gives none."""
+    grid = grid_of(network.structure, name)
+    if grid is None:
+        raise ValueError(f"{name} gives no integers")
+    if grid == INPUT:
+        return float(np.float32(network.input_format.scale))
+    return float(quantizer_scale(network, grid).item())
+
+
 def input_scale(network: QuantNetwork, name: str) -> float:
     """Scale of the integers that enter layer `name`."""
-    names = [shape.name for shape in network.network.layers]
-    index = names.index(name)
-    if index == 0:
-        return float(np.float32(network.input_format.scale))
-    return float(activation_scale(network, names[index - 1]).item())
+    unit = next(unit for unit in network.structure if unit.name == name)
+    return grid_scale(network, unit.inputs[0])
 
 
 def integer_weights(network: QuantNetwork, name: str) -> Int64:
@@ -63,30 +82,80 @@ def integer_weights(network: QuantNetwork, name: str) -> Int64:
 
 
 def settle(network: QuantNetwork) -> None:
-    """Put weights and biases exactly where the integers are. Changes no accuracy to speak of.
+    """Put weights, biases and scales exactly where the integers are.
 
-    Weights become integer x scale. Biases before an activation move, by less than the distance of
-    two accumulator values, until no threshold lies within 1/8 of the mean threshold distance
-    (modulo 1) of an integer. The last layer's bias becomes a multiple of its accumulator's step.
+    Changes no accuracy to speak of. Weights become integer x scale. Biases of layers whose output
+    is quantized move, by less than the distance of two accumulator values, until no threshold lies
+    within 1/8 of the mean threshold distance (modulo 1) of an integer. The last layer's bias
+    becomes a multiple of its accumulator's step. Scales that round integers to other integers move
+    by as many units in the last place as it takes that no integer lies on an edge.
     """
     with torch.no_grad():
+        for quantizer in network.quantizers():
+            quantizer_scale(network, quantizer).clamp_(min=MIN_SCALE)
+        _part_scales(network)
         for shape in network.network.layers:
-            layer, scale = network.layer(shape.name), weight_scale(network, shape.name)
-            scale.clamp_(min=MIN_SCALE)
-            integers = torch.from_numpy(integer_weights(network, shape.name)).to(scale)
-            layer.weight.copy_(integers * scale)
-            step = input_scale(network, shape.name) * scale.double().cpu().numpy().reshape(-1)
-            bias = layer.bias.double().cpu().numpy()
-            if shape.activation:
-                activation_scale(network, shape.name).clamp_(min=MIN_SCALE)
-                levels = np.arange(1, 2 ** network.widths[shape.name][1]) - 0.5
-                edges = levels * activation_scale(network, shape.name).double().item()
-                steps = np.broadcast_to(step, bias.shape)
-                moved = [_clear(b, edges / s) * s for b, s in zip(bias / steps, steps, strict=True)]
-                bias = np.array(moved, dtype=np.float64)
-            else:
-                bias = np.round(bias / step) * step
-            layer.bias.copy_(torch.from_numpy(bias).to(layer.bias))
+            _settle_layer(network, shape.name)
+
+
+def _settle_layer(network: QuantNetwork, name: str) -> None:
+    layer, scale = network.layer(name), weight_scale(network, name)
+    scale.clamp_(min=MIN_SCALE)
+    integers = torch.from_numpy(integer_weights(network, name)).to(scale)
+    layer.weight.copy_(integers * scale)
+    step = input_scale(network, name) * scale.double().cpu().numpy().reshape(-1)
+    bias = layer.bias.double().cpu().numpy()
+    units = deciders(network.structure, name)
+    if units:
+        edges = np.concatenate([_edges(network, unit) for unit in units])
+        steps = np.broadcast_to(step, bias.shape)
+        moved = [_clear(b, edges / s) * s for b, s in zip(bias / steps, steps, strict=True)]
+        bias = np.array(moved, dtype=np.float64)
+    else:
+        bias = np.round(bias / step) * step
+    layer.bias.copy_(torch.from_numpy(bias).to(layer.bias))
+
+
+def _edges(network: QuantNetwork, unit: Unit) -> Float64:
+    """Values at which the quantizer of `unit` goes from one integer to the next."""
+    least, most = unit.limits(network.widths)
+    scale = quantizer_scale(network, unit.quantizer).double().item()
+    edges = (np.arange(least + 1, most + 1) - 0.5) * scale
+    return edges.astype(np.float64)
+
+
+def _part_scales(network: QuantNetwork) -> None:
+    """Move scales until no integer that a quantizer takes lies exactly between two of its own."""
+    structure = network.structure
+    units = {unit.name: unit for unit in structure}
+    most = greatest(structure, network.widths, max(map(abs, network.input_format.limits)))
+    for quantizer in network.quantizers():
+        taken = []
+        for unit in structure:
+            if unit.quantizer != quantizer:
+                continue
+            source, counts = units.get(unit.inputs[0]), range(1, 2)
+            name = unit.inputs[0]
+            if source is not None and source.kind == "average":
+                # Windows at the border may hold fewer pixels.
+                pixels = source.numbers[0] * source.numbers[1]
+                counts = range(1 if len(source.numbers) > 2 else pixels, pixels + 1)
+                name = source.inputs[0]
+            if name in most:
+                step = Fraction(grid_scale(network, name))
+                taken += [(step / count, most[name] * count) for count in counts]
+        scale = quantizer_scale(network, quantizer)
+        while any(_meets_edges(step, Fraction(scale.item()), limit) for step, limit in taken):
+            scale.copy_(torch.nextafter(scale, torch.full_like(scale, torch.inf)))
+
+
+def _meets_edges(step: Fraction, scale: Fraction, most: int) -> bool:
+    """Is some integer up to `most`, times `step`, a whole and a half times `scale`?
+
+    n p / q = k + 1/2 in lowest terms asks that q is even and n a multiple of q / 2.
+    """
+    half, odd = divmod((step / scale).denominator, 2)
+    return not odd and half <= most
 
 
 def _clear(bias: float, edges: Float64) -> float:
@@ -111,7 +180,10 @@ def _clear(bias: float, edges: Float64) -> float:
 def on_grid(samples: FloatArray, input_format: InputFormat) -> FloatArray:
     """Samples as the host sends them: `InputFormat.encode`, times the scale."""
     scale = np.float32(input_format.scale)
-    return np.asarray(input_format.encode(samples) * scale, dtype=np.float32)
+    result = np.empty(samples.shape, dtype=np.float32)
+    for at in range(0, len(samples), ENCODED):  # integers take twice the samples' memory
+        result[at : at + ENCODED] = input_format.encode(samples[at : at + ENCODED]) * scale
+    return result
 
 
 def logits(network: QuantNetwork, samples: FloatArray) -> Float64:
@@ -122,9 +194,11 @@ def logits(network: QuantNetwork, samples: FloatArray) -> Float64:
     """
     exact = copy.deepcopy(network).cpu().double().eval()
     scale = float(np.float32(network.input_format.scale))
-    encoded = network.input_format.encode(samples).astype(np.float64) * scale
     with torch.no_grad(), threads_for(network.network.macs, BATCH):
-        parts = [exact(part).numpy() for part in torch.split(torch.from_numpy(encoded), BATCH)]
+        parts = []
+        for at in range(0, len(samples), BATCH):
+            encoded = network.input_format.encode(samples[at : at + BATCH]).astype(np.float64)
+            parts.append(exact(torch.from_numpy(encoded * scale)).numpy())
     return np.concatenate(parts) / logit_step(network)
 
 
@@ -136,12 +210,16 @@ def logit_step(network: QuantNetwork) -> float:
 
 def integer_logits(network: QuantNetwork, samples: FloatArray) -> Int64:
     """Logits as the hardware has them, (samples, classes). Raises ValueError off the grid."""
-    found = logits(network, samples)
-    rounded = np.round(found)
-    off = float(np.abs(found - rounded).max(initial=0.0))
+    return rounded(logits(network, samples))
+
+
+def rounded(found: Float64) -> Int64:
+    """`logits` as integers. Raises ValueError off the grid."""
+    integers = np.round(found)
+    off = float(np.abs(found - integers).max(initial=0.0))
     if off > GRID_TOLERANCE:
         raise ValueError(f"logits are off the integer grid by {off}: settle the network first")
-    return rounded.astype(np.int64)
+    return integers.astype(np.int64)
 
 
 def classes(network: QuantNetwork, samples: FloatArray) -> LabelArray:

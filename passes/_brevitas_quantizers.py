@@ -59,6 +59,10 @@ class UnsignedActivation(UintQuant, DirectScale, ActQuantSolver):  # type: ignor
     """Unsigned activations after a ReLU, one learned scale."""
 
 
+class SignedActivation(IntQuant, DirectScale, ActQuantSolver):  # type: ignore[misc]
+    """Signed activations, as of a layer before it is added to another, one learned scale."""
+
+
 class UnsignedInput(UnsignedActivation):
     """Unsigned network input with the given, constant scale (`scaling_init`)."""
 

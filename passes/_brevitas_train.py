@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from compiler.stages import Codebook
-from passes._brevitas_exact import activation_scale, integer_weights, on_grid, weight_scale
+from passes._brevitas_exact import integer_weights, on_grid, quantizer_scale, weight_scale
 
 if TYPE_CHECKING:
     from compiler.stages import QuantModel
@@ -115,10 +115,9 @@ def optimizer(network: QuantNetwork, lr: float) -> torch.optim.Adam:
     for shape in network.network.layers:
         layer = network.layer(shape.name)
         groups.append({"params": [layer.weight, layer.bias], "lr": lr})
-        scales = [weight_scale(network, shape.name)]
-        if shape.activation:
-            scales.append(activation_scale(network, shape.name))
-        groups.extend({"params": [s], "lr": lr * float(s.detach().mean())} for s in scales)
+    scales = [weight_scale(network, shape.name) for shape in network.network.layers]
+    scales += [quantizer_scale(network, quantizer) for quantizer in network.quantizers()]
+    groups.extend({"params": [s], "lr": lr * float(s.detach().mean())} for s in scales)
     for group in groups:
         group["initial_lr"] = group["lr"]
     return torch.optim.Adam(groups)
@@ -137,8 +136,40 @@ def shifted(x: torch.Tensor, most: int, generator: torch.Generator) -> torch.Ten
     return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
 
 
+def mirrored(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Images (batch, channels, h, w), each mirrored left to right by chance."""
+    if x.dim() != 4:
+        return x
+    chosen = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
+    return torch.where(chosen.to(x.device), x.flip(3), x)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What an epoch trains on.
+
+    samples: how many, 0 for all that are kept. shift: greatest random shift in pixels. mirror: by
+    chance.
+    """
+
+    samples: int = 0
+    shift: int = 0
+    mirror: bool = False
+
+    @property
+    def augments(self) -> bool:
+        return self.shift > 0 or self.mirror
+
+    def images(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        x = shifted(x, self.shift, generator)
+        return mirrored(x, generator) if self.mirror else x
+
+
 class Trainer:
     """Trains a network in place, an epoch at a time, on its device.
+
+    precision: "bfloat16" computes convolutions and what lies between quantizers in bfloat16;
+    quantization, loss and parameters stay float32, and so does what is measured.
 
     The held-out part of the training split is drawn once from the run's seed. Each epoch draws
     from a generator of its own, so that a resumed training sees what an uninterrupted one sees.
@@ -151,41 +182,69 @@ class Trainer:
         ctx: Context,
         distillation: Distillation,
         holdout: float,
-        shift: int,
+        drawing: Drawing,
+        precision: str = "float32",
     ) -> None:
         device = torch.device(ctx.device)
-        self.network, self.seed, self.shift = network, ctx.seed, shift
+        self.network, self.seed, self.drawing = network, ctx.seed, drawing
         self.distillation = distillation
+        self.lowered = precision == "bfloat16"
+        # Faster for convolutions; chains in float32 keep the order of summation they had.
+        self.channels_last = self.lowered or not network.network.chain
         self.x = torch.from_numpy(on_grid(ctx.data.train_x, model.input)).to(device)
         self.y = torch.from_numpy(ctx.data.train_y).to(device)
         order = torch.from_numpy(ctx.rng("holdout").permutation(len(self.x))).to(device)
         count = max(1, round(holdout * len(order)))
         self.held, self.kept = order[:count], order[count:]
         self.teacher = copy.deepcopy(model.reference).to(device).eval()
-        with torch.no_grad():
-            parts = [self.teacher(part) for part in torch.split(self.x, EVAL_BATCH)]
-        self.taught = torch.cat(parts)
+        if self.channels_last:
+            for module in (self.network, self.teacher):
+                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.taught = self._taught()
         self.constraints = Constraints(network, model.masks, model.codebooks)
 
+    @torch.no_grad()
+    def _taught(self) -> torch.Tensor:
+        """The teacher's logits; NaN for samples that are asked for with each step's images."""
+        if not self._teaches_steps():
+            return torch.cat([self.teacher(part) for part in torch.split(self.x, EVAL_BATCH)])
+        parts = torch.split(self.x[self.held], EVAL_BATCH)
+        held = torch.cat([self.teacher(part) for part in parts])
+        taught = torch.full((len(self.x), held.shape[1]), torch.nan, device=held.device)
+        taught[self.held] = held
+        return taught
+
+    def _teaches_steps(self) -> bool:
+        """Is the teacher asked with each step? Of few or augmented images it knows none before."""
+        return self.drawing.augments or self.drawing.samples > 0
+
     def epoch(self, optimizer: torch.optim.Optimizer, number: int, batch: int) -> float:
-        """One pass over the kept samples; the mean loss."""
+        """One pass over the samples drawn; the mean loss."""
         generator = torch.Generator().manual_seed((self.seed << 20) + number)
         self.network.train()
         total = 0.0
         drawn = torch.randperm(len(self.kept), generator=generator).to(self.kept.device)
+        drawn = drawn[: self.drawing.samples or None]
         for chosen in torch.split(self.kept[drawn], batch):
-            images, taught = self.x[chosen], self.taught[chosen]
-            if self.shift:
-                images = shifted(images, self.shift, generator)
-                with torch.no_grad():
-                    taught = self.teacher(images)
+            images = self.drawing.images(self.x[chosen], generator)
+            if self.channels_last and images.dim() == 4:
+                images = images.contiguous(memory_format=torch.channels_last)
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=self.lowered):
+                logits = self.network(images).float()
+                taught = self._teach(images, chosen)
             optimizer.zero_grad()
-            loss = self.distillation.loss(self.network(images), self.y[chosen], taught)
+            loss = self.distillation.loss(logits, self.y[chosen], taught)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             self.constraints.apply()
             total += float(loss.detach()) * len(chosen)
-        return total / len(self.kept)
+        return total / len(drawn)
+
+    @torch.no_grad()
+    def _teach(self, images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        if not self._teaches_steps() or self.distillation.weight == 0.0:
+            return self.taught[chosen]
+        return self.teacher(images).float()  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def held_out(self) -> tuple[float, float]:

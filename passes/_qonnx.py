@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,10 @@ def export(module: nn.Module, input_shape: tuple[int, ...], path: Path) -> None:
                 opset_version=OPSET,
                 dynamo=False,
             )
-            model = cleanup_model(ModelWrapper(str(raw)))
+            model = ModelWrapper(str(raw))
+            for at, node in enumerate(model.graph.node):
+                node.doc_string = str(at)
+            model = _numbered(cleanup_model(model))
     finally:
         raw.unlink(missing_ok=True)
     graph = model.model.graph
@@ -53,24 +57,54 @@ def export(module: nn.Module, input_shape: tuple[int, ...], path: Path) -> None:
     path.write_bytes(model.model.SerializeToString(deterministic=True))
 
 
-def execute(path: Path, samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logits of float samples by qonnx's executor, (samples, classes), in float64.
+def _numbered(model: Any) -> Any:
+    """The model with node names that count in the order of execution, which doc strings tell.
+
+    qonnx sorts a graph that branches breadth first, after every transformation.
+    """
+    from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
+
+    graph = model.model.graph
+    flowing, order = {graph.input[0].name}, []
+    for node in graph.node:
+        if flowing & set(node.input):
+            flowing.update(node.output)
+            order.append(int(node.doc_string))
+    if order == sorted(order):
+        return model
+    nodes = sorted(graph.node, key=lambda node: int(node.doc_string))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return model.transform(GiveUniqueNodeNames()).transform(GiveReadableTensorNames())
+
+
+def _number(node: Any) -> int:
+    """Place of a Quant node among those of the file, in the order of execution."""
+    return int(node.name.rpartition("_")[2])
+
+
+def execute(
+    path: Path, samples: NDArray[np.float64], own_convolutions: bool = True
+) -> NDArray[np.float64]:
+    """Logits of float samples, (samples, classes), node by node in float64.
 
     In float32 the order of summation decides activations that lie next to a rounding edge, so
-    that two right executors differ. ONNX Runtime has no float64 convolution: a copy of the graph
-    with convolutions as Im2Col and MatMul (qonnx's own transformation) is executed.
+    that two right executors differ. qonnx executes the nodes, ONNX Runtime behind it. It has no
+    float64 average pooling and no float64 convolution: these are computed by PyTorch, or, without
+    `own_convolutions`, convolutions as Im2Col and MatMul (qonnx's own transformation), which takes
+    many times as long.
     """
     batch = min(BATCH, len(samples))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = _in_float64(path, batch)
+        model = _in_float64(path, batch, lower_convolutions=not own_convolutions)
         entry, result = model.graph.input[0].name, model.graph.output[0].name
         parts = []
         for start in range(0, len(samples), batch):
             part = samples[start : start + batch]
             filled = np.zeros((batch, *samples.shape[1:]), dtype=np.float64)
             filled[: len(part)] = part
-            parts.append(_run(model, entry, filled)[result][: len(part)])
+            parts.append(_run(model, entry, filled, {result})[result][: len(part)])
     return np.concatenate(parts)
 
 
@@ -81,46 +115,149 @@ def activations(path: Path, samples: NDArray[np.float64]) -> list[NDArray[np.int
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = _in_float64(path, len(samples))
-        found = _run(model, model.graph.input[0].name, samples)
+        model = _in_float64(path, len(samples), lower_convolutions=True)
         quants = [node for node in model.graph.node if node.op_type == "Quant"]
-        streams = [
-            found[node.output[0]]
-            for node in quants
+        names = [
+            node.output[0]
+            for node in sorted(quants, key=_number)
             if model.get_initializer(model.find_producer(node.input[0]).input[0]) is None
         ]
+        found = _run(model, model.graph.input[0].name, samples, set(names))
     integers = []
-    for stream in streams[1:]:  # the first is the network's input
+    for name in names[1:]:  # the first is the network's input
+        stream = found[name]
         last = np.moveaxis(stream, 1, -1) if stream.ndim == 4 else stream
         integers.append(np.rint(last).astype(np.int64).reshape(len(samples), -1))
     return integers
 
 
-def _run(model: Any, entry: str, samples: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-    """All tensors of one batch, node by node through qonnx.
+def integer_weights(path: Path) -> list[NDArray[np.int64]]:
+    """Weights of every layer of the file on its integer grid, in order, (out, ...)."""
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    model = ModelWrapper(str(path))
+    layers = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
+    found = []
+    for node in sorted(layers, key=lambda node: _number(model.find_producer(node.input[1]))):
+        quant = model.find_producer(node.input[1])
+        weight, scale, zero, bits = (model.get_initializer(name) for name in quant.input)
+        kinds = {each.name: each for each in quant.attribute}
+        narrow, signed = kinds["narrow"].i, kinds["signed"].i
+        most = 2 ** (int(bits) - signed) - 1
+        least = (-most if narrow else -most - 1) if signed else 0
+        grid = np.round(weight.astype(np.float64) / scale.astype(np.float64) + zero)
+        grid = np.clip(grid, least, most).astype(np.int64)
+        stored = {each.name: each.i for each in node.attribute}
+        swapped = node.op_type == "MatMul" or (node.op_type == "Gemm" and not stored.get("transB"))
+        found.append(grid.T if swapped else grid)
+    return found
+
+
+def _run(
+    model: Any, entry: str, samples: NDArray[np.float64], kept: Container[str]
+) -> dict[str, NDArray[Any]]:
+    """The `kept` tensors of one batch, among those in use at the end; others are let go.
 
     qonnx's Im2Col mixes up the samples of a batch (1.0.0), so it gets them one at a time.
     """
     from qonnx.core.onnx_exec import execute_node
 
-    context: dict[str, NDArray[Any]] = model.make_empty_exec_context()
+    graph = model.graph
+    context: dict[str, NDArray[Any]] = {
+        tensor.name: model.get_initializer(tensor.name) for tensor in graph.initializer
+    }
     context[entry] = samples
+    last = {name: at for at, node in enumerate(graph.node) for name in node.input}
     opset = model.model.opset_import[0].version
-    for node in model.graph.node:
+    for at, node in enumerate(graph.node):
+        for name in node.output:
+            context[name] = np.empty(0)  # qonnx looks for a place to write to
         if node.op_type == "Im2Col":
             source, result = node.input[0], node.output[0]
             images, parts = context[source], []
             for image in images:
                 context[source] = image[None]
-                execute_node(node, context, model.graph, opset)
+                execute_node(node, context, graph, opset)
                 parts.append(context[result])
             context[source], context[result] = images, np.concatenate(parts)
+        elif node.op_type in _OWN:
+            inputs = [context[name] for name in node.input]
+            context[node.output[0]] = _OWN[node.op_type](node, inputs)
         else:
-            execute_node(node, context, model.graph, opset)
+            execute_node(node, context, graph, opset)
+        for name in node.input:
+            if last[name] == at and name not in kept:
+                context.pop(name, None)
     return context
 
 
-def _in_float64(path: Path, batch: int) -> Any:
+def _convolve(node: Any, inputs: list[NDArray[Any]]) -> NDArray[np.float64]:
+    import torch
+
+    stored = _attributes(node, {"kernel_shape", "strides", "pads", "group", "dilations"})
+    tensors = [torch.from_numpy(np.ascontiguousarray(each)) for each in inputs]
+    padded = torch.nn.functional.pad(tensors[0], _padding(stored))
+    result: NDArray[np.float64] = torch.nn.functional.conv2d(
+        padded,
+        tensors[1],
+        tensors[2] if len(tensors) > 2 else None,
+        stride=stored.get("strides", [1, 1]),
+        dilation=stored.get("dilations", [1, 1]),
+        groups=stored.get("group", 1),
+    ).numpy()
+    return result
+
+
+def _average(node: Any, inputs: list[NDArray[Any]]) -> NDArray[np.float64]:
+    import torch
+
+    known = {"kernel_shape", "strides", "pads", "ceil_mode", "count_include_pad"}
+    stored = _attributes(node, known)
+    pads = stored.get("pads", [0, 0, 0, 0])
+    if pads[:2] != pads[2:]:
+        raise ValueError(f"{node.name}: uneven padding {pads}")
+    result: NDArray[np.float64] = torch.nn.functional.avg_pool2d(
+        torch.from_numpy(np.ascontiguousarray(inputs[0])),
+        stored["kernel_shape"],
+        stored.get("strides", [1, 1]),
+        pads[:2],
+        ceil_mode=bool(stored.get("ceil_mode", 0)),
+        count_include_pad=bool(stored.get("count_include_pad", 0)),
+    ).numpy()
+    return result
+
+
+def _average_all(node: Any, inputs: list[NDArray[Any]]) -> NDArray[np.float64]:
+    _attributes(node, set())
+    result: NDArray[np.float64] = inputs[0].mean(axis=(2, 3), keepdims=True)
+    return result
+
+
+def _attributes(node: Any, known: Container[str]) -> dict[str, Any]:
+    """Attributes of a node by name. Raises ValueError for one that is not in `known`."""
+    from onnx import helper
+
+    found = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+    for name, value in found.items():
+        if name not in known and value not in (b"NOTSET", "NOTSET"):
+            raise ValueError(f"{node.name}: {name} = {value!r} has no float64 execution")
+    return found
+
+
+def _padding(stored: Mapping[str, Any]) -> list[int]:
+    """torch's order, the last axis first, of ONNX's pads (top, left, bottom, right)."""
+    top, left, bottom, right = stored.get("pads", [0, 0, 0, 0])
+    return [left, right, top, bottom]
+
+
+_OWN: dict[str, Callable[[Any, list[NDArray[Any]]], NDArray[np.float64]]] = {
+    "Conv": _convolve,
+    "AveragePool": _average,
+    "GlobalAveragePool": _average_all,
+}
+
+
+def _in_float64(path: Path, batch: int, lower_convolutions: bool) -> Any:
     """A copy of the model with this batch size, every float tensor of double precision."""
     from onnx import TensorProto, helper, numpy_helper
     from qonnx.core.modelwrapper import ModelWrapper
@@ -129,11 +266,16 @@ def _in_float64(path: Path, batch: int) -> Any:
     from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
 
     model = ModelWrapper(str(path))
-    for step in (LowerConvsToMatMul(), InferShapes(), InferDataTypes()):
+    if lower_convolutions:
+        _without_groups(model)
+        model = model.transform(LowerConvsToMatMul())
+    for step in (InferShapes(), InferDataTypes()):
         model = model.transform(step)
     graph = model.model.graph
     flowing = {graph.input[0].name}
     for node in graph.node:
+        while node.input[-1] == "":  # qonnx takes an input left out for a tensor
+            del node.input[-1]
         if flowing & set(node.input):
             flowing.update(node.output)
     for info in (*graph.input, *graph.output, *graph.value_info):
@@ -156,6 +298,25 @@ def _in_float64(path: Path, batch: int) -> Any:
                 helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
             )
     return model
+
+
+def _without_groups(model: Any) -> None:
+    """Grouped convolutions become whole ones with zeros, as Im2Col knows no groups."""
+    for node in model.graph.node:
+        groups = [each for each in node.attribute if each.name == "group" and each.i > 1]
+        if node.op_type != "Conv" or not groups:
+            continue
+        name = model.find_producer(node.input[1]).input[0]
+        weight = model.get_initializer(name)
+        parts = np.split(weight, groups[0].i)
+        width = weight.shape[1]
+        whole = np.zeros((len(weight), width * len(parts), *weight.shape[2:]), weight.dtype)
+        for at, part in enumerate(parts):
+            rows = slice(at * len(part), (at + 1) * len(part))
+            whole[rows, at * width : (at + 1) * width] = part
+        model.set_initializer(name, whole)
+        model.set_tensor_shape(node.input[1], list(whole.shape))
+        groups[0].i = 1
 
 
 def _scale_outside(model: Any) -> None:

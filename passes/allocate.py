@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil, floor
+from math import ceil, floor, prod
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from hw_targets.cost.model import as_row, estimate_design, shell_estimate
 from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.families import RESOURCES
 from hw_targets.network import NetworkShape
+from passes import _allocation_bits as bits
 from passes import _allocation_error as error
 from passes import _allocation_solve as solve
 from passes._allocation_space import Errors, Space, build_space
@@ -80,10 +81,12 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
 
     One exact mixed-integer programme over all layers: least relevance-weighted quantization error
     at `fps` frames a second within `share` of the board; without `fps`, the most frames a second
-    whose error stays within `slack` of the least one.
+    whose error stays within `slack` of the least one. Joins of branches have no cost model: a
+    network that branches gets the bits of least error alone, no folding and no estimate.
 
     board: a board's name or TOML file. clock_mhz: of the design. mean_weight_bits: limit of the
-    average over all weights. weight_bits, act_bits: widths to choose from. thrift: modelled error
+    average over all weights. mean_act_bits: the same over activations, of networks that branch
+    only. weight_bits, act_bits: widths to choose from. thrift: modelled error
     that all LUTs of the budget must buy to be spent. time_limit_s: of the solver; what it has then
     is taken, its optimality gap reported.
     """
@@ -94,10 +97,13 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         "hw_targets.boards",
         "hw_targets.cost",
         "hw_targets.families",
+        "passes._allocation_bits",
         "passes._allocation_error",
         "passes._allocation_prune",
         "passes._allocation_solve",
         "passes._allocation_space",
+        "passes._graph",
+        "passes._modules",
     )
 
     board: str
@@ -105,6 +111,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
     fps: float | None = None
     share: float = 0.7
     mean_weight_bits: float = 4.0
+    mean_act_bits: float = 4.0
     weight_bits: tuple[int, ...] = (2, 3, 4, 5, 6, 8)
     act_bits: tuple[int, ...] = (2, 3, 4, 5, 6)
     thrift: float = 0.02
@@ -117,6 +124,8 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
 
     def run(self, model: ScoredModel, ctx: Context) -> ScoredModel:
         """Raises InfeasibleError when no design meets the goals, with the nearest that do."""
+        if not model.network.chain:
+            return replace(model, allocation=self._bits_only(model, ctx))
         goal = self._goal()
         ctx.say("pricing every choice of every layer", 0.0)
         errors = layer_errors(model, self.weight_bits, self.act_bits)
@@ -135,6 +144,46 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
             1.0,
         )
         return replace(model, allocation=allocation)
+
+    def _bits_only(self, model: ScoredModel, ctx: Context) -> Allocation:
+        ctx.say("the network branches: bits are allocated, hardware is not modelled", 0.0)
+        errors = layer_errors(model, self.weight_bits, self.act_bits)
+        layers = model.network.layers
+        elements = governed_elements(model)
+        acting = [index for index, layer in enumerate(layers) if layer.name in elements]
+        weights = bits.least_error(
+            [each.weights for each in errors],
+            [layer.weights for layer in layers],
+            self.mean_weight_bits,
+        )
+        acts = bits.least_error(
+            [errors[index].activations for index in acting],
+            [elements[layers[index].name] for index in acting],
+            self.mean_act_bits,
+        )
+        of_act = dict(zip(acting, acts, strict=True))
+        loss = sum(each.weights[w] for each, w in zip(errors, weights, strict=True))
+        loss += sum(errors[index].activations[a] for index, a in of_act.items())
+        choices = {
+            layer.name: LayerChoice(w, of_act.get(index, 0), 1, 1, "lut", "auto", layer.macs)
+            for index, (layer, w) in enumerate(zip(layers, weights, strict=True))
+        }
+        goal = self._goal()
+        allocation = Allocation(
+            board=goal.board.name,
+            clock_mhz=goal.clock_mhz,
+            layers=choices,
+            interval=max(choice.cycles for choice in choices.values()),
+            estimate=dict.fromkeys(RESOURCES),
+            budget=goal.budget,
+            loss=loss,
+            gap=0.0,
+            mean_weight_bits=bits.mean([layer.weights for layer in layers], weights),
+        )
+        self._prove_bits(allocation, ctx)
+        mean_act = bits.mean([elements[layers[index].name] for index in acting], acts)
+        ctx.say(f"{allocation.mean_weight_bits:.2f} bits a weight, {mean_act:.2f} an output", 1.0)
+        return allocation
 
     def _goal(self) -> Goal:
         return Goal(load_board(self.board), self.clock_mhz, self.fps, self.share)
@@ -161,6 +210,9 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
                 measured="uncalibrated" if used is None else f"{used:.0f}",
                 required=f"at most {most:.0f}",
             )
+        self._prove_bits(allocation, ctx)
+
+    def _prove_bits(self, allocation: Allocation, ctx: Context) -> None:
         ctx.prove(
             "mean weight bits within the limit",
             allocation.mean_weight_bits <= self.mean_weight_bits + 1e-9,
@@ -174,6 +226,8 @@ def layer_errors(
 ) -> tuple[Errors, ...]:
     """Modelled error of every layer's choices of bits, as shares of the relevance in a layer."""
     whole = error.scale(model.relevance.layers)
+    governors = governing(model)
+    last = model.network.layers[-1].name
     found: list[Errors] = []
     for layer in model.network.layers:
         parameter = model.module.get_parameter(f"{layer.name}.weight")
@@ -181,8 +235,8 @@ def layer_errors(
         if layer.name in model.masks:
             weight = weight * model.masks[layer.name]
         relevance = model.relevance.layers[layer.name]
-        by_weight = error.weight_errors(weight, relevance, weight_bits, layer.activation)
-        by_act = error.activation_errors(relevance, act_bits) if layer.activation else {}
+        by_weight = error.weight_errors(weight, relevance, weight_bits, layer.name != last)
+        by_act = error.activation_errors(relevance, act_bits) if layer.name in governors else {}
         found.append(
             Errors(
                 {bits: value / whole for bits, value in by_weight.items()},
@@ -190,6 +244,29 @@ def layer_errors(
             )
         )
     return tuple(found)
+
+
+def governing(model: ScoredModel) -> dict[str, list[str]]:
+    """Layer -> the ReLUs whose bits are its activation bits; [] for the one of a chain."""
+    if model.network.chain:
+        return {layer.name: [] for layer in model.network.layers if layer.activation}
+    from passes._graph import activation_sources
+
+    found: dict[str, list[str]] = {}
+    for relu, layer in activation_sources(model.module).items():
+        found.setdefault(layer, []).append(relu)
+    return found
+
+
+def governed_elements(model: ScoredModel) -> dict[str, int]:
+    """Layer -> how many activations a frame have its activation bits, of a graph."""
+    from passes._graph import output_shapes
+
+    shapes = output_shapes(model.module, model.input_shape)
+    return {
+        layer: sum(prod(shapes[relu]) for relu in relus)
+        for layer, relus in governing(model).items()
+    }
 
 
 def feasible(

@@ -12,8 +12,12 @@ from hw_targets.errors import InfeasibleError
 from passes.base import Context, Pass
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from passes._brevitas_network import QuantNetwork
 
+CROSS_CHECKED = 4
+"""Samples whose convolutions qonnx computes too, not only PyTorch."""
 TOLERANCE = 1e-6
 """Greatest difference of logits, in steps of the last accumulator; both sides are float64."""
 
@@ -33,7 +37,11 @@ class ExportQonnx(Pass[QuantModel, QonnxModel]):
     tools: ClassVar[tuple[str, ...]] = ("brevitas", "qonnx", "onnx", "onnxruntime", "torch")
     uses: ClassVar[tuple[str, ...]] = (
         "passes._qonnx",
+        "passes._brevitas_structure",
+        "passes._brevitas_fused",
         "passes._brevitas_network",
+        "passes._graph",
+        "passes._modules",
         "passes._brevitas_exact",
         "passes._threads",
     )
@@ -55,15 +63,21 @@ class ExportQonnx(Pass[QuantModel, QonnxModel]):
         brevitas = exact.logits(network, ctx.data.test_x)
         scale = float(np.float32(model.input.scale))
         samples = model.input.encode(ctx.data.test_x).astype(np.float64) * scale
-        found = qonnx.execute(path, samples) / exact.logit_step(network)
-        difference = float(np.abs(found - brevitas).max())
+        step = exact.logit_step(network)
+        found = qonnx.execute(path, samples) / step
+        few = samples[:CROSS_CHECKED]
+        crossed = qonnx.execute(path, few, own_convolutions=False) / step
+        difference = max(
+            float(np.abs(found - brevitas).max()),
+            float(np.abs(crossed - brevitas[: len(few)]).max()),
+        )
         ctx.prove(
             "QONNX's logits equal Brevitas's (in accumulator steps)",
             difference <= TOLERANCE,
             measured=f"{difference:.1e} on {len(samples)} samples",
             required=f"{TOLERANCE:.0e}",
         )
-        predictions = exact.classes(network, ctx.data.test_x)
+        predictions = exact.rounded(brevitas).argmax(axis=1)
         equal = int((np.round(found).argmax(axis=1) == predictions).sum())
         ctx.prove(
             "QONNX's classes equal Brevitas's",
@@ -71,6 +85,7 @@ class ExportQonnx(Pass[QuantModel, QonnxModel]):
             measured=f"{equal} of {len(predictions)}",
             required="all",
         )
+        self._prove_weights(model, qonnx.integer_weights(path), ctx)
         return QonnxModel(
             name=model.name,
             path=path,
@@ -80,6 +95,36 @@ class ExportQonnx(Pass[QuantModel, QonnxModel]):
             accuracy=float((predictions == ctx.data.test_y).mean()),
             predictions=predictions,
         )
+
+    def _prove_weights(
+        self, model: QuantModel, weights: list[NDArray[np.int64]], ctx: Context
+    ) -> None:
+        """Masks and codebooks, where there are any, hold in the file itself."""
+        layers = {
+            shape.name: found for shape, found in zip(model.network.layers, weights, strict=True)
+        }
+        if model.masks:
+            pruned = {name: layers[name][~mask] for name, mask in model.masks.items()}
+            zeros = sum(int((values == 0).sum()) for values in pruned.values())
+            count = sum(values.size for values in pruned.values())
+            ctx.prove(
+                "pruned weights are zero in QONNX",
+                zeros == count,
+                measured=f"{zeros} of {count}",
+                required="all",
+            )
+        if model.codebooks:
+            shared = sum(
+                int(np.isin(layers[name], book.values).sum())
+                for name, book in model.codebooks.items()
+            )
+            count = sum(layers[name].size for name in model.codebooks)
+            ctx.prove(
+                "shared weights have their codebook's values in QONNX",
+                shared == count,
+                measured=f"{shared} of {count}",
+                required="all",
+            )
 
     def _require_accuracy(self, reached: float) -> None:
         if self.least_accuracy is not None and reached < self.least_accuracy:

@@ -9,7 +9,7 @@ import numpy as np
 
 from compiler.stages import DataflowModel, QonnxModel
 from hw_targets import finn_adapter
-from hw_targets.errors import LiftFlowError
+from hw_targets.errors import LiftFlowError, UnsupportedError
 from passes.base import Context, Pass
 
 LOOKED_INTO = 4
@@ -39,6 +39,11 @@ class LowerFinn(Pass[QonnxModel, DataflowModel]):
             )
 
     def run(self, model: QonnxModel, ctx: Context) -> DataflowModel:
+        """Raises UnsupportedError for a network that branches."""
+        if not model.network.chain:
+            raise UnsupportedError(
+                "no kernel joins branches", where="lower-finn", mend="end with --until export-qonnx"
+            )
         path = ctx.workdir / f"{model.name}.dataflow.onnx"
         nodes = finn_adapter.lower(
             model.path,

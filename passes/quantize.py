@@ -28,7 +28,11 @@ class Quantize(Pass[ScoredModel, QuantModel]):
     tools: ClassVar[tuple[str, ...]] = ("brevitas", "torch")
     uses: ClassVar[tuple[str, ...]] = (
         "passes._brevitas_quantizers",
+        "passes._brevitas_structure",
+        "passes._brevitas_fused",
         "passes._brevitas_network",
+        "passes._graph",
+        "passes._modules",
         "passes._brevitas_exact",
         "passes._brevitas_calibrate",
         "passes._threads",
@@ -43,6 +47,7 @@ class Quantize(Pass[ScoredModel, QuantModel]):
         from passes import _brevitas_calibrate as calibrate
         from passes import _brevitas_exact as exact
         from passes._brevitas_network import QuantNetwork
+        from passes._brevitas_structure import structure_of
 
         if model.allocation is None:
             raise LiftFlowError("no bits are allocated", where="quantize", mend="run allocate")
@@ -57,7 +62,8 @@ class Quantize(Pass[ScoredModel, QuantModel]):
                     where=name,
                     mend=f"allocate {BITS[0]} to {BITS[-1]} bits",
                 )
-        network = QuantNetwork(model.network, model.input, widths)
+        structure = structure_of(model.network, model.module)
+        network = QuantNetwork(model.network, model.input, widths, structure)
         with torch.no_grad():
             for shape in model.network.layers:
                 source = model.module.get_submodule(shape.name)

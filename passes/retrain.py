@@ -29,14 +29,20 @@ class Retrain(Pass[QuantModel, QuantModel]):
     epochs: 0 passes the model through. batch: samples a step. lr: Adam's, falling on a cosine.
     distill: share of the loss that is distillation. temperature: of the distillation.
     patience: epochs without a better held-out result before it stops. holdout: share of the
-    training split held out to choose the epoch. shift: greatest random shift in pixels.
+    training split held out to choose the epoch. shift: greatest random shift in pixels. mirror:
+    images left to right, by chance. samples: drawn anew for an epoch, 0 for all. precision: of
+    convolutions in training, "float32" or "bfloat16"; accuracy is measured exactly either way.
     """
 
     name: ClassVar[str] = "retrain"
     tools: ClassVar[tuple[str, ...]] = ("brevitas", "torch")
     uses: ClassVar[tuple[str, ...]] = (
         "passes._brevitas_quantizers",
+        "passes._brevitas_structure",
+        "passes._brevitas_fused",
         "passes._brevitas_network",
+        "passes._graph",
+        "passes._modules",
         "passes._brevitas_exact",
         "passes._brevitas_train",
         "passes._checkpoint",
@@ -51,6 +57,9 @@ class Retrain(Pass[QuantModel, QuantModel]):
     patience: int = 25
     holdout: float = 0.15
     shift: int = 0
+    mirror: bool = False
+    samples: int = 0
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         limits = {
@@ -62,6 +71,8 @@ class Retrain(Pass[QuantModel, QuantModel]):
             "patience": self.patience >= 1,
             "holdout": 0 < self.holdout < 1,
             "shift": self.shift >= 0,
+            "samples": self.samples >= 0,
+            "precision": self.precision in ("float32", "bfloat16"),
         }
         for option, holds in limits.items():
             if not holds:
@@ -86,7 +97,7 @@ class Retrain(Pass[QuantModel, QuantModel]):
         ):
             torch.manual_seed(ctx.seed)
             state = self._train(model, network, ctx)
-        network = network.cpu()
+        network = network.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         network.load_state_dict(state.best)
         constraints = Constraints(network, model.masks, model.codebooks)
         constraints.apply()
@@ -108,7 +119,10 @@ class Retrain(Pass[QuantModel, QuantModel]):
         from passes._checkpoint import Checkpoint
 
         distillation = train.Distillation(self.distill, self.temperature)
-        trainer = train.Trainer(model, network, ctx, distillation, self.holdout, self.shift)
+        drawing = train.Drawing(self.samples, self.shift, self.mirror)
+        trainer = train.Trainer(
+            model, network, ctx, distillation, self.holdout, drawing, self.precision
+        )
         file = ctx.workdir / "checkpoint.pt"
         state = Checkpoint.load(file, self._tag(model, ctx))
         if state.epoch:

@@ -35,7 +35,11 @@ class ShareWeights(Pass[QuantModel, QuantModel]):
     name: ClassVar[str] = "share-weights"
     tools: ClassVar[tuple[str, ...]] = ("brevitas", "torch")
     uses: ClassVar[tuple[str, ...]] = (
+        "passes._brevitas_structure",
+        "passes._brevitas_fused",
         "passes._brevitas_network",
+        "passes._graph",
+        "passes._modules",
         "passes._brevitas_exact",
         "passes._threads",
     )

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from quant_graph import data_for
+from quant_graph import scored as branching
 
 from compiler.stages import (
     Dataset,
@@ -27,9 +29,10 @@ from hw_targets.families import RESOURCES
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.kernel import Kernel
 from passes import Context
+from passes import _allocation_bits as bits
 from passes._allocation_error import activation_errors, weight_errors
 from passes._allocation_space import divisors
-from passes.allocate import Allocate, feasible, layer_errors
+from passes.allocate import Allocate, feasible, governed_elements, layer_errors
 
 torch = pytest.importorskip("torch")
 nn: Any = torch.nn
@@ -251,3 +254,78 @@ def test_errors_shrink_with_bits() -> None:
         assert list(table.values()) == sorted(table.values(), reverse=True)
     zero = weight_errors(weight * 0, relevance, (2,), per_channel=True)
     assert zero[2] == 0.0
+
+
+def cheapest(errors: list[dict[int, float]], sizes: list[int], mean: float) -> float | None:
+    """Least error over every choice of widths; None when none fits."""
+    found: float | None = None
+    for widths in product(*errors):
+        if np.dot(widths, sizes) <= mean * sum(sizes) + 1e-6:
+            value = sum(table[width] for table, width in zip(errors, widths, strict=True))
+            found = value if found is None else min(found, value)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_bits_alone_equal_brute_force(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    widths = (2, 3, 4, 5, 6, 8)
+    errors = []
+    for _ in range(int(rng.integers(1, 6))):
+        values = rng.random(len(widths)) * 10.0 ** rng.integers(-6, 3)
+        if rng.random() < 0.8:
+            values = np.sort(values)[::-1]
+        errors.append(dict(zip(widths, values.tolist(), strict=True)))
+    sizes = rng.integers(1, 2000, len(errors)).tolist()
+    mean = float(rng.uniform(1.9, 7.0))
+    best = cheapest(errors, sizes, mean)
+    if best is None:
+        with pytest.raises(InfeasibleError, match="below the least widths"):
+            bits.least_error(errors, sizes, mean)
+        return
+    found = bits.least_error(errors, sizes, mean)
+    assert bits.mean(sizes, found) <= mean + 1e-6
+    value = sum(table[width] for table, width in zip(errors, found, strict=True))
+    assert value == pytest.approx(best, rel=1e-12)
+
+
+def test_bits_of_many_layers_are_found_at_once() -> None:
+    rng = np.random.default_rng(0)
+    widths = (2, 3, 4, 5, 6, 8)
+    errors = [
+        dict(zip(widths, (rng.random() / 2.0 ** np.array(widths)).tolist(), strict=True))
+        for _ in range(60)
+    ]
+    sizes = rng.integers(1000, 600_000, 60).tolist()
+    found = bits.least_error(errors, sizes, 4.0)
+    assert bits.mean(sizes, found) <= 4.0
+    assert bits.mean(sizes, found) > 3.99
+
+
+def test_a_network_that_branches_gets_bits_and_no_hardware(tmp_path: Path) -> None:
+    model = branching("residual", data_for(), tmp_path / "prepare")
+    ctx = context(tmp_path)
+    task = Allocate(BOARD, 50.0, mean_weight_bits=3.0, mean_act_bits=3.5)
+    found = task.run(model, ctx).allocation
+    assert found is not None
+    assert found.gap == 0.0
+    assert set(found.estimate.values()) == {None}
+    assert found.interval == max(layer.macs for layer in model.network.layers)
+    assert [check.claim for check in ctx.checks] == ["mean weight bits within the limit"]
+    elements = governed_elements(model)
+    assert elements == {
+        "stem": 256,
+        "first_conv1": 256,
+        "first_conv2": 256,
+        "second_conv1": 128,
+        "second_conv2": 128,
+    }
+    assert found.layers["head"].act_bits == 0
+    spent = sum(found.layers[name].act_bits * count for name, count in elements.items())
+    assert spent <= 3.5 * sum(elements.values())
+    names = list(found.layers)
+    errors = layer_errors(model, task.weight_bits, task.act_bits)
+    by_act = [errors[names.index(name)].activations for name in elements]
+    best = cheapest([dict(table) for table in by_act], list(elements.values()), 3.5)
+    mine = [found.layers[name].act_bits for name in elements]
+    assert sum(t[b] for t, b in zip(by_act, mine, strict=True)) == pytest.approx(best)

@@ -14,7 +14,7 @@ from quant_case import context, digits_data, digits_shape, scored
 from compiler.stages import Dataset, QuantModel
 from hw_targets.errors import LiftFlowError
 from passes import _brevitas_exact as exact
-from passes._brevitas_train import shifted
+from passes._brevitas_train import mirrored, shifted
 from passes.base import Context
 from passes.quantize import Quantize
 from passes.retrain import Retrain
@@ -118,7 +118,49 @@ def test_shifts_move_whole_images() -> None:
         assert len(offsets) == 1
 
 
-@pytest.mark.parametrize("option", [{"lr": 0.0}, {"holdout": 1.0}, {"epochs": -1}, {"distill": 2}])
-def test_impossible_options_are_refused(option: dict[str, float]) -> None:
+def test_mirroring_turns_some_images_and_only_whole_ones() -> None:
+    images = torch.arange(32 * 2 * 3 * 4, dtype=torch.float32).reshape(32, 2, 3, 4)
+    moved = mirrored(images, torch.Generator().manual_seed(1))
+    turned = [torch.equal(new, old.flip(2)) for new, old in zip(moved, images, strict=True)]
+    kept = [torch.equal(new, old) for new, old in zip(moved, images, strict=True)]
+    assert all(a != b for a, b in zip(turned, kept, strict=True))
+    assert any(turned)
+    assert any(kept)
+
+
+@pytest.mark.parametrize("distill", [0.0, 0.5])
+def test_an_epoch_draws_as_many_samples_as_asked_for(
+    distill: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, model = digits()
+    seen: list[int] = []
+    monkeypatch.setattr(
+        "passes._brevitas_train.mirrored", lambda x, _: (seen.append(len(x)), x.flip(3))[1]
+    )
+    option = Retrain(epochs=2, batch=100, samples=256, mirror=True, distill=distill)
+    found = option.run(model, context(tmp_path, data))
+    assert seen == [100, 100, 56] * 2
+    assert np.isfinite([epoch.loss for epoch in found.history]).all()
+
+
+def test_half_precision_trains_as_well(tmp_path: Path) -> None:
+    data, model = digits()
+    found = Retrain(epochs=3, precision="bfloat16").run(model, context(tmp_path, data))
+    assert found.accuracy > model.accuracy
+    assert all(value.dtype == torch.float32 for value in found.module.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"precision": "half"},
+        {"samples": -1},
+        {"lr": 0.0},
+        {"holdout": 1.0},
+        {"epochs": -1},
+        {"distill": 2},
+    ],
+)
+def test_impossible_options_are_refused(option: dict[str, object]) -> None:
     with pytest.raises(LiftFlowError, match=f"retrain: {next(iter(option))}"):
         Retrain(**option)  # type: ignore[arg-type]

@@ -1,0 +1,207 @@
+"""The operations of a quantized network as plain data, for chains and for networks that branch.
+
+Every layer takes integers times one scale. Quantizers stand after each ReLU, on every arm of a
+join (one scale for all arms, so that their integers can be added) and after average pooling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from torch import nn
+
+from passes._graph import INPUT, Step, activation_sources, output_shapes, pair, wired_steps
+from passes._modules import Add, Concat, Shortcut
+
+if TYPE_CHECKING:
+    from hw_targets.network import NetworkShape
+
+JOIN_BITS = 8
+"""Width of the values that no layer's choice of bits governs: joins' arms, averages."""
+
+Kind = Literal["layer", "relu", "quant", "max", "average", "flatten", "add", "concat", "shortcut"]
+MOVES = ("max", "flatten", "shortcut")
+"""Kinds that choose and move values, and put zeros beside them, but compute no new ones."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One operation.
+
+    inputs: names of units, `INPUT` for the quantized input.
+    quantizer: of a relu or quant; units that name the same one share its scale.
+    governor: the layer whose activation bits the quantizer has, "" for `JOIN_BITS`.
+    signed: may what the quantizer takes be negative?
+    numbers: max (side); shortcut (stride, before, after); average (kernel height, width) of all
+        pixels, or with stride, padding, each height and width, ceil mode, padding counts.
+    """
+
+    name: str
+    kind: Kind
+    inputs: tuple[str, ...]
+    quantizer: str = ""
+    governor: str = ""
+    signed: bool = False
+    numbers: tuple[int, ...] = ()
+
+    def bits(self, widths: Mapping[str, tuple[int, int]]) -> int:
+        """Width of the unit's quantizer. widths: layer -> (weight bits, activation bits)."""
+        return widths[self.governor][1] if self.governor else JOIN_BITS
+
+    def limits(self, widths: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+        """(least, greatest) integer of the unit's quantizer."""
+        bits = self.bits(widths)
+        return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if self.signed else (0, 2**bits - 1)
+
+
+Structure = tuple[Unit, ...]
+"""Units in the order of execution; the last one gives the logits."""
+
+
+def structure_of(network: NetworkShape, module: nn.Module) -> Structure:
+    """The units of a prepared network: of its shape where that tells all, else of its graph."""
+    if network.chain:
+        return chain_structure(network)
+    return graph_structure(module, network.input_shape)
+
+
+def chain_structure(network: NetworkShape) -> Structure:
+    """The units of a chain: layer, ReLU, max pooling, again and again."""
+    units: list[Unit] = []
+    before, flat = INPUT, len(network.input_shape) == 1
+
+    def add(unit: Unit) -> None:
+        nonlocal before
+        units.append(unit)
+        before = unit.name
+
+    for index, shape in enumerate(network.layers):
+        if shape.kind == "dense" and not flat:
+            add(Unit(f"flatten/{index}", "flatten", (before,)))
+            flat = True
+        add(Unit(shape.name, "layer", (before,)))
+        if shape.activation:
+            add(Unit(f"act/{index}", "relu", (before,), f"act{index}", shape.name))
+        if shape.pool > 1:
+            add(Unit(f"pool/{index}", "max", (before,), numbers=(shape.pool,)))
+    return tuple(units)
+
+
+def graph_structure(module: nn.Module, input_shape: tuple[int, ...]) -> Structure:
+    """The units of a graph made by `build_graph`; input_shape is without the batch."""
+    shapes = output_shapes(module, input_shape)
+    return _Builder(activation_sources(module), shapes).build(wired_steps(module))
+
+
+def grid_of(structure: Structure, name: str) -> str | None:
+    """The quantizer, or `INPUT`, whose scale the output of unit `name` is a multiple of.
+
+    None where it is a multiple of no one scale: what layers and averages give.
+    """
+    units = {unit.name: unit for unit in structure}
+    while name != INPUT:
+        unit = units[name]
+        if unit.quantizer:
+            return unit.quantizer
+        if unit.kind in ("layer", "average"):
+            return None
+        name = unit.inputs[0]
+    return INPUT
+
+
+def deciders(structure: Structure, layer: str) -> list[Unit]:
+    """The units that quantize what `layer` gives: none for the logits."""
+    reached, found = {layer}, []
+    for unit in structure:
+        if reached & set(unit.inputs):
+            if unit.quantizer:
+                found.append(unit)
+            elif unit.kind in MOVES:
+                reached.add(unit.name)
+    return found
+
+
+def greatest(
+    structure: Structure, widths: Mapping[str, tuple[int, int]], input_greatest: int
+) -> dict[str, int]:
+    """Unit on a grid -> bound of its integers' magnitude."""
+    found = {INPUT: input_greatest}
+    for unit in structure:
+        inputs = [found[name] for name in unit.inputs if name in found]
+        if unit.quantizer:
+            found[unit.name] = max(map(abs, unit.limits(widths)))
+        elif inputs and unit.kind not in ("layer", "average"):
+            found[unit.name] = sum(inputs) if unit.kind == "add" else max(inputs)
+    return found
+
+
+class _Builder:
+    """raw: units that give what a layer gives, not yet on a grid. negative: may be below 0."""
+
+    def __init__(self, governors: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.governors, self.shapes = governors, shapes
+        self.units: list[Unit] = []
+        self.of: dict[str, str] = {INPUT: INPUT}
+        self.raw: set[str] = set()
+        self.negative: set[str] = {INPUT}
+
+    def build(self, steps: Sequence[Step]) -> Structure:
+        for step in steps:
+            self.of[step.name] = self.step(step, tuple(self.of[name] for name in step.inputs))
+        return tuple(self.units)
+
+    def step(self, step: Step, inputs: tuple[str, ...]) -> str:
+        """Adds the units of a step; the name of the one that gives its value."""
+        module, name = step.module, step.name
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            self.raw.add(name)
+            return self.add(Unit(name, "layer", inputs), negative=True)
+        if isinstance(module, nn.ReLU):
+            governor = self.governors.get(name, "")
+            return self.add(Unit(name, "relu", inputs, f"act_{name}", governor), negative=False)
+        if isinstance(module, Add | Concat):
+            kind: Kind = "add" if isinstance(module, Add) else "concat"
+            return self.add(Unit(name, kind, self.arms(name, inputs)))
+        if isinstance(module, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
+            if self.raw & set(inputs):
+                inputs = self.arms(name, inputs)
+            self.add(Unit(name, "average", inputs, numbers=self.window(step)))
+            return self.quantize(f"{name}/out", name, f"pool_{name}", name in self.negative)
+        if self.raw & set(inputs):
+            self.raw.add(name)
+        if isinstance(module, nn.MaxPool2d):
+            return self.add(Unit(name, "max", inputs, numbers=(pair(module.kernel_size)[0],)))
+        if isinstance(module, Shortcut):
+            numbers = (module.stride, module.before, module.after)
+            return self.add(Unit(name, "shortcut", inputs, numbers=numbers))
+        if isinstance(module, nn.Flatten):
+            return self.add(Unit(name, "flatten", inputs))
+        raise TypeError(f"{name}: no quantized form of {type(module).__name__}")
+
+    def arms(self, name: str, inputs: tuple[str, ...]) -> tuple[str, ...]:
+        """Quantizers of one scale on all inputs of a join."""
+        signed = bool(self.negative & set(inputs))
+        return tuple(
+            self.quantize(f"{name}/{at}", source, f"join_{name}", signed)
+            for at, source in enumerate(inputs)
+        )
+
+    def quantize(self, name: str, source: str, quantizer: str, signed: bool) -> str:
+        return self.add(Unit(name, "quant", (source,), quantizer, signed=signed), negative=signed)
+
+    def add(self, unit: Unit, negative: bool | None = None) -> str:
+        """negative: None where the output may be if an input may."""
+        self.units.append(unit)
+        if negative or (negative is None and self.negative & set(unit.inputs)):
+            self.negative.add(unit.name)
+        return unit.name
+
+    def window(self, step: Step) -> tuple[int, ...]:
+        module = step.module
+        if not isinstance(module, nn.AvgPool2d):
+            height, width = self.shapes[step.inputs[0]][1:]
+            return (height, width)
+        sizes = (*pair(module.kernel_size), *pair(module.stride), *pair(module.padding))
+        return (*sizes, int(module.ceil_mode), int(module.count_include_pad))

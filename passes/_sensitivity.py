@@ -1,0 +1,100 @@
+"""How much a layer's rounded weights hurt, width by width: what the allocation minimises."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from compiler.stages import ScoredModel
+from passes._allocation_error import quantized
+from passes._graph import layers_of, placed, predict
+from passes.base import Context
+
+Errors = dict[str, dict[int, float]]
+"""Layer -> weight bits -> error, in units that compare between layers."""
+
+MEASURED = 256
+"""Training samples of the measured sensitivity."""
+
+
+def deeplift(model: ScoredModel, bits: Sequence[int], _ctx: Context) -> Errors:
+    """Sum over weights of relevance x |rounding error|: what the output moves by, first order."""
+    return _weighted(
+        model, bits, lambda name, delta: float((_importance(model, name) * np.abs(delta)).sum())
+    )
+
+
+def mse(model: ScoredModel, bits: Sequence[int], _ctx: Context) -> Errors:
+    """Sum over weights of the squared rounding error."""
+    return _weighted(model, bits, lambda _, delta: float((delta**2).sum()))
+
+
+def hessian(model: ScoredModel, bits: Sequence[int], _ctx: Context) -> Errors:
+    """Mean Hessian diagonal of the loss x squared error, as HAWQ-v2 has it.
+
+    `model` must have been scored by the criterion "hessian", whose relevance a unit of weight is
+    half the diagonal times the weight. Source: Dong et al., NeurIPS 2020, arXiv 1911.03852.
+    """
+
+    def error(name: str, delta: NDArray[np.float64]) -> float:
+        weight = model.module.get_parameter(f"{name}.weight").detach().abs().flatten(1)
+        sizes = weight.double().sum(1).cpu().numpy()
+        halves = _importance(model, name).reshape(len(sizes), -1).sum(1)
+        diagonal = np.divide(2 * halves, sizes, out=np.zeros_like(sizes), where=sizes > 0)
+        return 0.5 * float(diagonal.mean()) * float((delta**2).sum())
+
+    return _weighted(model, bits, error)
+
+
+def measured(model: ScoredModel, bits: Sequence[int], ctx: Context) -> Errors:
+    """Divergence of the output with one layer rounded at a time: the reference for the others."""
+    picked = ctx.rng("sensitivity").permutation(len(ctx.data.train_x))[:MEASURED]
+    samples = ctx.data.train_x[picked]
+    module = copy.deepcopy(placed(model.module, ctx.device))
+    expected = F.log_softmax(torch.from_numpy(predict(module, samples, ctx.device)), 1)
+    layers = layers_of(module)
+
+    def error(name: str, delta: NDArray[np.float64]) -> float:
+        weight = layers[name].weight
+        kept = weight.detach().clone()
+        with torch.no_grad():
+            weight.sub_(torch.from_numpy(delta.reshape(weight.shape)).to(weight))
+            got = F.log_softmax(torch.from_numpy(predict(module, samples, ctx.device)), 1)
+            weight.copy_(kept)
+        return float(F.kl_div(got, expected, reduction="batchmean", log_target=True).clamp_min(0))
+
+    return _weighted(model, bits, error)
+
+
+SENSITIVITIES: dict[str, Callable[[ScoredModel, Sequence[int], Context], Errors]] = {
+    "deeplift": deeplift,
+    "mse": mse,
+    "hessian": hessian,
+    "measured": measured,
+}
+
+
+def _importance(model: ScoredModel, name: str) -> NDArray[np.float64]:
+    return np.abs(model.relevance.layers[name].weights.astype(np.float64))
+
+
+def _weighted(
+    model: ScoredModel, bits: Sequence[int], error: Callable[[str, NDArray[np.float64]], float]
+) -> Errors:
+    """error(layer, rounding errors in the weight's shape) for every layer and width."""
+    found: Errors = {}
+    *_, last = layers_of(model.module)
+    for name, layer in layers_of(model.module).items():
+        weight = layer.weight.detach().cpu().numpy().astype(np.float64)
+        if name in model.masks:
+            weight = weight * model.masks[name]
+        found[name] = {
+            width: error(name, weight - quantized(weight, width, per_channel=name != last))
+            for width in bits
+        }
+    return found
