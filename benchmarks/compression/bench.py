@@ -1,0 +1,73 @@
+"""What all experiments of the benchmark share: the network, its data, and a run's folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.compression.floats import dataset_of, float_model
+from compiler.stages import Dataset, FloatModel, ScoredModel
+from passes._graph import accuracy
+from passes.attribute import Attribute
+from passes.base import Context
+from passes.prepare import Prepare
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """samples: training samples of attribution. tested: test samples of an accuracy, the first.
+
+    tuned: images of one fine-tuning, 0 for none. trained: images of one quantization-aware one.
+    """
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    samples: int = 256
+    tested: int = 2500
+    tuned: int = 6400
+    trained: int = 6400
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A prepared network with its data, the test split cut to what is measured on."""
+
+    name: str
+    data: Dataset
+    model: FloatModel
+    settings: Settings
+    scored: dict[tuple[str, int], ScoredModel] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, name: str, source: Path, folder: Path, settings: Settings) -> Bench:
+        full = dataset_of(name, source)
+        data = dataclasses.replace(
+            full, test_x=full.test_x[: settings.tested], test_y=full.test_y[: settings.tested]
+        )
+        model = float_model(name, data, folder, source)
+        with tempfile.TemporaryDirectory() as work:
+            prepared = Prepare().run(model, Context(Path(work), data))
+        return cls(name, data, prepared, settings)
+
+    @contextmanager
+    def context(self, seed: int) -> Iterator[Context]:
+        with tempfile.TemporaryDirectory() as work:
+            yield Context(Path(work), self.data, seed)
+
+    def attributed(self, criterion: str, seed: int, **options: Any) -> ScoredModel:
+        """The network scored by a criterion; kept, since several experiments start from it."""
+        key = f"{criterion} {sorted(options.items())}", seed
+        if key not in self.scored:
+            score = Attribute(samples=self.settings.samples, criterion=criterion, **options)
+            with self.context(seed) as ctx:
+                self.scored[key] = score.run(self.model, ctx)
+        return self.scored[key]
+
+    def accuracy(self, model: ScoredModel) -> float:
+        return accuracy(model.module, self.data.test_x, self.data.test_y)

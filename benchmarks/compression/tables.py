@@ -1,0 +1,195 @@
+"""Makes the tables and plots of docs/compression-results.md from the rows in results/.
+
+python -m benchmarks.compression.tables
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.compression.__main__ import RESULTS
+from benchmarks.compression.store import Row, read
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+TITLES = {
+    "structured": "Filters: accuracy after removing a share of the multiply-accumulates",
+    "unstructured": "Weights: accuracy after zeroing a share of the weights",
+    "sharing": "Shared values: accuracy with so many values a layer",
+    "bits": "Mixed precision: accuracy at so many bits a weight on average",
+}
+COLUMNS = {
+    "structured": (("before", "before fine-tuning"), ("after", "after fine-tuning")),
+    "unstructured": (("plain", "weights as they were"), ("reconstructed", "weights chosen anew")),
+    "sharing": (("before", "without training"),),
+    "bits": (("before", "without training"), ("after", "after quantization-aware training")),
+}
+"""Task -> measured fields and what they are called."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--docs", type=Path, default=DOCS)
+    chosen = parser.parse_args()
+    parts = [HEAD]
+    for task in TITLES:
+        for file in sorted(chosen.results.glob(f"{task}-*.jsonl")):
+            rows = read(file)
+            if rows:
+                parts.append(section(task, file.stem.removeprefix(f"{task}-"), rows, chosen.docs))
+    whole = chosen.results / "whole-resnet20.json"
+    if whole.is_file():
+        parts.append(whole_section(json.loads(whole.read_text())))
+    (chosen.docs / "compression-results.md").write_text("\n".join(parts))
+    return 0
+
+
+HEAD = """# Compression: results
+
+Made by `python -m benchmarks.compression.tables` from `benchmarks/compression/results`; the rows
+there are made by `python -m benchmarks.compression --data FOLDER`. Accuracies in per cent, mean and
+standard deviation over the seeds; a seed draws the samples of attribution and statistics and the
+order of training. One procedure for all criteria of a table.
+"""
+
+
+def section(task: str, network: str, rows: Sequence[Row], docs: Path) -> str:
+    """Heading, circumstances, a table a measured field, and a plot."""
+    done = [row for row in rows if row.get("done")]
+    first = done[0] if done else rows[0]
+    lines = [f"## {TITLES[task]}: {network}", "", circumstances(first), ""]
+    for field, title in COLUMNS[task]:
+        if any(row.get(field) is not None for row in rows):
+            lines += [f"**{title[0].upper()}{title[1:]}**", "", *table(rows, field), ""]
+    refused = {row["method"]: row["refused"] for row in rows if "refused" in row}
+    lines += [f"`{method}` does not apply: {why}\n" for method, why in sorted(refused.items())]
+    picture = plot(task, network, rows, docs)
+    lines += [f"![{TITLES[task]}, {network}]({picture})", ""]
+    return "\n".join(lines)
+
+
+def circumstances(row: Row) -> str:
+    versions = ", ".join(f"{name} {v}" for name, v in row.get("versions", {}).items())
+    return (
+        f"{row.get('date', 'unfinished')}, {row.get('cores')} cores, {row.get('threads')} thread; "
+        f"{versions}. Float accuracy {100 * row.get('float', float('nan')):.2f} on "
+        f"{row.get('tested'):,} test images; {row.get('samples')} samples of attribution, "
+        f"{row.get('tuned'):,} images of fine-tuning, {row.get('trained'):,} of quantization-aware "
+        "training."
+    )
+
+
+def cells(rows: Iterable[Row], field: str) -> dict[str, dict[float, list[float]]]:
+    """Method -> level -> values in per cent, one a seed."""
+    found: dict[str, dict[float, list[float]]] = {}
+    for row in rows:
+        if row.get("level") is not None and row.get(field) is not None:
+            levels = found.setdefault(row["method"], {})
+            levels.setdefault(row["level"], []).append(100 * row[field])
+    return found
+
+
+def table(rows: Sequence[Row], field: str) -> list[str]:
+    """Markdown, best method first; the best of a column in bold."""
+    found = cells(rows, field)
+    levels = sorted({level for by_level in found.values() for level in by_level})
+    means = {
+        m: {level: statistics.fmean(v) for level, v in by_level.items()}
+        for m, by_level in found.items()
+    }
+    best = {
+        level: max(by_level[level] for by_level in means.values() if level in by_level)
+        for level in levels
+    }
+    order = sorted(means, key=lambda method: -statistics.fmean(means[method].values()))
+    lines = [
+        "| method | " + " | ".join(f"{level:g}" for level in levels) + " | seeds |",
+        "| --- |" + " --- |" * (len(levels) + 1),
+    ]
+    for method in order:
+        texts = [_cell(found[method].get(level), best[level]) for level in levels]
+        seeds = max(len(values) for values in found[method].values())
+        lines.append(f"| {method} | {' | '.join(texts)} | {seeds} |")
+    return lines
+
+
+def _cell(values: Sequence[float] | None, best: float) -> str:
+    if not values:
+        return ""
+    mean = statistics.fmean(values)
+    text = f"{mean:.1f}"
+    if len(values) > 1:
+        text += f" ± {statistics.stdev(values):.1f}"
+    return f"**{text}**" if mean == best else text
+
+
+def plot(task: str, network: str, rows: Sequence[Row], docs: Path) -> str:
+    """Writes an SVG of all fields of the task; its path relative to `docs`."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = f"{task}-{network}"
+    from matplotlib import pyplot
+
+    fields = [(f, t) for f, t in COLUMNS[task] if any(row.get(f) is not None for row in rows)]
+    figure, axes = pyplot.subplots(
+        1, len(fields), figsize=(6.2 * len(fields), 4.2), squeeze=False, sharey=True
+    )
+    for axis, (field, title) in zip(axes[0], fields, strict=True):
+        found = cells(rows, field)
+        for at, (method, by_level) in enumerate(sorted(found.items(), key=lambda m: m[0])):
+            levels = sorted(by_level)
+            means = [statistics.fmean(by_level[level]) for level in levels]
+            spread = [
+                statistics.stdev(by_level[level]) if len(by_level[level]) > 1 else 0.0
+                for level in levels
+            ]
+            leading = method == "deeplift"
+            axis.errorbar(
+                levels,
+                means,
+                spread,
+                label=method,
+                marker="o" if leading else "osv^D*"[at % 6],
+                linewidth=2.4 if leading else 1.0,
+                color="black" if leading else None,
+                capsize=2,
+            )
+        axis.set_title(title)
+        axis.set_xlabel({"sharing": "values a layer", "bits": "bits a weight"}.get(task, "share"))
+        axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("accuracy, %")
+    axes[0][-1].legend(fontsize=8)
+    figure.tight_layout()
+    folder = docs / "compression"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{task}-{network}.svg"
+    figure.savefig(file, metadata={"Date": None})
+    pyplot.close(figure)
+    return file.relative_to(docs).as_posix()
+
+
+def whole_section(found: dict[str, Any]) -> str:
+    accuracies = ", ".join(f"{k} {100 * v:.2f}" for k, v in found["accuracy"].items())
+    bits = ", ".join(f"{name} {w}/{a}" for name, (w, a) in found["bits"].items())
+    versions = ", ".join(f"{name} {v}" for name, v in found["versions"].items())
+    return f"""## The whole way: {found["network"]} to exact QONNX
+
+`python -m benchmarks.compression.whole --data FOLDER`, {found["date"]}, {found["cores"]} cores,
+{found["threads"]} thread; {versions}. {100 * found["macs_removed"]:.1f} % of multiply-accumulates
+removed, {found["mean_weight_bits"]:.2f} bits a weight on average. Accuracy on {found["tested"]:,}
+test images: {accuracies}.
+
+Bits of weights and of activations: {bits}.
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
