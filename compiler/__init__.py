@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from compiler.api import compile_model, default_pipeline
     from compiler.config import Config, load_config
+    from compiler.insight import explain_run
     from compiler.pipeline import Pipeline, RunResult
     from hw_targets.errors import LiftFlowError
 
@@ -19,6 +20,7 @@ _HOMES = {
     "default_pipeline": "compiler.api",
     "Config": "compiler.config",
     "load_config": "compiler.config",
+    "explain_run": "compiler.insight",
     "Pipeline": "compiler.pipeline",
     "RunResult": "compiler.pipeline",
     "LiftFlowError": "hw_targets.errors",
@@ -31,6 +33,7 @@ __all__ = [
     "RunResult",
     "compile_model",
     "default_pipeline",
+    "explain_run",
     "load_config",
 ]
 

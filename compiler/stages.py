@@ -247,6 +247,96 @@ class Codebook:
     values: NDArray[np.int64]
     indices: NDArray[np.int64]
 
+    @property
+    def index_bits(self) -> int:
+        """Bits that tell which entry a weight has."""
+        return max(0, len(self.values) - 1).bit_length()
+
+    def stored_bits(self, width: int) -> int:
+        """Bits of all indices and of the entries, each `width` bits wide."""
+        return self.indices.size * self.index_bits + len(self.values) * width
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """How alike two networks' heatmaps of the same k samples are, -1 to 1.
+
+    cosine, spearman: (k,) cosine and Spearman's rank correlation of a sample's two maps; NaN where
+    a map is zero, or all its values are alike. cosine_chance, spearman_chance: mean over the one
+    network's map of a sample and the other's of another sample; NaN for a single sample.
+    """
+
+    cosine: FloatArray
+    spearman: FloatArray
+    cosine_chance: float
+    spearman_chance: float
+
+
+@dataclass(frozen=True)
+class LayerInsight:
+    """Which output channels of a layer of the compressed network serve which classes.
+
+    classes: (classes, out_channels) as in LayerRelevance. top: (classes, t) channels of greatest
+        relevance to each class, greatest first; shares: (classes, t) their part of the class's
+        relevance in the layer, 0 for a class without samples.
+    selectivity: (out_channels,) 1 - H / log(classes) with H the entropy of the channel's shares
+        of the classes' relevance, scaled to sum 1: 0 where it serves all classes alike or none,
+        1 where it serves one alone.
+    """
+
+    classes: FloatArray
+    top: LabelArray
+    shares: FloatArray
+    selectivity: FloatArray
+
+
+@dataclass(frozen=True)
+class BitMargin:
+    """What the bits of one layer's weights were weighed by.
+
+    error: modelled error of its weights at the chosen `bits`; less, more: at one bit less and one
+    more, None where hardware has no such width. Units of `Allocation.loss`. relevance: share of all
+    layers' summed channel relevance. weights: share of all weights. step: what one bit of this
+    layer is of all weight bits.
+    """
+
+    bits: int
+    error: float
+    less: float | None
+    more: float | None
+    relevance: float
+    weights: float
+    step: float
+
+
+@dataclass(frozen=True)
+class Insight:
+    """What the network looks at, before and after compression.
+
+    The compressed network is explained as its float twin: its integer weights times their scales
+    under plain ReLUs, activations not rounded.
+
+    samples: (k,) indices of training samples, one of each class before others; labels: (k,).
+    images: (k, *sample) the samples. before, after: (k, *sample) DeepLIFT contributions of their
+        values to `target`, against the same `reference`, in both networks.
+    agreement: share of `measured` training samples that twin and quantized network class alike.
+    layers: relevance over the same `measured` samples.
+    margins: layer -> why it got its bits; empty as the pass gives it, see `compiler.explain_run`.
+    """
+
+    samples: LabelArray
+    labels: LabelArray
+    images: FloatArray
+    before: FloatArray
+    after: FloatArray
+    similarity: Similarity
+    layers: Mapping[str, LayerInsight]
+    agreement: float
+    measured: int
+    target: str
+    reference: str
+    margins: Mapping[str, BitMargin] = field(default_factory=dict)
+
 
 @dataclass(frozen=True)
 class QuantModel:
@@ -267,6 +357,7 @@ class QuantModel:
     accuracy: float
     codebooks: Mapping[str, Codebook] = field(default_factory=dict)
     history: tuple[Epoch, ...] = ()
+    insight: Insight | None = None
 
 
 @dataclass(frozen=True)

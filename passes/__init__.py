@@ -17,6 +17,7 @@ ORDER: dict[str, str] = {
     "quantize": "Quantize",
     "share-weights": "ShareWeights",
     "retrain": "Retrain",
+    "explain": "Explain",
     "export-qonnx": "ExportQonnx",
     "lower-finn": "LowerFinn",
     "fold": "Fold",

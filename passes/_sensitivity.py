@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from compiler.stages import ScoredModel
 from passes._allocation_error import quantized
 from passes._graph import layers_of, placed, predict
+from passes._relevance import Settings, measure
 from passes.base import Context
 
 Errors = dict[str, dict[int, float]]
@@ -22,11 +24,24 @@ MEASURED = 256
 """Training samples of the measured sensitivity."""
 
 
-def deeplift(model: ScoredModel, bits: Sequence[int], _ctx: Context) -> Errors:
+def deeplift(model: ScoredModel, bits: Sequence[int], _ctx: Context | None = None) -> Errors:
     """Sum over weights of relevance x |rounding error|: what the output moves by, first order."""
     return _weighted(
         model, bits, lambda name, delta: float((_importance(model, name) * np.abs(delta)).sum())
     )
+
+
+def comparable(errors: Errors, model: ScoredModel) -> Errors:
+    """Errors of another sensitivity in DeepLIFT's units, to stand beside those of activations.
+
+    One factor for all layers: that both sums over layers agree at the middle width.
+    """
+    widths = sorted(next(iter(errors.values())))
+    middle = widths[len(widths) // 2]
+    wanted = sum(table[middle] for table in deeplift(model, (middle,)).values())
+    total = sum(table[middle] for table in errors.values())
+    factor = wanted / total if total else 1.0
+    return {name: {w: e * factor for w, e in table.items()} for name, table in errors.items()}
 
 
 def mse(model: ScoredModel, bits: Sequence[int], _ctx: Context) -> Errors:
@@ -34,12 +49,17 @@ def mse(model: ScoredModel, bits: Sequence[int], _ctx: Context) -> Errors:
     return _weighted(model, bits, lambda _, delta: float((delta**2).sum()))
 
 
-def hessian(model: ScoredModel, bits: Sequence[int], _ctx: Context) -> Errors:
+def hessian(model: ScoredModel, bits: Sequence[int], ctx: Context) -> Errors:
     """Mean Hessian diagonal of the loss x squared error, as HAWQ-v2 has it.
 
-    `model` must have been scored by the criterion "hessian", whose relevance a unit of weight is
-    half the diagonal times the weight. Source: Dong et al., NeurIPS 2020, arXiv 1911.03852.
+    The criterion "hessian" gives half the diagonal times the weight as the relevance a unit of
+    weight; it is measured here unless `model` was scored by it. Source: Dong et al., NeurIPS 2020,
+    arXiv 1911.03852.
     """
+    if model.relevance.criterion != "hessian":
+        settings = replace(Settings.like(model.relevance, 64), criterion="hessian")
+        found = measure(model.module, ctx.data, settings, ctx.rng("attribute"), ctx.device)
+        model = replace(model, relevance=found)
 
     def error(name: str, delta: NDArray[np.float64]) -> float:
         weight = model.module.get_parameter(f"{name}.weight").detach().abs().flatten(1)
@@ -88,9 +108,10 @@ def _weighted(
 ) -> Errors:
     """error(layer, rounding errors in the weight's shape) for every layer and width."""
     found: Errors = {}
-    *_, last = layers_of(model.module)
-    for name, layer in layers_of(model.module).items():
-        weight = layer.weight.detach().cpu().numpy().astype(np.float64)
+    *_, last = names = [layer.name for layer in model.network.layers]
+    for name in names:
+        parameter = model.module.get_parameter(f"{name}.weight")
+        weight = parameter.detach().cpu().numpy().astype(np.float64)
         if name in model.masks:
             weight = weight * model.masks[name]
         found[name] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor, prod
 from typing import ClassVar
@@ -20,6 +20,7 @@ from passes import _allocation_bits as bits
 from passes import _allocation_error as error
 from passes import _allocation_solve as solve
 from passes._allocation_space import Errors, Space, build_space
+from passes._sensitivity import SENSITIVITIES, comparable, deeplift
 from passes.base import Context, Pass
 
 NO_RATE = 2**62
@@ -86,9 +87,10 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
 
     board: a board's name or TOML file. clock_mhz: of the design. mean_weight_bits: limit of the
     average over all weights. mean_act_bits: the same over activations, of networks that branch
-    only. weight_bits, act_bits: widths to choose from. thrift: modelled error
-    that all LUTs of the budget must buy to be spent. time_limit_s: of the solver; what it has then
-    is taken, its optimality gap reported.
+    only. weight_bits, act_bits: widths to choose from. sensitivity: what says how much rounded
+    weights hurt, "deeplift", or for comparison "mse", "hessian" (HAWQ-v2) or "measured" (one layer
+    rounded at a time). thrift: modelled error that all LUTs of the budget must buy to be spent.
+    time_limit_s: of the solver; what it has then is taken, its optimality gap reported.
     """
 
     name: ClassVar[str] = "allocate"
@@ -102,6 +104,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         "passes._allocation_prune",
         "passes._allocation_solve",
         "passes._allocation_space",
+        "passes._sensitivity",
         "passes._graph",
         "passes._modules",
     )
@@ -114,6 +117,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
     mean_act_bits: float = 4.0
     weight_bits: tuple[int, ...] = (2, 3, 4, 5, 6, 8)
     act_bits: tuple[int, ...] = (2, 3, 4, 5, 6)
+    sensitivity: str = "deeplift"
     thrift: float = 0.02
     slack: float = 0.1
     time_limit_s: float = 20.0
@@ -121,6 +125,12 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
     def refuse(self, ctx: Context) -> None:
         """Raises LiftFlowError for an unknown board or goals that make no sense."""
         self._goal()
+        if self.sensitivity not in SENSITIVITIES:
+            raise LiftFlowError(
+                f"no such sensitivity: {self.sensitivity!r}",
+                where=self.name,
+                mend=f"use {', '.join(SENSITIVITIES)}",
+            )
 
     def run(self, model: ScoredModel, ctx: Context) -> ScoredModel:
         """Raises InfeasibleError when no design meets the goals, with the nearest that do."""
@@ -128,7 +138,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
             return replace(model, allocation=self._bits_only(model, ctx))
         goal = self._goal()
         ctx.say("pricing every choice of every layer", 0.0)
-        errors = layer_errors(model, self.weight_bits, self.act_bits)
+        errors = self._errors(model, ctx)
         space = build_space(model.network, goal.board, self.weight_bits, self.act_bits, errors)
         _require_calibrated(space, goal)
         ctx.say(f"solving over {len(space.tails)} choices", 0.3)
@@ -145,9 +155,16 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         )
         return replace(model, allocation=allocation)
 
+    def _errors(self, model: ScoredModel, ctx: Context) -> tuple[Errors, ...]:
+        if self.sensitivity == "deeplift":
+            return layer_errors(model, self.weight_bits, self.act_bits)
+        ctx.say(f"sensitivity of weights: {self.sensitivity}", None)
+        measured = SENSITIVITIES[self.sensitivity](model, self.weight_bits, ctx)
+        return layer_errors(model, self.weight_bits, self.act_bits, comparable(measured, model))
+
     def _bits_only(self, model: ScoredModel, ctx: Context) -> Allocation:
         ctx.say("the network branches: bits are allocated, hardware is not modelled", 0.0)
-        errors = layer_errors(model, self.weight_bits, self.act_bits)
+        errors = self._errors(model, ctx)
         layers = model.network.layers
         elements = governed_elements(model)
         acting = [index for index, layer in enumerate(layers) if layer.name in elements]
@@ -222,24 +239,26 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
 
 
 def layer_errors(
-    model: ScoredModel, weight_bits: Sequence[int], act_bits: Sequence[int]
+    model: ScoredModel,
+    weight_bits: Sequence[int],
+    act_bits: Sequence[int],
+    weight_errors: Mapping[str, Mapping[int, float]] | None = None,
 ) -> tuple[Errors, ...]:
-    """Modelled error of every layer's choices of bits, as shares of the relevance in a layer."""
+    """Modelled error of every layer's choices of bits, as shares of the relevance in a layer.
+
+    Args:
+        weight_errors: layer -> weight bits -> error by another sensitivity; DeepLIFT's by default.
+    """
     whole = error.scale(model.relevance.layers)
     governors = governing(model)
-    last = model.network.layers[-1].name
+    by_weight = weight_errors or deeplift(model, weight_bits)
     found: list[Errors] = []
     for layer in model.network.layers:
-        parameter = model.module.get_parameter(f"{layer.name}.weight")
-        weight = parameter.detach().cpu().numpy()
-        if layer.name in model.masks:
-            weight = weight * model.masks[layer.name]
         relevance = model.relevance.layers[layer.name]
-        by_weight = error.weight_errors(weight, relevance, weight_bits, layer.name != last)
         by_act = error.activation_errors(relevance, act_bits) if layer.name in governors else {}
         found.append(
             Errors(
-                {bits: value / whole for bits, value in by_weight.items()},
+                {bits: value / whole for bits, value in by_weight[layer.name].items()},
                 {bits: value / whole for bits, value in by_act.items()},
             )
         )

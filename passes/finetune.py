@@ -12,11 +12,16 @@ import torch
 from compiler.stages import ScoredModel
 from hw_targets.errors import LiftFlowError
 from passes._graph import accuracy, placed
+from passes._norms import fold_norms, insert_norms
 from passes._relevance import remeasure
+from passes._statistics import output_statistics
 from passes._threads import threads_for
 from passes._training import Schedule, fit
 from passes.attribute import Attribute, prove_complete
 from passes.base import Context, Pass
+
+STATISTICS_SAMPLES = 512
+"""Training samples, one batch, that layers' statistics are measured on for the norms put back."""
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -25,8 +30,9 @@ PRECISIONS = ("float32", "bfloat16")
 class Finetune(Pass[ScoredModel, ScoredModel]):
     """Train the pruned network in float before bits are allocated; masked weights stay zero.
 
-    Loss is cross entropy mixed with distillation from the network before pruning. Relevance is
-    measured anew on the trained network.
+    Loss is cross entropy mixed with distillation from the network before pruning. Batch norms that
+    were folded into layers are put back for the training and folded again. Relevance is measured
+    anew on the trained network.
 
     epochs: 0 passes the model through; a part of one may be given. batch: samples a step. lr: of
     momentum SGD, falling on a cosine. decay: of weights. distill: share of the loss that is
@@ -36,7 +42,13 @@ class Finetune(Pass[ScoredModel, ScoredModel]):
 
     name: ClassVar[str] = "finetune"
     tools: ClassVar[tuple[str, ...]] = ("torch", "captum")
-    uses: ClassVar[tuple[str, ...]] = (*Attribute.uses, "passes.attribute", "passes._training")
+    uses: ClassVar[tuple[str, ...]] = (
+        *Attribute.uses,
+        "passes.attribute",
+        "passes._norms",
+        "passes._statistics",
+        "passes._training",
+    )
 
     epochs: float = 0.0
     batch: int = 128
@@ -81,6 +93,14 @@ class Finetune(Pass[ScoredModel, ScoredModel]):
         )
         module = copy.deepcopy(model.module)
         devices = [torch.device(ctx.device)] if ctx.device == "cuda" else []
+        picked = ctx.rng(self.name).permutation(len(ctx.data.train_x))[:STATISTICS_SAMPLES]
+        samples = torch.from_numpy(ctx.data.train_x[picked])
+        names = list(model.norms)
+        insert_norms(module, names, output_statistics(module, samples))
+        masks = {
+            f"{name}.0" if name in names else name: torch.from_numpy(mask)
+            for name, mask in model.masks.items()
+        }
         with torch.random.fork_rng(devices), threads_for(model.network.macs, self.batch):
             torch.manual_seed(ctx.seed)
             fit(
@@ -89,12 +109,15 @@ class Finetune(Pass[ScoredModel, ScoredModel]):
                 schedule,
                 ctx.seed,
                 ctx.device,
-                masks={name: torch.from_numpy(mask) for name, mask in model.masks.items()},
+                masks=masks,
                 teacher=copy.deepcopy(placed(model.reference, ctx.device)),
                 report=lambda share, loss: ctx.say(f"loss {loss:.4f}", share),
             )
-        relevance = remeasure(module, model.network, model.relevance, model.norms, ctx)
+        norms = fold_norms(module, names, model.norms)
+        relevance = remeasure(module, model.network, model.relevance, norms, ctx)
         prove_complete(relevance, ctx)
         measured = accuracy(module, ctx.data.test_x, ctx.data.test_y, ctx.device)
         ctx.say(f"accuracy {measured:.2%}", 1.0)
-        return dataclasses.replace(model, module=module, relevance=relevance, accuracy=measured)
+        return dataclasses.replace(
+            model, module=module, relevance=relevance, accuracy=measured, norms=norms
+        )

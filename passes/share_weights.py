@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import floor, log2
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from compiler.stages import Codebook, QuantModel
 from hw_targets.errors import LiftFlowError
+from passes._allocation_bits import least_error
 from passes.base import Context, Pass
 
 if TYPE_CHECKING:
@@ -23,13 +26,17 @@ LEAST_IMPORTANCE = 1e-2
 
 @dataclass(frozen=True)
 class ShareWeights(Pass[QuantModel, QuantModel]):
-    """Reduce each layer's integer weights to `values` entries, by relevance-weighted 1-D k-means.
+    """Reduce each layer's integer weights to few entries, by relevance-weighted 1-D k-means.
 
     One-dimensional k-means over an integer grid is solved exactly by dynamic programming (Wang and
-    Song, "Ckmeans.1d.dp", The R Journal 2011), so the result is optimal and needs no seed. Zero
-    stays an entry where weights are masked. Retraining keeps who shares an entry.
+    Song, "Ckmeans.1d.dp", The R Journal 2011), so the result is optimal and needs no seed. An error
+    counts as the square of what it moves the output by, its float value times DeepLIFT's relevance.
+    Zero stays an entry where weights are masked. Entries are integers that hardware decodes;
+    retraining trains them and keeps who shares one.
 
-    values: entries a layer; 0 passes the model through.
+    values: entries a layer at most; 0 passes the model through. mean_index_bits: each layer gets
+    the number of entries, a power of two up to `values`, that makes the modelled error least while
+    the index of a weight has at most so many bits on average; 0 gives every layer `values`.
     """
 
     name: ClassVar[str] = "share-weights"
@@ -38,6 +45,7 @@ class ShareWeights(Pass[QuantModel, QuantModel]):
         "passes._brevitas_structure",
         "passes._brevitas_fused",
         "passes._brevitas_network",
+        "passes._allocation_bits",
         "passes._graph",
         "passes._modules",
         "passes._brevitas_exact",
@@ -45,6 +53,7 @@ class ShareWeights(Pass[QuantModel, QuantModel]):
     )
 
     values: int = 0
+    mean_index_bits: float = 0.0
 
     def __post_init__(self) -> None:
         if self.values < 0 or self.values == 1:
@@ -52,6 +61,12 @@ class ShareWeights(Pass[QuantModel, QuantModel]):
                 f"values = {self.values} shares nothing",
                 where="share-weights",
                 mend="give 0 for off, or at least 2",
+            )
+        if self.mean_index_bits and not self.mean_index_bits >= 1:
+            raise LiftFlowError(
+                f"mean_index_bits = {self.mean_index_bits:g} leaves no index",
+                where="share-weights",
+                mend="give at least 1, or 0 for the same number of values in every layer",
             )
 
     def run(self, model: QuantModel, ctx: Context) -> QuantModel:
@@ -64,28 +79,83 @@ class ShareWeights(Pass[QuantModel, QuantModel]):
         from passes import _brevitas_exact as exact
 
         network = cast("QuantNetwork", copy.deepcopy(model.module))
-        codebooks: dict[str, Codebook] = {}
-        for shape in model.network.layers:
-            integers = exact.integer_weights(network, shape.name)
-            importance = np.asarray(model.relevance.layers[shape.name].weights, dtype=np.float64)
-            if importance.shape != integers.shape:
-                raise LiftFlowError(
-                    f"relevance has shape {importance.shape}, weights {integers.shape}",
-                    where=shape.name,
-                    mend="run attribute again after pruning",
-                )
-            mask = model.masks.get(shape.name, np.ones_like(integers, dtype=bool))
-            book = share(np.where(mask, integers, 0), importance, self.values, mask)
-            codebooks[shape.name] = book
+        layers = {shape.name: _layer(model, network, shape.name) for shape in model.network.layers}
+        codebooks = self._codebooks(layers)
+        for name, book in codebooks.items():
             with torch.no_grad():
                 shared = torch.from_numpy(book.values[book.indices])
-                scale = exact.weight_scale(network, shape.name)
-                network.layer(shape.name).weight.copy_(shared * scale)
-            ctx.say(f"{shape.name}: {len(book.values)} values", None)
+                scale = exact.weight_scale(network, name)
+                network.layer(name).weight.copy_(shared * scale)
+            ctx.say(f"{name}: {len(book.values)} values", None)
         exact.settle(network)
         accuracy = exact.accuracy(network, ctx.data.test_x, ctx.data.test_y)
-        ctx.say(f"accuracy {accuracy:.2%} with {self.values} values a layer", 1.0)
+        index_bits = sum(book.index_bits * book.indices.size for book in codebooks.values())
+        mean = index_bits / sum(book.indices.size for book in codebooks.values())
+        if self.mean_index_bits:
+            ctx.prove(
+                "mean index bits within the limit",
+                mean <= self.mean_index_bits + 1e-9,
+                measured=f"{mean:.3f}",
+                required=f"at most {self.mean_index_bits:g}",
+            )
+        ctx.say(f"accuracy {accuracy:.2%} with {mean:.2f} index bits a weight", 1.0)
         return replace(model, module=network, codebooks=codebooks, accuracy=accuracy)
+
+    def _codebooks(self, layers: Mapping[str, _Layer]) -> dict[str, Codebook]:
+        if not self.mean_index_bits:
+            return {name: layer.shared(self.values) for name, layer in layers.items()}
+        widths = range(1, max(1, floor(log2(self.values))) + 1)
+        books = {
+            name: {width: layer.shared(2**width) for width in widths}
+            for name, layer in layers.items()
+        }
+        errors = [
+            {width: layers[name].error(book) for width, book in each.items()}
+            for name, each in books.items()
+        ]
+        sizes = [layer.integers.size for layer in layers.values()]
+        chosen = least_error(errors, sizes, self.mean_index_bits)
+        return {name: books[name][width] for name, width in zip(books, chosen, strict=True)}
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Integer weights with what their errors count. All of one shape; step: float value of one."""
+
+    integers: NDArray[np.int64]
+    relevance: NDArray[np.float64]
+    step: NDArray[np.float64]
+    mask: NDArray[np.bool_]
+
+    def shared(self, values: int) -> Codebook:
+        return share(self.integers, importance(self.relevance, self.step), values, self.mask)
+
+    def error(self, book: Codebook) -> float:
+        """What the output moves by, first order: relevance x |error|, added over the weights."""
+        delta = np.abs(book.values[book.indices] - self.integers) * self.step
+        return float((self.relevance * delta).sum())
+
+
+def _layer(model: QuantModel, network: QuantNetwork, name: str) -> _Layer:
+    from passes import _brevitas_exact as exact
+
+    integers = exact.integer_weights(network, name)
+    relevance = np.asarray(model.relevance.layers[name].weights, dtype=np.float64)
+    if relevance.shape != integers.shape:
+        raise LiftFlowError(
+            f"relevance has shape {relevance.shape}, weights {integers.shape}",
+            where=name,
+            mend="run attribute again after pruning",
+        )
+    mask = model.masks.get(name, np.ones_like(integers, dtype=bool))
+    scale = exact.weight_scale(network, name).detach().cpu().numpy().astype(np.float64)
+    step = np.broadcast_to(scale, integers.shape)
+    return _Layer(np.where(mask, integers, 0), relevance, step, mask)
+
+
+def importance(relevance: NDArray[np.float64], step: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a squared error of one integer step counts: what the output moves by, squared."""
+    return (step * relevance) ** 2
 
 
 def share(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.compression.bench import Bench, Row
 from passes._graph import accuracy, layers_of
 from passes._statistics import output_statistics, restore_statistics
-from passes.share_weights import share
+from passes.share_weights import importance, share
 
 LEVELS = (4, 8, 16)
 """Values a layer: 2, 3 and 4 index bits."""
@@ -56,11 +56,10 @@ def coded_weight(
     peak = np.abs(rows).max(axis=1, keepdims=True)
     scale = np.where(peak > 0, peak, 1.0) / GRID
     integers = np.rint(rows / scale).astype(np.int64)
-    # An error of one step in a channel of larger scale is a larger error.
-    importance = scale**2 * np.ones_like(rows)
-    if method == "deeplift":
-        importance = importance * relevance.reshape(rows.shape)
-    book = share(integers, importance, values, np.ones(rows.shape, dtype=bool))
+    # Without relevance every weight counts alike; a step of a channel of larger scale is larger.
+    known = relevance.reshape(rows.shape) if method == "deeplift" else np.ones_like(rows)
+    counted = importance(known, np.broadcast_to(scale, rows.shape))
+    book = share(integers, counted, values, np.ones(rows.shape, dtype=bool))
     return (book.values[book.indices] * scale).reshape(weight.shape)
 
 

@@ -34,9 +34,16 @@ NETWORK = "resnet20"
 AUGMENTED = {"shift": 4, "mirror": True, "precision": "bfloat16"}
 OPTIONS: dict[str, dict[str, Any]] = {
     "prune-filters": {"macs": 0.5, "steps": 5},
-    "finetune": {"epochs": 4, "lr": 0.01, **AUGMENTED},
-    "allocate": {"mean_weight_bits": 4.0, "mean_act_bits": 4.0},
-    "retrain": {"epochs": 6, "samples": 12_800, "batch": 128, "lr": 1e-3, **AUGMENTED},
+    "finetune": {"epochs": 5, "lr": 0.03, "decay": 5e-4, "clip": 5.0, **AUGMENTED},
+    "allocate": {"mean_weight_bits": 4.0, "mean_act_bits": 5.0, "act_bits": (3, 4, 5, 6, 8)},
+    "retrain": {
+        "epochs": 6,
+        "samples": 12_800,
+        "batch": 128,
+        "lr": 1e-3,
+        "holdout": 0.02,
+        **AUGMENTED,
+    },
 }
 
 

@@ -23,7 +23,7 @@ HTML_NAME = "report.html"
 
 def write(result: RunResult, *, board: Board, goals: Goals, data: Dataset) -> None:
     """Write both report files into the run's folder, unless they tell of this very run already."""
-    from compiler.report.build import build_report, fingerprint
+    from compiler.report.build import build_report, fingerprint, insight_of
     from compiler.report.html import render
 
     if result.did_nothing:
@@ -35,7 +35,7 @@ def write(result: RunResult, *, board: Board, goals: Goals, data: Dataset) -> No
     report = build_report(result, board=board, goals=goals, data=data)
     store.write_json(report.model_dump(mode="json", by_alias=True), result.folder / JSON_NAME)
     partial = result.folder / (HTML_NAME + ".partial")
-    partial.write_text(render(report))
+    partial.write_text(render(report, insight_of(result)))
     partial.replace(result.folder / HTML_NAME)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from compiler.config import Goals
 from compiler.digest import digest
+from compiler.insight import weighed_margins
 from compiler.pipeline import RunResult
+from compiler.report.insight import section
 from compiler.report.schema import (
     Accuracy,
     CheckRow,
     Compression,
     LayerRow,
+    MarginRow,
     PassRow,
     Performance,
     Report,
@@ -20,10 +24,12 @@ from compiler.report.schema import (
 )
 from compiler.stages import (
     Allocation,
+    BitMargin,
     Dataset,
     Deployment,
     FloatModel,
     Implementation,
+    Insight,
     QuantModel,
     RtlDesign,
     ScoredModel,
@@ -56,7 +62,7 @@ def build_report(result: RunResult, *, board: Board, goals: Goals, data: Dataset
         compression=_compression(final),
         resources=_resources(board, allocation, made),
         performance=_performance(allocation, rtl, made),
-        layers=_layers(final),
+        layers=_layers(final, weighed_margins(result)),
         units=[
             UnitRow(
                 name=unit.name,
@@ -92,7 +98,16 @@ def build_report(result: RunResult, *, board: Board, goals: Goals, data: Dataset
         ],
         skipped=[made.skipped] if made and made.skipped else [],
         files=_files(result, rtl, made, stages.get(Deployment)),
+        insight=section(insight_of(result)),
     )
+
+
+def insight_of(result: RunResult) -> Insight | None:
+    """What `explain` found, where the run came so far."""
+    if "explain" not in result:
+        return None
+    quant: QuantModel = result.stage("explain")
+    return quant.insight
 
 
 def _latest(result: RunResult) -> dict[type, Any]:
@@ -185,7 +200,7 @@ def _performance(
     )
 
 
-def _layers(scored: ScoredModel | None) -> list[LayerRow]:
+def _layers(scored: ScoredModel | None, margins: Mapping[str, BitMargin]) -> list[LayerRow]:
     if scored is None:
         return []
     total = sum(float(layer.channels.sum()) for layer in scored.relevance.layers.values())
@@ -209,9 +224,23 @@ def _layers(scored: ScoredModel | None) -> list[LayerRow]:
                 simd=choice.simd if choice else None,
                 arithmetic=choice.arithmetic if choice else None,
                 cycles=choice.cycles if choice else None,
+                margin=_margin(scored, margins.get(layer.name)),
             )
         )
     return rows
+
+
+def _margin(scored: ScoredModel, margin: BitMargin | None) -> MarginRow | None:
+    """Changes as shares of the error of all weights and activations."""
+    if margin is None or scored.allocation is None or scored.allocation.loss <= 0:
+        return None
+    error, whole = margin.error, scored.allocation.loss
+    return MarginRow(
+        less=None if margin.less is None else (margin.less - error) / whole,
+        more=None if margin.more is None else (margin.more - error) / whole,
+        step=margin.step,
+        weights=margin.weights,
+    )
 
 
 def _files(

@@ -6,12 +6,22 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from compiler.report.schema import Report
+from compiler.report import pictures
+from compiler.report.insight import TARGETS, reason
+from compiler.report.schema import FilterRow, Report
 from compiler.report.terminal import rows
+from compiler.stages import Insight
+
+SHOWN_CLASSES = 50
+"""Classes whose channels are listed, to bound the page; report.json has all."""
 
 
-def render(report: Report) -> str:
-    """The report as one self-contained HTML page."""
+def render(report: Report, insight: Insight | None = None) -> str:
+    """The report as one self-contained HTML page.
+
+    Args:
+        insight: what `report.insight` was made of; without it the page has no pictures.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -21,8 +31,15 @@ def render(report: Report) -> str:
     )
     environment.filters["count"] = _count
     environment.filters["percent"] = lambda value: "–" if value is None else f"{value:.1%}"
+    environment.filters["reason"] = reason
+    environment.filters["peak"] = _peak
+    environment.filters["selective"] = _selective
     return environment.get_template("template.html.j2").render(
         report=report,
+        triples=pictures.triples(insight) if insight else [],
+        grids=pictures.grids(insight) if insight else {},
+        targets=TARGETS,
+        shown_classes=SHOWN_CLASSES,
         summary=rows(report),
         greatest_relevance=max((row.relevance or 0.0 for row in report.layers), default=0.0),
         seconds=sum(row.seconds for row in report.passes),
@@ -33,3 +50,20 @@ def render(report: Report) -> str:
 
 def _count(value: float | None, missing: str = "–") -> str:
     return missing if value is None else f"{value:,.0f}"
+
+
+def _peak(row: FilterRow) -> str:
+    """What a grid shows, in words."""
+    served = [one for one in row.classes if one.shares and one.shares[0] > 0]
+    if not served:
+        return "no relevance"
+    most = max(served, key=lambda one: one.shares[0])
+    return (
+        f"{len(row.classes)} classes by {len(row.selectivity)} channels; the greatest share, "
+        f"{most.shares[0]:.0%}, is channel {most.channels[0]} for class {most.label}"
+    )
+
+
+def _selective(row: FilterRow) -> list[tuple[int, float]]:
+    """(channel, selectivity) of the three most selective channels."""
+    return sorted(enumerate(row.selectivity), key=lambda one: -one[1])[:3]

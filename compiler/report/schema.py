@@ -56,6 +56,20 @@ class Performance(_Model):
     fps_measured: float | None
 
 
+class MarginRow(_Model):
+    """What the bits of a layer's weights were weighed by.
+
+    less, more: change of the whole modelled error, as a share of it, by one bit less and one more;
+    None where hardware has no such width. step: what one bit of the layer is of all weight bits.
+    weights: share of all weights.
+    """
+
+    less: float | None
+    more: float | None
+    step: float
+    weights: float
+
+
 class LayerRow(_Model):
     """One layer: size before and after, what DeepLIFT gives it, what the allocator chose.
 
@@ -75,6 +89,7 @@ class LayerRow(_Model):
     simd: int | None
     arithmetic: str | None
     cycles: int | None
+    margin: MarginRow | None = None
 
 
 class UnitRow(_Model):
@@ -108,6 +123,57 @@ class PassRow(_Model):
     tools: dict[str, str]
 
 
+class HeatmapRow(_Model):
+    """One training sample's heatmaps before and after compression, how alike they are.
+
+    sample: its index. cosine, spearman: -1 to 1, None where a map is constant.
+    """
+
+    sample: int
+    label: str
+    cosine: float | None
+    spearman: float | None
+
+
+class ServedRow(_Model):
+    """One class and the channels of a layer that serve it most, with their shares."""
+
+    label: str
+    channels: list[int]
+    shares: list[float]
+
+
+class FilterRow(_Model):
+    """Which channels of a layer serve which classes.
+
+    selectivity: of every channel, 0 (all classes alike) to 1 (one alone).
+    """
+
+    layer: str
+    selectivity: list[float]
+    classes: list[ServedRow]
+
+
+class InsightSection(_Model):
+    """What the network looks at, before and after compression.
+
+    cosine, spearman: means over `heatmaps`; `_chance`: between maps of different samples.
+    agreement: share of `measured` samples that the explained float twin, whose activations are not
+    rounded, classes as the quantized network does.
+    """
+
+    target: str
+    reference: str
+    measured: int
+    agreement: float
+    cosine: float | None
+    cosine_chance: float | None
+    spearman: float | None
+    spearman_chance: float | None
+    heatmaps: list[HeatmapRow]
+    filters: list[FilterRow]
+
+
 class Report(_Model):
     """Everything a run decided and measured."""
 
@@ -129,3 +195,4 @@ class Report(_Model):
     passes: list[PassRow]
     skipped: list[str]
     files: dict[str, str]
+    insight: InsightSection | None = None

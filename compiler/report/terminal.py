@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from compiler.report import HTML_NAME
-from compiler.report.schema import Report
+from compiler.report.schema import InsightSection, Report
 
 
 def print_report(report: Report, folder: Path, console: Console) -> None:
@@ -68,7 +68,23 @@ def rows(report: Report) -> list[tuple[str, str]]:
             text += f", measured in RTL {speed.fps_measured:,.0f} ({share:.1%} of the bound)"
         lines.append(("frames / s", text))
         lines.append(("latency", _latency(report)))
+    if report.insight:
+        lines.append(("looks at", _alike(report.insight)))
     return lines
+
+
+def _alike(insight: InsightSection) -> str:
+    """How alike heatmaps before and after compression are."""
+    figures = (
+        ("cosine", insight.cosine, insight.cosine_chance),
+        ("rank correlation", insight.spearman, insight.spearman_chance),
+    )
+    parts = [
+        f"{name} {value:.2f}" + ("" if chance is None else f" against {chance:.2f} by chance")
+        for name, value, chance in figures
+        if value is not None
+    ]
+    return "heatmaps before and after compression: " + (", ".join(parts) or "unknown")
 
 
 def _latency(report: Report) -> str:

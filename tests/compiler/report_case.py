@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from compiler.report.insight import section
 from compiler.report.schema import (
     Accuracy,
     CheckRow,
     Compression,
     LayerRow,
+    MarginRow,
     PassRow,
     Performance,
     Report,
     ResourceRow,
     UnitRow,
 )
+from compiler.stages import Insight, LayerInsight, Similarity
+
+
+def full_insight(shape: tuple[int, ...] = (1, 8, 8), samples: int = 3) -> Insight:
+    """Random heatmaps of samples of `shape`; the last one's similarity is unknown."""
+    rng = np.random.default_rng(0)
+    images, before, after = rng.normal(size=(3, samples, *shape)).astype(np.float32)
+    cosine = np.linspace(0.9, 0.95, samples).astype(np.float32)
+    cosine[-1] = np.nan
+    layer = LayerInsight(
+        classes=np.array([[3, 1], [0, 2], [0, 0]], np.float32),
+        top=np.array([[0, 1], [1, 0], [0, 1]]),
+        shares=np.array([[0.75, 0.25], [1, 0], [0, 0]], np.float32),
+        selectivity=np.array([1, 0.35], np.float32),
+    )
+    return Insight(
+        samples=np.arange(samples) + 70,
+        labels=np.arange(samples) % 3,
+        images=images,
+        before=before,
+        after=after,
+        similarity=Similarity(cosine, cosine - 0.2, 0.125, float("nan")),
+        layers={"conv<1>": layer},
+        agreement=0.984,
+        measured=64,
+        target="margin",
+        reference="refs<&>.npy",
+    )
 
 
 def full_report(**changes: object) -> Report:
@@ -68,6 +100,7 @@ def full_report(**changes: object) -> Report:
                 simd=1,
                 arithmetic="lut",
                 cycles=1728,
+                margin=MarginRow(less=0.031, more=-0.012, step=0.004, weights=0.14),
             ),
             LayerRow(
                 name="fc",
@@ -77,12 +110,13 @@ def full_report(**changes: object) -> Report:
                 macs=640,
                 weights=640,
                 relevance=None,
-                weight_bits=4,
+                weight_bits=2,
                 act_bits=0,
                 pe=None,
                 simd=None,
                 arithmetic=None,
                 cycles=None,
+                margin=MarginRow(less=None, more=-0.3, step=0.2, weights=0.86),
             ),
         ],
         units=[
@@ -98,6 +132,7 @@ def full_report(**changes: object) -> Report:
             PassRow(name="simulate", seconds=12.5, options={"seed": 1}, tools={"verilator": "5"})
         ],
         skipped=["needs Vivado"],
-        files={"bitstream": "14-synthesize/net.bit"},
+        files={"bitstream": "16-synthesize/net.bit"},
+        insight=section(full_insight()),
     )
     return report.model_copy(update=changes)

@@ -12,6 +12,7 @@ from torch import nn
 import compiler
 from compiler import report
 from compiler.config import Goals
+from compiler.digest import digest
 from compiler.stages import Dataset
 from hw_targets.errors import InfeasibleError, LiftFlowError
 
@@ -64,6 +65,13 @@ def test_a_module_of_ones_own(data: Dataset, network: nn.Module, tmp_path: Path)
     assert max(unit.cycles for unit in rtl.units) <= 2500
     assert (rtl.predictions == data.test_y).mean() > 0.8
     assert report.load(run.folder).accuracy[0].stage == "float"
+    insight = compiler.explain_run(run)
+    assert digest(insight) == digest(compiler.explain_run(str(run.folder)))
+    assert insight.before.shape == insight.after.shape == (10, 12)
+    assert list(insight.margins) == list(insight.layers)
+    (run.folder / "10-explain" / "pass.json").unlink()
+    with pytest.raises(LiftFlowError, match="pass explain has not run here"):
+        compiler.explain_run(run.folder)
 
 
 def test_accuracy_goal_not_reached(data: Dataset, network: nn.Module, tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def test_report_tells_it_all(digits: RunResult) -> None:
     assert [row.stage for row in told.accuracy] == ["float", "pruned", "quantized", "RTL"]
     for row in told.resources:
         assert None not in (row.estimated, row.synthesised, row.placed, row.available), row
+    assert told.insight is not None
+    assert told.insight.cosine > told.insight.cosine_chance
     assert told.performance is not None
     assert told.performance.fps_measured is not None
     assert (digits.folder / told.files["bitstream"]).is_file()
@@ -103,7 +105,7 @@ def test_interrupted_in_retraining_goes_on_there(tmp_path: Path) -> None:
     assert "Traceback" not in rest
     assert not list(folder.glob("*-retrain/pass.json"))
     again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert again.stdout.count("done before") == 7
+    assert again.stdout.count("done before") == 8
     # The signal may come just before the third epoch's checkpoint is written.
     assert re.search(r"going on after epoch [23]\b", again.stdout)
     assert "epoch 2/8" not in again.stdout

@@ -11,9 +11,10 @@ import pytest
 from quant_case import context
 from quant_chain import chain
 
+from compiler.stages import Codebook
 from hw_targets.errors import LiftFlowError
 from passes import _brevitas_exact as exact
-from passes.share_weights import ShareWeights, share
+from passes.share_weights import ShareWeights, importance, share
 
 
 def test_off_passes_the_model_through(tmp_path: Path) -> None:
@@ -76,3 +77,35 @@ def test_relevance_of_another_shape_is_refused(tmp_path: Path) -> None:
     model = replace(found.quantized, relevance=replace(found.quantized.relevance, layers=layers))
     with pytest.raises(LiftFlowError, match="f1: relevance has shape"):
         ShareWeights(values=2).run(model, context(tmp_path, found.data))
+
+
+def test_codebook_sizes_are_chosen_like_bits(tmp_path: Path) -> None:
+    found = chain("odd_eight_bits")
+    ctx = context(tmp_path, found.data)
+    shared = ShareWeights(values=16, mean_index_bits=2.5).run(found.quantized, ctx)
+    books = shared.codebooks.values()
+    spent = sum(book.index_bits * book.indices.size for book in books)
+    assert spent <= 2.5 * sum(book.indices.size for book in books)
+    assert any(check.claim == "mean index bits within the limit" for check in ctx.checks)
+    # With room for it every layer gets all of its entries.
+    most = ShareWeights(values=16, mean_index_bits=4.0).run(found.quantized, ctx)
+    same = ShareWeights(values=16).run(found.quantized, ctx)
+    for name, book in most.codebooks.items():
+        np.testing.assert_array_equal(book.values, same.codebooks[name].values)
+
+
+def test_errors_count_by_scale_and_relevance() -> None:
+    relevance, step = np.array([4.0, 0.0]), np.array([0.5, 2.0])
+    np.testing.assert_allclose(importance(relevance, step), [(0.5 * 4.0) ** 2, 0.0])
+
+
+def test_stored_bits_count_indices_and_entries() -> None:
+    book = Codebook(np.array([-3, 0, 5]), np.zeros((4, 6), dtype=np.int64))
+    assert book.index_bits == 2
+    assert book.stored_bits(4) == 24 * 2 + 3 * 4
+    assert Codebook(np.array([7]), np.zeros(9, dtype=np.int64)).stored_bits(8) == 8
+
+
+def test_no_index_is_refused() -> None:
+    with pytest.raises(LiftFlowError, match="leaves no index"):
+        ShareWeights(values=4, mean_index_bits=0.5)

@@ -1,0 +1,67 @@
+"""What a finished run tells of its network, as arrays: for notebooks and for the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compiler import store
+from compiler.pipeline import RunResult
+from hw_targets.errors import LiftFlowError
+
+if TYPE_CHECKING:
+    from compiler.stages import BitMargin, Insight, ScoredModel
+
+
+def explain_run(run: RunResult | Path | str) -> Insight:
+    """Heatmaps, classes' channels and reasons for the bits of a finished run.
+
+    Args:
+        run: what `compile_model` gave, or the folder of a run, build/<name>-<board>.
+
+    Returns:
+        The insight of pass `explain`, its `margins` filled where the allocation went by DeepLIFT.
+
+    Raises:
+        LiftFlowError: the run did not come to `explain`, or nothing was explained in it.
+    """
+    root = (run.folder if isinstance(run, RunResult) else Path(run)).resolve()
+    insight: Insight | None = _stage(root, "explain").insight
+    if insight is None:
+        raise LiftFlowError(
+            "nothing was explained", where=str(root), mend="set explain.shown and compile again"
+        )
+    options = json.loads((_folder(root, "allocate") / "pass.json").read_text())["options"]
+    margins = _margins(_stage(root, "allocate"), options)
+    return dataclasses.replace(insight, margins=margins)
+
+
+def weighed_margins(result: RunResult) -> dict[str, BitMargin]:
+    """Layer -> why it got its bits; empty where nothing was allocated, or not by DeepLIFT."""
+    record = next((record for record in result.records if record.name == "allocate"), None)
+    return {} if record is None else _margins(result.stage("allocate"), record.options)
+
+
+def _margins(model: ScoredModel, options: Mapping[str, Any]) -> dict[str, BitMargin]:
+    from passes._bit_margins import bit_margins
+
+    return bit_margins(model) if options.get("sensitivity", "deeplift") == "deeplift" else {}
+
+
+def _stage(root: Path, name: str) -> Any:
+    return store.load(_folder(root, name) / "stage.pkl", root)
+
+
+def _folder(root: Path, name: str) -> Path:
+    """The folder of a finished pass: the newest, where passes have changed places."""
+    found = sorted(root.glob(f"[0-9][0-9]-{name}/pass.json"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise LiftFlowError(
+            f"pass {name} has not run here",
+            where=str(root),
+            mend="give the folder of a run that came to explain",
+        )
+    return found[-1].parent
