@@ -6,6 +6,8 @@ Every ReLU is a module of its own, as DeepLIFT's hooks need.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -126,10 +128,23 @@ def lenet5() -> nn.Module:
     )
 
 
+def digits() -> nn.Module:
+    """(N, 1, 8, 8) -> (N, 10): the network of examples/digits."""
+    file = Path(__file__).parents[1] / "examples" / "digits" / "model.py"
+    spec = spec_from_file_location("digits_model", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    network: nn.Module = module.DigitsNet()
+    return network
+
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "resnet20": resnet20,
     "resnet56": resnet56,
     "vgg16": vgg16,
     "lenet5": lenet5,
     "mlp": mlp,
+    "digits": digits,
 }

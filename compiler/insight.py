@@ -28,6 +28,10 @@ def explain_run(run: RunResult | Path | str) -> Insight:
     Raises:
         LiftFlowError: the run did not come to `explain`, or nothing was explained in it.
     """
+    if isinstance(run, RunResult) and "explain" not in run:
+        raise LiftFlowError(
+            "the run did not come to explain", where=str(run.folder), mend="compile until explain"
+        )
     root = (run.folder if isinstance(run, RunResult) else Path(run)).resolve()
     insight: Insight | None = _stage(root, "explain").insight
     if insight is None:
@@ -48,7 +52,9 @@ def weighed_margins(result: RunResult) -> dict[str, BitMargin]:
 def _margins(model: ScoredModel, options: Mapping[str, Any]) -> dict[str, BitMargin]:
     from passes._bit_margins import bit_margins
 
-    return bit_margins(model) if options.get("sensitivity", "deeplift") == "deeplift" else {}
+    by_deeplift = options.get("sensitivity", "deeplift") == "deeplift"
+    scored = model.relevance.criterion.startswith("deeplift")
+    return bit_margins(model) if by_deeplift and scored else {}
 
 
 def _stage(root: Path, name: str) -> Any:

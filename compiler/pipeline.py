@@ -189,7 +189,7 @@ def cache_key(entry: Pass[Any, Any], carried: str, base: str) -> str:
     files = [
         digest_file(Path(value))
         for value in options.values()
-        if isinstance(value, str) and value.endswith(".toml") and Path(value).is_file()
+        if isinstance(value, str) and value.endswith((".toml", ".npy")) and Path(value).is_file()
     ]  # A user's own board: its content counts, not its name.
     return digest((entry.name, options, files, carried, base, tool_versions(entry), sources))
 

@@ -76,7 +76,7 @@ class NetworkShape:
     input_signed: bool
     classes: int
     chain: bool = True
-    """Does every layer take the output of the one before? False where branches join."""
+    """Is it a chain of layers that hardware has kernels for? False where branches join."""
 
     @property
     def macs(self) -> int:

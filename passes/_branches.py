@@ -90,8 +90,19 @@ def _check(op: Op) -> list[Problem]:
             return [_problem(op, "dilation has no kernel", "use dilation=1")]
     if isinstance(module, nn.MaxPool2d):
         return check_pool(op)
+    if isinstance(module, nn.AvgPool2d):
+        return _check_average(op, module)
     if isinstance(module, nn.Softmax | nn.LogSoftmax):
         return [_problem(op, "it is not at the end", None)]
+    return []
+
+
+def _check_average(op: Op, pool: nn.AvgPool2d) -> list[Problem]:
+    """What an average is divided by must be the number of its values."""
+    if pool.divisor_override is not None:
+        return [_problem(op, "divisor_override has no kernel", "leave it out")]
+    if pool.ceil_mode:
+        return [_problem(op, "ceil_mode has no kernel", "use ceil_mode=False")]
     return []
 
 

@@ -165,7 +165,12 @@ def network_shape(
         else:
             continue
         layers.append(_with_followers(layer, users))
-    chain = is_chain(module)
+    # What FINN's and our kernels have; anything else goes as far as QONNX, as branches do.
+    kernels = (nn.Conv2d, nn.Linear, nn.ReLU, nn.MaxPool2d, nn.Flatten)
+    chain = is_chain(module) and all(
+        isinstance(step.module, kernels) and getattr(step.module, "groups", 1) == 1
+        for step in steps
+    )
     return NetworkShape(
         name, tuple(layers), input_shape, form.bits, form.signed, layers[-1].out_channels, chain
     )

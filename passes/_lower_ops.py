@@ -128,6 +128,9 @@ def lower(module: nn.Module, input_shape: tuple[int, ...]) -> Lowered:
         module = nn.Sequential(OrderedDict(layer=module))
     try:
         traced = fx.symbolic_trace(module)
+        # What the output does not depend on, as an auxiliary head, is no part of the network.
+        traced.graph.eliminate_dead_code()
+        traced.recompile()
     except Exception as error:
         text = " ".join(str(error).split())[:120]
         return _failed(module, f"cannot be traced ({text})", "let forward not branch on data")
@@ -274,11 +277,19 @@ class _Lowering:
     def avg_pool(self, node: fx.Node) -> None:
         kernel = _argument(node, 1, "kernel_size", None)
         stride = _argument(node, 2, "stride", None)
-        padding = _argument(node, 3, "padding", 0)
-        if any(isinstance(value, fx.Node) for value in (kernel, stride, padding)):
+        rest = [
+            _argument(node, at, name, default)
+            for at, name, default in (
+                (3, "padding", 0),
+                (4, "ceil_mode", False),
+                (5, "count_include_pad", True),
+                (6, "divisor_override", None),
+            )
+        ]
+        if any(isinstance(value, fx.Node) for value in (kernel, stride, *rest)):
             self.refuse(node, "its size depends on the data")
             return
-        module = nn.AvgPool2d(kernel, stride or kernel, padding)
+        module = nn.AvgPool2d(kernel, stride or kernel, *rest)
         self.add(node, module, self.name("avgpool", count=True))
 
     def global_pool(self, node: fx.Node, name: str) -> None:

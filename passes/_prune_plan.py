@@ -42,18 +42,21 @@ class Limits:
     """How far a group of channels may shrink, by its size before any pruning.
 
     A group that starts with at least `2 * divisor` channels keeps multiples of `divisor`, so that
-    folding finds divisors; a smaller one keeps at least one channel.
+    folding finds divisors; a smaller one keeps at least one channel. Of `depthwise` groups two
+    channels stay: a depthwise convolution of one channel is an ordinary one.
     """
 
     original: Mapping[str, int]
     divisor: int
+    depthwise: frozenset[str] = frozenset()
 
     def next_below(self, group: str, count: int) -> int | None:
         """The next smaller number of channels allowed, None if there is none."""
+        least = 2 if group in self.depthwise else 1
         if self.original[group] >= 2 * self.divisor:
             below = (count - 1) // self.divisor * self.divisor
-            return below if below >= self.divisor else None
-        return count - 1 if count > 1 else None
+            return below if below >= max(least, self.divisor) else None
+        return count - 1 if count > least else None
 
 
 def channel_counts(network: NetworkShape) -> dict[str, int]:

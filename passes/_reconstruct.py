@@ -18,8 +18,10 @@ from passes._graph import layers_of
 
 DAMPING = 1e-2
 """Of the mean diagonal of H: how much a weight is held at its old value."""
-_ROWS = 32
-"""Outputs solved at a time, bounds the memory."""
+MOST_INPUTS = 2400
+"""Layers of more inputs keep their weights: time grows with the third power of inputs."""
+_ROOM = 2**25
+"""Numbers in the systems solved at a time, bounds the memory."""
 
 
 def second_moments(
@@ -28,10 +30,12 @@ def second_moments(
     """Layer -> (inputs + 1, inputs + 1) mean of x x^T, a constant one behind the inputs.
 
     In batches; of a convolution's output positions at most `positions` a sample are drawn. Grouped
-    convolutions are left out: their filters see few inputs.
+    convolutions, whose filters see few inputs, and layers of more than MOST_INPUTS are left out.
     """
     layers = {
-        name: layer for name, layer in layers_of(module).items() if getattr(layer, "groups", 1) == 1
+        name: layer
+        for name, layer in layers_of(module).items()
+        if getattr(layer, "groups", 1) == 1 and layer.weight[0].numel() <= MOST_INPUTS
     }
     sums: dict[str, Tensor] = {}
     counts = dict.fromkeys(layers, 0)
@@ -91,11 +95,15 @@ def reconstruct(
             layer.weight.copy_(source.weight * keep)
             layer.bias.copy_(source.bias)
             continue
-        wanted = torch.cat([source.weight.flatten(1), source.bias[:, None]], 1).double()
+        wanted = torch.cat([source.weight.flatten(1), source.bias[:, None]], 1).double().cpu()
+        keep = keep.cpu()
         kept = F.pad(keep.flatten(1), (0, 1), value=True)
+        rows_each = max(1, _ROOM // len(moments[name]) ** 2)
         solved = [
             _solve(moments[name], w, k)
-            for w, k in zip(torch.split(wanted, _ROWS), torch.split(kept, _ROWS), strict=True)
+            for w, k in zip(
+                torch.split(wanted, rows_each), torch.split(kept, rows_each), strict=True
+            )
         ]
         rows = torch.cat(solved)
         layer.weight.copy_(rows[:, :-1].reshape(layer.weight.shape) * keep)

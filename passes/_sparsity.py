@@ -76,12 +76,13 @@ def as_weight(matrix: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[np
 
 
 def keep_masks(
-    scores: Mapping[str, Scores], sparsity: float, pattern: Pattern, *, layerwise: bool
+    scores: Mapping[str, Scores], sparsity: float, pattern: Pattern, *, scope: str
 ) -> dict[str, Mask]:
     """Layer -> True where a weight stays.
 
-    At least the share `sparsity` of all weights (of every layer's, if `layerwise`) goes: tiles in
-    the order of their mean score. Under N:M it is the pattern that decides how many go.
+    At least the share `sparsity` of all weights ("network"), of every layer's ("layer") or of every
+    row of tiles ("row") goes: tiles in the order of their mean score. Under N:M it is the pattern
+    that decides how many go.
 
     Args:
         scores: layer -> score of each weight, in the weight's own shape.
@@ -89,7 +90,12 @@ def keep_masks(
     if pattern.structured:
         return {name: _n_of_m(values, pattern) for name, values in scores.items()}
     tiles = {name: _tile_means(values, pattern) for name, values in scores.items()}
-    parts = [[name] for name in tiles] if layerwise else [list(tiles)]
+    if scope == "row":
+        return {
+            name: _untiled(_least_of_rows(*each, sparsity), scores[name].shape, pattern)
+            for name, each in tiles.items()
+        }
+    parts = [[name] for name in tiles] if scope == "layer" else [list(tiles)]
     masks: dict[str, Mask] = {}
     for names in parts:
         masks |= _least_go({name: tiles[name] for name in names}, sparsity)
@@ -138,6 +144,14 @@ def _least_go(
     ends = np.cumsum([mean.size for mean, _ in tiles.values()])[:-1]
     parts = zip(tiles.items(), np.split(keep, ends), strict=True)
     return {name: part.reshape(mean.shape) for (name, (mean, _)), part in parts}
+
+
+def _least_of_rows(means: Scores, sizes: NDArray[np.int64], sparsity: float) -> Mask:
+    rows = [
+        _least_go({"": (mean[None], size[None])}, sparsity)[""]
+        for mean, size in zip(means, sizes, strict=True)
+    ]
+    return np.concatenate(rows)
 
 
 def _untiled(mask: Mask, shape: tuple[int, ...], pattern: Pattern) -> Mask:

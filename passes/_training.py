@@ -135,7 +135,9 @@ def _loss(logits: Tensor, labels: Tensor, taught: Tensor | None, schedule: Sched
 
 def _orders(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
     while True:
-        yield from torch.split(torch.randperm(count, generator=generator), batch)
+        parts = torch.split(torch.randperm(count, generator=generator), batch)
+        # A batch norm has nothing to learn from a single sample.
+        yield from (part for part in parts if len(part) > 1 or count == 1)
 
 
 def augmented(images: Tensor, shift: int, mirror: bool, generator: torch.Generator) -> Tensor:

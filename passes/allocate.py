@@ -94,7 +94,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
     """
 
     name: ClassVar[str] = "allocate"
-    tools: ClassVar[tuple[str, ...]] = ("scipy", "numpy")
+    tools: ClassVar[tuple[str, ...]] = ("scipy", "numpy", "torch")
     uses: ClassVar[tuple[str, ...]] = (
         "hw_targets.boards",
         "hw_targets.cost",
@@ -105,6 +105,12 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         "passes._allocation_solve",
         "passes._allocation_space",
         "passes._sensitivity",
+        "passes._relevance",
+        "passes.criteria",
+        "passes.deeplift",
+        "passes._one_pass",
+        "passes._rescale",
+        "passes._threads",
         "passes._graph",
         "passes._modules",
     )

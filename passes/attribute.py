@@ -46,6 +46,7 @@ class Attribute(Pass[FloatModel, ScoredModel]):
         "passes._rescale",
         "passes._relevance",
         "passes._graph",
+        "passes._modules",
     )
 
     samples: int = 256

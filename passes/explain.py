@@ -12,7 +12,7 @@ from compiler.stages import FloatArray, Insight, LayerInsight, QuantModel, Relev
 from hw_targets.errors import LiftFlowError, VerificationError
 from passes._graph import predict
 from passes._heatmaps import Heatmaps, choose_shown, heatmaps
-from passes._relevance import Settings, measure
+from passes._relevance import Settings, choose, measure
 from passes._similarity import mean, similarity
 from passes._threads import threads_for
 from passes.attribute import TOLERANCE, Attribute, prove_complete
@@ -158,7 +158,9 @@ def _agreement(model: QuantModel, twin: Twin, samples: int, ctx: Context) -> flo
     """Share of training samples that the twin classes as the quantized network does."""
     from passes import _brevitas_exact as exact
 
-    seen = ctx.data.train_x[ctx.rng("agreement").permutation(len(ctx.data.train_x))[:samples]]
+    # The samples that relevance is measured on.
+    picked, _ = choose(ctx.data, samples, ctx.rng("relevance"))
+    seen = ctx.data.train_x[picked]
     expected = exact.classes(cast("QuantNetwork", model.module), seen)
     return float((predict(twin.module, seen, ctx.device).argmax(1) == expected).mean())
 

@@ -40,6 +40,7 @@ class ExportQonnx(Pass[QuantModel, QonnxModel]):
         "passes._brevitas_structure",
         "passes._brevitas_fused",
         "passes._brevitas_network",
+        "passes._brevitas_quantizers",
         "passes._graph",
         "passes._modules",
         "passes._brevitas_exact",

@@ -63,7 +63,7 @@ class Finetune(Pass[ScoredModel, ScoredModel]):
     def __post_init__(self) -> None:
         limits = {
             "epochs": self.epochs >= 0,
-            "batch": self.batch >= 1,
+            "batch": self.batch >= 2,
             "lr": self.lr > 0,
             "decay": self.decay >= 0,
             "distill": 0 <= self.distill <= 1,
@@ -74,7 +74,9 @@ class Finetune(Pass[ScoredModel, ScoredModel]):
         for option, holds in limits.items():
             if not holds:
                 raise LiftFlowError(
-                    f"{option} = {getattr(self, option)} is out of range", where=self.name
+                    f"{option} = {getattr(self, option)} is out of range",
+                    where=self.name,
+                    mend="see docs/configuration.md for the ranges",
                 )
 
     def run(self, model: ScoredModel, ctx: Context) -> ScoredModel:

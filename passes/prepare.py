@@ -47,7 +47,7 @@ class Prepare(Pass[FloatModel, FloatModel]):
 
     def run(self, model: FloatModel, ctx: Context) -> FloatModel:
         """Raises UnsupportedError naming every layer that cannot be mapped."""
-        module, tail, norms = _prepared(model.module, model.input_shape)
+        module, tail, norms = prepared_network(model.module, model.input_shape)
         ctx.say("checking against the user's module", 0.5)
         self._prove_equal(model.module, module, tail, ctx)
         if tail is not None:
@@ -116,10 +116,14 @@ def require_support(module: nn.Module, input_shape: tuple[int, ...]) -> None:
         raise refusal(problems)
 
 
-def _prepared(
+def prepared_network(
     module: nn.Module, input_shape: tuple[int, ...]
 ) -> tuple[nn.Module, Op | None, dict[str, FoldedNorm]]:
-    """The prepared network, a softmax left out, and the norms that were folded, by layer."""
+    """The prepared network, a softmax left out, and the norms that were folded, by layer.
+
+    Raises:
+        UnsupportedError: names every layer that cannot be mapped.
+    """
     lowered = lower(module, input_shape)
     chain = arrange(lowered.ops)
     if not support(module, input_shape):

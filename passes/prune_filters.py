@@ -97,8 +97,10 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
                 "weights are masked already", where=self.name, mend="prune filters before weights"
             )
         groups = self._groups(model)
-        sizes = {key: len(g.units) for key, g in zip(group_keys(groups), groups, strict=True)}
-        limits = Limits(sizes, self.divisor)
+        keyed = dict(zip(group_keys(groups), groups, strict=True))
+        depthwise = frozenset(key for key, group in keyed.items() if group.units[0].depthwise)
+        sizes = {key: len(group.units) for key, group in keyed.items()}
+        limits = Limits(sizes, self.divisor, depthwise)
         total = Plan(model.network, groups, limits, COSTS[self.cost]).cost
         self._check_reachable(model, groups, limits, total)
         pruned = dataclasses.replace(model, module=copy.deepcopy(model.module))
@@ -188,7 +190,8 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         model = dataclasses.replace(
             model, module=module, network=network, relevance=relevance, norms=norms
         )
-        return model, wanted, plan.cost
+        left = {la.name: (la.in_channels, la.out_channels) for la in network.layers}
+        return model, wanted, COSTS[self.cost](network, left)
 
     def _samples(self, model: ScoredModel, ctx: Context) -> Tensor:
         picked = ctx.rng(self.name).permutation(len(ctx.data.train_x))[:STATISTICS_SAMPLES]

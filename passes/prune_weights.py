@@ -30,9 +30,9 @@ POSITIONS = 64
 """Output positions a sample that second moments are taken over, drawn at random."""
 
 TEMPER = 0.25
-"""Power of a weight's relevance in its score; chosen by `benchmarks/compression`."""
+"""Power of a weight's relevance in its score: magnitude leads, relevance corrects it."""
 
-SCOPES = ("network", "layer")
+SCOPES = ("network", "layer", "row")
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,10 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
     outputs get back their mean and deviation.
 
     sparsity: least share of all weights to zero, 0 for none. scope: "network" ranks all weights
-    together, "layer" takes the share of every layer. pattern: "" for single weights, "2:4" for at
-    most 2 of 4 neighbours in the order hardware reads a row, "4x8" for whole blocks of 4 outputs x
-    8 inputs (PE x SIMD), which hardware can skip. N:M patterns set the sparsity themselves; give
+    together, "layer" takes the share of every layer, "row" of every output of a layer. pattern: ""
+    for single weights, "2:4" for at most 2 of 4 neighbours in the order hardware reads a row, "4x8"
+    for whole blocks of 4 outputs x 8 inputs (PE x SIMD), which hardware can skip. N:M patterns set
+    the sparsity themselves; give
     any above 0. reconstruct: choose the weights left anew. batch: samples a backward pass.
     """
 
@@ -140,7 +141,7 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
                 scores = masked_scores(module, relevance, norms, masks)
                 masks = keep_masks(
                     scores, self.sparsity if final else share, pattern,
-                    layerwise=self.scope == "layer",
+                    scope=self.scope,
                 )  # fmt: skip
             kept = {name: torch.from_numpy(mask).to(ctx.device) for name, mask in masks.items()}
             if self.reconstruct:

@@ -45,6 +45,7 @@ class ShareWeights(Pass[QuantModel, QuantModel]):
         "passes._brevitas_structure",
         "passes._brevitas_fused",
         "passes._brevitas_network",
+        "passes._brevitas_quantizers",
         "passes._allocation_bits",
         "passes._graph",
         "passes._modules",

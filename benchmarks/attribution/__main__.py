@@ -174,10 +174,10 @@ import numpy as np, torch
 from benchmarks.networks import resnet20
 from compiler.stages import Dataset
 from passes._relevance import Settings, measure
-from passes.prepare import _prepared
+from passes.prepare import prepared_network
 torch.set_num_threads(1)
 torch.manual_seed(0)
-module, _, _ = _prepared(resnet20().eval(), (3, 32, 32))
+module, _, _ = prepared_network(resnet20().eval(), (3, 32, 32))
 x = np.random.default_rng(0).normal(size=(2048, 3, 32, 32)).astype(np.float32)
 data = Dataset("made", x, np.arange(2048) % 10, x[:1], np.zeros(1, np.int64), 10)
 settings = Settings({samples}, "random", "margin", batch=32)

@@ -38,7 +38,7 @@ TASKS: dict[str, tuple[Experiment, tuple[str, ...]]] = {
 }
 
 
-def circumstances(settings: Settings) -> Row:
+def circumstances() -> Row:
     """When, with what and on what."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -48,16 +48,21 @@ def circumstances(settings: Settings) -> Row:
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "captum", "brevitas")},
         },
-        "samples": settings.samples,
-        "tested": settings.tested,
-        "tuned": settings.tuned,
-        "trained": settings.trained,
     }
 
 
 def experiment(bench: Bench, task: str, method: str, seed: int, store: Store) -> None:
     """Runs one experiment unless `store` has it."""
-    key = {"network": bench.name, "method": method, "seed": seed}
+    chosen = bench.settings
+    key = {
+        "network": bench.name,
+        "method": method,
+        "seed": seed,
+        "samples": chosen.samples,
+        "tested": chosen.tested,
+        "tuned": chosen.tuned,
+        "trained": chosen.trained,
+    }
     if store.has(**key):
         return
     store.drop(**key)
@@ -65,7 +70,7 @@ def experiment(bench: Bench, task: str, method: str, seed: int, store: Store) ->
     rows = list(TASKS[task][0](bench, method, seed))
     for row in rows[:-1]:
         store.add({**key, **row})
-    last = {"float": bench.model.accuracy, **circumstances(bench.settings), "done": True}
+    last = {"float": bench.model.accuracy, **circumstances(), "done": True}
     store.add({**key, **rows[-1], **last})
     took = time.perf_counter() - started
     print(f"{task} {bench.name} {method} seed {seed}: {took:.0f} s {rows}", flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ class Bench:
     model: FloatModel
     settings: Settings
     scored: dict[tuple[str, int], ScoredModel] = field(default_factory=dict)
+    seconds: dict[tuple[str, int], float] = field(default_factory=dict)
+    """What attribution took, by criterion and seed."""
 
     @classmethod
     def open(cls, name: str, source: Path, folder: Path, settings: Settings) -> Bench:
@@ -60,13 +63,15 @@ class Bench:
         with tempfile.TemporaryDirectory() as work:
             yield Context(Path(work), self.data, seed)
 
-    def attributed(self, criterion: str, seed: int, **options: Any) -> ScoredModel:
+    def attributed(self, criterion: str, seed: int) -> ScoredModel:
         """The network scored by a criterion; kept, since several experiments start from it."""
-        key = f"{criterion} {sorted(options.items())}", seed
+        key = criterion, seed
         if key not in self.scored:
-            score = Attribute(samples=self.settings.samples, criterion=criterion, **options)
+            started = time.perf_counter()
+            score = Attribute(samples=self.settings.samples, criterion=criterion)
             with self.context(seed) as ctx:
                 self.scored[key] = score.run(self.model, ctx)
+            self.seconds[key] = time.perf_counter() - started
         return self.scored[key]
 
     def accuracy(self, model: ScoredModel) -> float:

@@ -47,6 +47,7 @@ RECIPES = {
     "vgg16": Recipe("cifar10-jpeg", Schedule(500_000, 0.1, **CIFAR), CIFAR_FORMAT),
     "lenet5": Recipe("mnist", Schedule(300_000, 0.05), MNIST_FORMAT),
     "mlp": Recipe("mnist", Schedule(600_000, 0.05), MNIST_FORMAT),
+    "digits": Recipe("digits", Schedule(60_000, 0.05), InputFormat(5, False, 1 / 16)),
 }
 
 

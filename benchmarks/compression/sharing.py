@@ -24,7 +24,7 @@ GRID = 127
 
 
 def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
-    """One row a level: accuracy with statistics restored, the last layer at 8 bits."""
+    """One row a level: accuracy with statistics restored, the last layer in float."""
     model = bench.attributed("deeplift", seed)
     with bench.context(seed) as ctx:
         drawn = ctx.rng("statistics").permutation(len(bench.data.train_x))[:512]

@@ -29,7 +29,6 @@ METHODS = tuple(CRITERIA)
 
 def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
     """One row a level: accuracy before and, if asked for, after fine-tuning."""
-    started = time.perf_counter()
     try:
         model = bench.attributed(method, seed)
     except LiftFlowError as error:
@@ -40,6 +39,7 @@ def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
     for level in LEVELS:
         share = (level - gone) / (1 - gone)
         prune = PruneFilters(macs=share, steps=math.ceil((level - gone) / STEP - 1e-9), divisor=1)
+        started = time.perf_counter()
         with bench.context(seed) as ctx:
             model = prune.run(model, ctx)
         gone = level

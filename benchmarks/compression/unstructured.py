@@ -14,17 +14,18 @@ METHODS = (
     "magnitude",
     "magnitude, layer by layer",
     "taylor",
-    "wanda, layer by layer",
+    "wanda, row by row",
     "hessian",
     "deeplift",
     "random",
 )
-"""Criterion, and the scope where it is not the whole network. Wanda ranks within a layer."""
+"""Criterion, and the scope where it is not the whole network. Wanda ranks within a row."""
 
 
 def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
     """Two rows a level: weights left as they were, and reconstructed; both restored."""
-    name, _, scope = method.partition(", ")
+    name, _, apart = method.partition(", ")
+    scope = apart.split(" ")[0] or "network"
     model = bench.attributed({"magnitude": "l1"}.get(name, name), seed)
     for level in LEVELS:
         row: Row = {"level": level}
@@ -32,10 +33,10 @@ def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
             started = time.perf_counter()
             prune = PruneWeights(
                 sparsity=level,
-                scope="layer" if scope else "network",
+                scope=scope,
                 reconstruct=reconstruct,
             )
             with bench.context(seed) as ctx:
                 row[variant] = prune.run(model, ctx).accuracy
-            row["seconds"] = round(time.perf_counter() - started, 1)
+            row[f"seconds {variant}"] = round(time.perf_counter() - started, 1)
         yield row

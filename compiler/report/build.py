@@ -59,7 +59,7 @@ def build_report(result: RunResult, *, board: Board, goals: Goals, data: Dataset
         fingerprint=fingerprint(result),
         goals=goals.model_dump(),
         accuracy=_accuracy(result, stages, len(data.test_y)),
-        compression=_compression(final),
+        compression=_compression(final, stages.get(QuantModel)),
         resources=_resources(board, allocation, made),
         performance=_performance(allocation, rtl, made),
         layers=_layers(final, weighed_margins(result)),
@@ -131,7 +131,9 @@ def _accuracy(result: RunResult, stages: dict[type, Any], samples: int) -> list[
         rows.append(Accuracy(stage="float", value=prepared.accuracy, samples=samples))
     scored: ScoredModel | None = stages.get(ScoredModel)
     if scored and scored.pruned:
-        rows.append(Accuracy(stage="pruned", value=scored.accuracy, samples=samples))
+        rows.append(Accuracy(stage="pruned", value=scored.pruned.accuracy, samples=samples))
+    if scored and scored.accuracy != (scored.pruned.accuracy if scored.pruned else scored.accuracy):
+        rows.append(Accuracy(stage="fine-tuned", value=scored.accuracy, samples=samples))
     quant: QuantModel | None = stages.get(QuantModel)
     if quant and "retrain" in result:
         rows.append(Accuracy(stage="quantized", value=quant.accuracy, samples=samples))
@@ -141,7 +143,7 @@ def _accuracy(result: RunResult, stages: dict[type, Any], samples: int) -> list[
     return rows
 
 
-def _compression(scored: ScoredModel | None) -> Compression | None:
+def _compression(scored: ScoredModel | None, quant: QuantModel | None) -> Compression | None:
     if scored is None or scored.pruned is None:
         return None
     pruned = scored.pruned
@@ -152,6 +154,11 @@ def _compression(scored: ScoredModel | None) -> Compression | None:
             layer.weights * allocation.layers[layer.name].weight_bits
             for layer in scored.network.layers
         )
+        if quant and quant.codebooks:  # indices and entries, as they would be stored
+            after = sum(
+                book.stored_bits(allocation.layers[name].weight_bits)
+                for name, book in quant.codebooks.items()
+            )
     return Compression(
         macs_before=pruned.macs_before,
         macs_after=pruned.macs_after,
@@ -180,10 +187,15 @@ def _resources(
     ]
 
 
+def _folded(allocation: Allocation | None) -> bool:
+    """Was hardware allocated? Of a network that branches only bits are."""
+    return allocation is not None and any(v is not None for v in allocation.estimate.values())
+
+
 def _performance(
     allocation: Allocation | None, rtl: RtlDesign | None, made: Implementation | None
 ) -> Performance | None:
-    if allocation is None:
+    if allocation is None or not _folded(allocation):
         return None
     hertz = allocation.clock_mhz * 1e6
     bound = rtl.sim.bound if rtl and rtl.sim else allocation.interval
@@ -209,6 +221,7 @@ def _layers(scored: ScoredModel | None, margins: Mapping[str, BitMargin]) -> lis
         choice = scored.allocation.layers.get(layer.name) if scored.allocation else None
         relevance = scored.relevance.layers.get(layer.name)
         before = scored.pruned.channels_before if scored.pruned else {}
+        folded = choice if _folded(scored.allocation) else None
         rows.append(
             LayerRow(
                 name=layer.name,
@@ -220,10 +233,10 @@ def _layers(scored: ScoredModel | None, margins: Mapping[str, BitMargin]) -> lis
                 relevance=float(relevance.channels.sum()) / total if relevance and total else None,
                 weight_bits=choice.weight_bits if choice else None,
                 act_bits=choice.act_bits if choice else None,
-                pe=choice.pe if choice else None,
-                simd=choice.simd if choice else None,
-                arithmetic=choice.arithmetic if choice else None,
-                cycles=choice.cycles if choice else None,
+                pe=folded.pe if folded else None,
+                simd=folded.simd if folded else None,
+                arithmetic=folded.arithmetic if folded else None,
+                cycles=folded.cycles if folded else None,
                 margin=_margin(scored, margins.get(layer.name)),
             )
         )

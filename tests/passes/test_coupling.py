@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from benchmarks.networks import resnet20
 from passes._coupling import Group, added_layers, coupled_groups, remove_units, rows_of
 from passes._graph import layers_of
-from passes.prepare import _prepared
+from passes.prepare import prepared_network
 
 SHAPE = (3, 8, 8)
 
@@ -59,7 +59,7 @@ class Streams(nn.Module):
 
 
 def prepared(net: nn.Module, shape: tuple[int, ...] = SHAPE) -> nn.Module:
-    module, _, _ = _prepared(net.eval(), shape)
+    module, _, _ = prepared_network(net.eval(), shape)
     return module
 
 

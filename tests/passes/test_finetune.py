@@ -102,3 +102,14 @@ def test_augmentation_moves_and_mirrors() -> None:
     for image, whole in zip(moved, padded, strict=True):
         windows = [whole[:, r : r + 4, c : c + 5] for r in range(3) for c in range(3)]
         assert any(torch.equal(image, window) for window in windows)
+
+
+def test_a_last_batch_of_one_is_left_out(tmp_path: Path) -> None:
+    model, ctx = scored(tmp_path)
+    module = copy.deepcopy(model.module)
+    names = ["conv1", "fc1"]
+    insert_norms(module, names, output_statistics(module, torch.from_numpy(ctx.data.train_x)))
+    assert len(ctx.data.train_x) % 79 == 1
+    fit(module, ctx.data, Schedule(200, 0.01, batch=79), seed=0)
+    with pytest.raises(LiftFlowError, match="batch = 1 is out of range"):
+        Finetune(epochs=1, batch=1)

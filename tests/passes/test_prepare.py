@@ -218,3 +218,77 @@ def test_support_names_the_problem(net: nn.Module, says: str) -> None:
 
 def test_support_of_a_good_network_is_empty() -> None:
     assert support(small_net(), SHAPE) == []
+
+
+class Averaging(nn.Module):
+    def __init__(self, **options: object) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3, padding=1)
+        self.fc = nn.Linear(4 * (16 if {"padding", "ceil_mode"} & set(options) else 9), 3)
+        self.options = options
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.avg_pool2d(F.relu(self.conv(x)), 3, 2, **self.options)  # type: ignore[arg-type]
+        return self.fc(y.flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"divisor_override": 2}, "divisor_override has no kernel"),
+        ({"ceil_mode": True}, "ceil_mode has no kernel"),
+    ],
+)
+def test_averages_with_another_divisor_are_refused(
+    tmp_path: Path, options: dict[str, object], says: str
+) -> None:
+    net = Averaging(**options).eval()
+    with pytest.raises(UnsupportedError, match=says):
+        Prepare().run(float_model(net), context(tmp_path, net))
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_padded_average_is_kept(tmp_path: Path, counted: bool) -> None:
+    net = Averaging(padding=1, count_include_pad=counted)
+    assert "AvgPool2d(kernel_size=3, stride=2, padding=1)" in ir(net, tmp_path)
+
+
+class Auxiliary(nn.Module):
+    """A second head that training used and the output does not."""
+
+    def __init__(self, *, last: bool) -> None:
+        super().__init__()
+        self.body, self.head, self.aux = nn.Linear(128, 6), nn.Linear(6, 3), nn.Linear(6, 3)
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.body(x.flatten(1)))
+        if self.last:
+            y = self.head(x)
+            self.aux(x)
+            return y
+        self.aux(x)
+        return self.head(x)
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_what_the_output_does_not_need_is_left_out(tmp_path: Path, last: bool) -> None:
+    assert "aux" not in ir(Auxiliary(last=last), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "middle", [nn.AdaptiveAvgPool2d(4), nn.AvgPool2d(2), nn.Conv2d(4, 4, 3, padding=1, groups=4)]
+)
+def test_chains_without_kernels_are_no_hardware_chains(tmp_path: Path, middle: nn.Module) -> None:
+    relu = [nn.ReLU()] if isinstance(middle, nn.Conv2d) else []
+    pool = nn.AdaptiveAvgPool2d(1) if not isinstance(middle, nn.AvgPool2d) else nn.Identity()
+    if isinstance(middle, nn.AdaptiveAvgPool2d):
+        middle = nn.Identity()
+    size = 4 * 16 if isinstance(middle, nn.AvgPool2d) else 4
+    net = nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), middle, *relu, pool, nn.Flatten(),
+        nn.Linear(size, 3),
+    ).eval()  # fmt: skip
+    got = Prepare().run(float_model(net), context(tmp_path, net))
+    assert got.network is not None
+    assert not got.network.chain

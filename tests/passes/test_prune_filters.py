@@ -27,7 +27,7 @@ from passes._prune_plan import (
 )
 from passes._statistics import output_statistics, restore_statistics
 from passes.attribute import Attribute
-from passes.prepare import Prepare, _prepared
+from passes.prepare import Prepare, prepared_network
 from passes.prune_filters import PruneFilters, unit_scores
 
 NET = NetworkShape(
@@ -102,7 +102,7 @@ def test_thrift_weighs_what_is_saved() -> None:
 
 
 def test_groups_that_begin_alike_get_names_of_their_own() -> None:
-    module, _, _ = _prepared(Streams().eval(), (3, 8, 8))
+    module, _, _ = prepared_network(Streams().eval(), (3, 8, 8))
     assert group_keys(coupled_groups(module, (3, 8, 8))) == ["stem", "a1", "b1", "b2", "b2#2"]
 
 
@@ -110,7 +110,7 @@ def test_groups_that_begin_alike_get_names_of_their_own() -> None:
 def test_plans_cost_is_what_the_smaller_network_costs(make: type[nn.Module]) -> None:
     torch.manual_seed(1)
     shape = (3, 8, 8)
-    module, _, _ = _prepared(make().eval(), shape)
+    module, _, _ = prepared_network(make().eval(), shape)
     network = network_shape(module, "made", shape, FORMAT)
     groups = coupled_groups(module, shape)
     keys = group_keys(groups)
@@ -280,3 +280,30 @@ def test_too_much_of_a_residual_network_names_the_streams(tmp_path: Path) -> Non
     model = Attribute(samples=16).run(Prepare().run(float_model(net, shape), ctx), ctx)
     with pytest.raises(InfeasibleError, match="streams = true"):
         PruneFilters(macs=0.95, divisor=1).run(model, ctx)
+
+
+class Narrow(nn.Module):
+    """A depthwise convolution of four channels: it must not become an ordinary one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Conv2d(3, 4, 3, padding=1)
+        self.d = nn.Conv2d(4, 4, 3, padding=1, groups=4)
+        self.b = nn.Conv2d(4, 4, 1)
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.d(self.a(x).relu()).relu()
+        logits: torch.Tensor = self.fc(self.b(x).relu().mean((2, 3)))
+        return logits
+
+
+def test_depthwise_layers_keep_two_channels(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, shape = Narrow().eval(), (3, 8, 8)
+    ctx = context(tmp_path, net, shape)
+    model = Attribute(samples=16).run(Prepare().run(float_model(net, shape), ctx), ctx)
+    got = PruneFilters(macs=0.5, steps=6, divisor=1).run(model, ctx)
+    depthwise = got.module.get_submodule("d")
+    assert isinstance(depthwise, nn.Conv2d)
+    assert depthwise.groups == depthwise.in_channels == depthwise.out_channels >= 2

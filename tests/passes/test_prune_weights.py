@@ -35,13 +35,16 @@ def test_score_tempers_trained_magnitude_with_relevance() -> None:
 
 def test_masks_take_the_least_of_all_layers() -> None:
     scores = {"a": np.array([[5.0, 1.0], [2.0, 9.0]]), "b": np.array([[3.0, 0.0, 7.0]])}
-    masks = keep_masks(scores, 0.4, SINGLE, layerwise=False)  # ceil(2.8) = 3 of 7
+    masks = keep_masks(scores, 0.4, SINGLE, scope="network")  # ceil(2.8) = 3 of 7
     assert masks["a"].tolist() == [[True, False], [False, True]]
     assert masks["b"].tolist() == [[True, False, True]]
-    every = keep_masks(scores, 0.0, SINGLE, layerwise=False)
+    every = keep_masks(scores, 0.0, SINGLE, scope="network")
     assert all(mask.all() for mask in every.values())
-    apart = keep_masks(scores, 0.5, SINGLE, layerwise=True)
+    apart = keep_masks(scores, 0.5, SINGLE, scope="layer")
     assert [int(mask.sum()) for mask in apart.values()] == [2, 1]
+    rows = keep_masks(scores, 0.5, SINGLE, scope="row")
+    assert rows["a"].tolist() == [[True, False], [False, True]]
+    assert rows["b"].tolist() == [[False, False, True]]
 
 
 @pytest.mark.parametrize("shape", [(6, 8), (5, 7), (4, 3, 3, 3), (3, 5, 1, 1)])
@@ -57,7 +60,7 @@ def test_matrix_order_is_the_hardwares(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("shape", [(6, 8), (5, 7), (4, 3, 3, 3), (3, 5, 1, 1)])
 def test_n_of_m_keeps_the_greatest_of_each_group(shape: tuple[int, ...]) -> None:
     scores = np.random.default_rng(0).random(shape)
-    mask = keep_masks({"a": scores}, 0.5, Pattern(most=2, group=4), layerwise=False)["a"]
+    mask = keep_masks({"a": scores}, 0.5, Pattern(most=2, group=4), scope="network")["a"]
     kept, values = as_matrix(mask), as_matrix(scores)
     for row in range(len(kept)):
         for start in range(0, kept.shape[1], 4):
@@ -70,7 +73,7 @@ def test_n_of_m_keeps_the_greatest_of_each_group(shape: tuple[int, ...]) -> None
 @pytest.mark.parametrize("share", [0.3, 0.8])
 def test_blocks_go_whole(shape: tuple[int, ...], share: float) -> None:
     scores = {"a": np.random.default_rng(1).random(shape), "b": np.ones((4, 8)) * 2}
-    masks = keep_masks(scores, share, Pattern(4, 8), layerwise=False)
+    masks = keep_masks(scores, share, Pattern(4, 8), scope="network")
     total = sum(mask.size for mask in masks.values())
     gone = total - sum(int(mask.sum()) for mask in masks.values())
     assert share * total <= gone < share * total + 32
@@ -141,7 +144,7 @@ def test_pass_zeroes_and_records(tmp_path: Path, rebuild: bool) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["2:4", "4x8"])
-@pytest.mark.parametrize("scope", ["network", "layer"])
+@pytest.mark.parametrize("scope", ["network", "layer", "row"])
 def test_pass_with_patterns(tmp_path: Path, pattern: str, scope: str) -> None:
     model, ctx = scored(tmp_path)
     got = PruneWeights(sparsity=0.5, rounds=2, pattern=pattern, scope=scope).run(model, ctx)
