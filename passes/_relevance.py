@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from compiler.stages import Dataset, FoldedNorm, LabelArray, Relevance
@@ -165,6 +164,9 @@ def rank_stability(first: Scores, second: Scores) -> float:
     Args:
         first, second: layer -> (channels,) scores by each half.
     """
+    # Not above: a compilation that finds everything done should not wait for SciPy.
+    from scipy.stats import rankdata
+
     found = []
     for name in first:
         ranks = rankdata(first[name]), rankdata(second[name])

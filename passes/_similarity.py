@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from compiler.stages import FloatArray, Similarity
 
@@ -40,6 +39,9 @@ def _rows(maps: FloatArray) -> Float64:
 
 def _ranks(rows: Float64) -> Float64:
     """Ranks about their mean, so that their cosine is Spearman's correlation; ties share one."""
+    # Not above: a compilation that finds everything done should not wait for SciPy.
+    from scipy.stats import rankdata
+
     ranks: Float64 = rankdata(rows, axis=1)
     ranks -= ranks.mean(axis=1, keepdims=True)
     return ranks

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from compiler.stages import Dataset, FloatArray
 from hw_targets.errors import LiftFlowError
@@ -56,6 +55,9 @@ def references_of(reference: str, data: Dataset) -> References:
 def blurred(images: FloatArray) -> FloatArray:
     """(samples, channels, height, width), each channel under a Gaussian, borders repeated."""
     sigma = _BLUR * max(images.shape[2:])
+    # Not above: a compilation that finds everything done should not wait for SciPy.
+    from scipy.ndimage import gaussian_filter
+
     result: FloatArray = gaussian_filter(images, (0, 0, sigma, sigma), mode="nearest")
     return result
 
