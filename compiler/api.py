@@ -135,11 +135,13 @@ def compile_model(
         data = dataclasses.replace(data, classes=classes)
         start = FloatModel(run_name, model.eval(), data.sample_shape, input_format(data))
 
-    if any(step.name in HARDWARE for step in pipeline.passes):
+    folder = Path(output or DEFAULT_OUTPUT) / f"{run_name}-{chosen_board.name}"
+    lowers = any(step.name in HARDWARE for step in pipeline.passes)
+    # Tracing takes seconds: where a network was lowered before, the passes themselves refuse.
+    if lowers and not any(folder.glob("*-lower-finn/pass.json")):
         from passes.prepare import require_support
 
         require_support(start.module, start.input_shape)
-    folder = Path(output or DEFAULT_OUTPUT) / f"{run_name}-{chosen_board.name}"
     watchers = [*instruments, Ledger(), *([Dumps()] if dump else [])]
     result = pipeline.run(
         start, data, folder, seed=seed, device=device or _device(), instruments=watchers
