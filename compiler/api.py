@@ -136,9 +136,7 @@ def compile_model(
         start = FloatModel(run_name, model.eval(), data.sample_shape, input_format(data))
 
     folder = Path(output or DEFAULT_OUTPUT) / f"{run_name}-{chosen_board.name}"
-    lowers = any(step.name in HARDWARE for step in pipeline.passes)
-    # Tracing takes seconds: where a network was lowered before, the passes themselves refuse.
-    if lowers and not any(folder.glob("*-lower-finn/pass.json")):
+    if any(step.name in HARDWARE for step in pipeline.passes):
         from passes.prepare import require_support
 
         require_support(start.module, start.input_shape)

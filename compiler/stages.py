@@ -139,7 +139,7 @@ class Relevance:
     samples: 0 for criteria that look at weights only. completeness_delta: greatest |sum of
         contributions - output difference| relative to the greatest |output difference| over the
         samples; 0.0 where the criterion claims no completeness.
-    criterion: name in `passes.criteria.CRITERIA`. rule: of DeepLIFT at non-linear modules.
+    criterion: name in `passes.criteria.CRITERIA`.
     stability: (samples so far, reliability of the ranking of channels) at every count the sums
         were looked at: Spearman's rank correlation of the scores of two disjoint halves of the
         samples, stepped up to all of them by the Spearman-Brown formula, mean over layers.
@@ -152,7 +152,6 @@ class Relevance:
     target: str
     completeness_delta: float
     criterion: str = "deeplift"
-    rule: str = "rescale"
     stability: tuple[tuple[int, float], ...] = ()
     inputs: FloatArray | None = None
     input_samples: LabelArray | None = None

@@ -27,26 +27,6 @@ _CLIPS = np.linspace(0.3, 1.0, 15)
 """Ranges tried, as shares of the greatest weight."""
 
 
-def weight_errors(
-    weight: NDArray[np.floating],
-    relevance: LayerRelevance,
-    bits: Sequence[int],
-    per_channel: bool,
-) -> dict[int, float]:
-    """Bits -> sum over weights of relevance x |rounding error|.
-
-    Args:
-        weight: (out, ...) float weights, 0 where pruned.
-        relevance: of the same layer.
-    """
-    importance = np.abs(relevance.weights.astype(np.float64)).reshape(weight.shape)
-    found = {}
-    for width in bits:
-        delta = weight - quantized(weight, width, per_channel=per_channel)
-        found[width] = float((importance * np.abs(delta)).sum())
-    return found
-
-
 def quantized(
     weight: NDArray[np.floating[Any]], width: int, *, per_channel: bool
 ) -> NDArray[np.float64]:

@@ -10,44 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from compiler.stages import Codebook
+from passes._augment import augmented
 from passes._brevitas_exact import integer_weights, on_grid, quantizer_scale, weight_scale
 
 if TYPE_CHECKING:
     from compiler.stages import QuantModel
     from passes._brevitas_network import QuantNetwork
+    from passes._distill import Distillation
     from passes.base import Context
 
 EVAL_BATCH = 512
 LEAST_SCALE = 0.05
 """A weight scale never falls below this share of what it was at the beginning."""
-
-
-@dataclass(frozen=True)
-class Distillation:
-    """Loss = (1 - weight) * cross entropy + weight * T^2 * KL(teacher / T || student / T).
-
-    Source: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015.
-    """
-
-    weight: float
-    temperature: float
-
-    def loss(
-        self, logits: torch.Tensor, labels: torch.Tensor, teacher: torch.Tensor
-    ) -> torch.Tensor:
-        hard = nn.functional.cross_entropy(logits, labels)
-        if self.weight == 0.0:
-            return hard
-        soft = nn.functional.kl_div(
-            nn.functional.log_softmax(logits / self.temperature, dim=1),
-            nn.functional.log_softmax(teacher / self.temperature, dim=1),
-            reduction="batchmean",
-            log_target=True,
-        )
-        return (1 - self.weight) * hard + self.weight * self.temperature**2 * soft
 
 
 class Constraints:
@@ -123,27 +99,6 @@ def optimizer(network: QuantNetwork, lr: float) -> torch.optim.Adam:
     return torch.optim.Adam(groups)
 
 
-def shifted(x: torch.Tensor, most: int, generator: torch.Generator) -> torch.Tensor:
-    """Images (batch, channels, h, w), each moved by up to `most` pixels, zeros moving in."""
-    if most == 0 or x.dim() != 4:
-        return x
-    batch, _, height, width = x.shape
-    padded = nn.functional.pad(x, (most, most, most, most))
-    offset = torch.randint(0, 2 * most + 1, (2, batch, 1), generator=generator).to(x.device)
-    rows = torch.arange(height, device=x.device) + offset[0]
-    columns = torch.arange(width, device=x.device) + offset[1]
-    index = torch.arange(batch, device=x.device)[:, None, None]
-    return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
-
-
-def mirrored(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Images (batch, channels, h, w), each mirrored left to right by chance."""
-    if x.dim() != 4:
-        return x
-    chosen = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
-    return torch.where(chosen.to(x.device), x.flip(3), x)
-
-
 @dataclass(frozen=True)
 class Drawing:
     """What an epoch trains on.
@@ -161,8 +116,7 @@ class Drawing:
         return self.shift > 0 or self.mirror
 
     def images(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        x = shifted(x, self.shift, generator)
-        return mirrored(x, generator) if self.mirror else x
+        return augmented(x, self.shift, self.mirror, generator)
 
 
 class Trainer:

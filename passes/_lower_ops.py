@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 
 from passes._graph import INPUT
 from passes._modules import Add, Concat, Shortcut
@@ -135,11 +134,25 @@ def lower(module: nn.Module, input_shape: tuple[int, ...]) -> Lowered:
         text = " ".join(str(error).split())[:120]
         return _failed(module, f"cannot be traced ({text})", "let forward not branch on data")
     try:
-        ShapeProp(traced).propagate(torch.zeros(_PROBE_BATCH, *input_shape))  # type: ignore[no-untyped-call]
+        _Probe(traced).run(torch.zeros(_PROBE_BATCH, *input_shape))
     except Exception as error:
         text = " ".join(str(error).split("\n\n")[0].split())[:120]
         return _failed(module, f"cannot run a batch of any size ({text})", "flatten with (N, -1)")
     return _Lowering(traced).run()
+
+
+class _Probe(fx.Interpreter):
+    """Runs a graph and notes of every tensor its shape and type, in `node.meta`.
+
+    torch's own ShapeProp does so too, but importing it takes seconds.
+    """
+
+    def run_node(self, n: fx.Node) -> Any:
+        with torch.no_grad():
+            result = super().run_node(n)
+        if isinstance(result, torch.Tensor):
+            n.meta["shape"], n.meta["dtype"] = tuple(result.shape), result.dtype
+        return result
 
 
 def _failed(module: nn.Module, reason: str, mend: str) -> Lowered:
@@ -197,7 +210,7 @@ class _Lowering:
     def join(self, node: fx.Node) -> None:
         inputs = self.inputs(node)
         if node.target in _CONCAT:
-            if _argument(node, 1, "dim", 0) not in (1, 1 - len(node.meta["tensor_meta"].shape)):
+            if _argument(node, 1, "dim", 0) not in (1, 1 - len(node.meta["shape"])):
                 self.refuse(node, "it is not along the channels", "use dim=1")
             else:
                 self.add(node, Concat(), self.name("concat", count=True))
@@ -254,7 +267,7 @@ class _Lowering:
             dim = _argument(node, 1, "dim", None)
             made = nn.Softmax if target in _SOFTMAX else nn.LogSoftmax
             self.add(node, made(dim=1 if dim is None else dim), self.name("softmax", count=True))
-        elif target not in _SAME or node.meta["tensor_meta"].dtype != torch.float32:
+        elif target not in _SAME or node.meta["dtype"] != torch.float32:
             self.refuse(node, "it has no kernel")
 
     def max_pool(self, node: fx.Node) -> None:
@@ -399,13 +412,13 @@ def _identifier(target: str, kind: type[nn.Module]) -> str:
 
 
 def _is_tensor(node: fx.Node) -> bool:
-    return node.op == "get_attr" or hasattr(node.meta.get("tensor_meta"), "shape")
+    return node.op == "get_attr" or "shape" in node.meta
 
 
 def _shape(node: fx.Node) -> tuple[int, ...]:
     """Without the batch; the whole shape, which nothing matches, where the batch is not first."""
-    shape = tuple(node.meta["tensor_meta"].shape)
-    return shape[1:] if shape[0] == _PROBE_BATCH else shape
+    shape: tuple[int, ...] = node.meta["shape"]
+    return shape[1:] if shape[:1] == (_PROBE_BATCH,) else shape
 
 
 def _argument(node: fx.Node, at: int, name: str, default: Any) -> Any:

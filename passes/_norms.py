@@ -7,14 +7,15 @@ layer's outputs have now and multiplies with it again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from compiler.stages import FoldedNorm
+from compiler.stages import Dataset, FoldedNorm
 from passes._graph import layers_of
-from passes._statistics import Statistics
+from passes._statistics import Statistics, output_statistics
+from passes._training import Schedule, fit
 
 
 @torch.no_grad()
@@ -67,3 +68,33 @@ def fold_norms(
             gain = norm.weight.cpu().numpy()
             found[name] = FoldedNorm(gain, found[name].scale * scale.cpu().numpy())
     return found
+
+
+def fit_with_norms(
+    module: nn.Module,
+    norms: Mapping[str, FoldedNorm],
+    samples: Tensor,
+    data: Dataset,
+    schedule: Schedule,
+    seed: int,
+    device: str = "cpu",
+    *,
+    masks: Mapping[str, Tensor] | None = None,
+    teacher: nn.Module | None = None,
+    report: Callable[[float, float], None] | None = None,
+) -> dict[str, FoldedNorm]:
+    """`fit`, with the layers' norms put back meanwhile.
+
+    Args:
+        module: prepared network on the CPU, trained in place.
+        norms: layer -> the batch norms that are folded into it.
+        samples: one batch, that layers' statistics are measured on for the norms put back.
+        masks: layer -> True where a weight may be other than zero.
+
+    Returns:
+        `norms` with what these layers' weights were multiplied with by now.
+    """
+    insert_norms(module, norms, output_statistics(module, samples))
+    inner = {f"{n}.0" if n in norms else n: mask for n, mask in (masks or {}).items()}
+    fit(module, data, schedule, seed, device, masks=inner, teacher=teacher, report=report)
+    return fold_norms(module, norms, norms)

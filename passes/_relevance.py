@@ -18,11 +18,10 @@ from passes._threads import threads_for
 from passes.base import Context
 from passes.criteria import CRITERIA, Batch, Criterion, Setup
 from passes.criteria.base import Scores
-from passes.criteria.positions import weight_gradients
 from passes.criteria.references import REFERENCES, References, references_of
-from passes.deeplift import LayerMultipliers, full_precision
+from passes.deeplift import full_precision
 
-__all__ = ["REFERENCES", "Settings", "choose", "measure", "remeasure", "weight_scores"]
+__all__ = ["REFERENCES", "Settings", "choose", "measure", "remeasure"]
 
 FIRST_LOOK = 32
 """Samples after which the ranking's stability is looked at first; then after twice as many."""
@@ -135,11 +134,6 @@ def remeasure(
             module, ctx.data, settings, ctx.rng("attribute"), ctx.device,
             norms,
         )  # fmt: skip
-
-
-def weight_scores(layer: nn.Conv2d | nn.Linear, record: LayerMultipliers) -> Tensor:
-    """Sum over samples of |sum over positions of input delta x multiplier|, shape of the weight."""
-    return weight_gradients(layer, [(record.input_delta, record.multiplier)])
 
 
 def choose(

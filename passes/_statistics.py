@@ -15,6 +15,10 @@ from torch import Tensor, nn
 
 from compiler.stages import FoldedNorm
 from passes._graph import layers_of
+from passes.base import Context
+
+SAMPLES = 512
+"""Training samples, one batch, that statistics are measured on."""
 
 _CONSTANT = 1e-6
 """Deviation below which a channel counts as constant, relative to the wanted one."""
@@ -31,6 +35,12 @@ class Statistics:
         """The same without some channels."""
         keep = torch.tensor([i for i in range(len(self.mean)) if i not in gone], dtype=torch.long)
         return Statistics(self.mean[keep], self.deviation[keep])
+
+
+def statistics_samples(ctx: Context, purpose: str) -> Tensor:
+    """SAMPLES training samples, or all there are, drawn for `purpose`, on the run's device."""
+    picked = ctx.rng(purpose).permutation(len(ctx.data.train_x))[:SAMPLES]
+    return torch.from_numpy(ctx.data.train_x[picked]).to(ctx.device)
 
 
 def output_statistics(module: nn.Module, samples: Tensor) -> dict[str, Statistics]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compiler.stages import Dataset
+from passes._augment import augmented
+from passes._distill import Distillation
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,8 @@ class Schedule:
 
     images: samples seen in all, each epoch in a new order. decay: of weights. shift: greatest
     random shift in pixels. mirror: mirror every other image. warm_up: share of the steps in which
-    the rate rises. clip: greatest norm of the gradient, 0 for no limit. distill: share of the loss
-    that is distillation, at `temperature`. precision: of layers in the forward pass, "float32" or
-    "bfloat16".
+    the rate rises. clip: greatest norm of the gradient, 0 for no limit. distillation: part of the
+    loss that a teacher gives. precision: of layers in the forward pass, "float32" or "bfloat16".
     """
 
     images: int
@@ -33,8 +33,7 @@ class Schedule:
     mirror: bool = False
     warm_up: float = 0.05
     clip: float = 0.0
-    distill: float = 0.0
-    temperature: float = 3.0
+    distillation: Distillation = field(default_factory=Distillation)
     precision: str = "float32"
 
 
@@ -53,13 +52,12 @@ def fit(
 
     Args:
         masks: parameter's module -> True where its weight may be other than zero.
-        teacher: network in eval mode whose outputs are learned with the share `distill`.
+        teacher: network in eval mode whose outputs are learned by `distillation`.
         report: called with the share of steps done and the mean loss since the last call.
     """
     generator = torch.Generator().manual_seed(seed)
     x, y = torch.from_numpy(data.train_x), torch.from_numpy(data.train_y)
-    images_are_4d = x.dim() == 4
-    layout = torch.channels_last if images_are_4d else torch.contiguous_format
+    layout = torch.channels_last if x.dim() == 4 else torch.contiguous_format
     _place(module, device, layout)
     module.train()
     kept = {name: mask.to(device) for name, mask in (masks or {}).items()}
@@ -73,17 +71,15 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = schedule.lr * _rate(step, steps, schedule.warm_up)
         chosen = next(order)
-        images = x[chosen]
-        if images_are_4d:
-            images = augmented(images, schedule.shift, schedule.mirror, generator)
+        images = augmented(x[chosen], schedule.shift, schedule.mirror, generator)
         images = images.to(device, memory_format=layout)
         low = torch.autocast(
             torch.device(device).type, torch.bfloat16, enabled=schedule.precision == "bfloat16"
         )
         with low:
             logits = module(images)
-            taught = _taught(teacher, images) if schedule.distill else None
-        loss = _loss(logits.float(), y[chosen].to(device), taught, schedule)
+            taught = _taught(teacher, images) if schedule.distillation.weight else None
+        loss = schedule.distillation.loss(logits.float(), y[chosen].to(device), taught)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if schedule.clip:
@@ -118,38 +114,8 @@ def _taught(teacher: nn.Module | None, images: Tensor) -> Tensor | None:
     return logits.float()
 
 
-def _loss(logits: Tensor, labels: Tensor, taught: Tensor | None, schedule: Schedule) -> Tensor:
-    """Cross entropy, mixed with distillation (Hinton, Vinyals, Dean, 2015, arXiv 1503.02531)."""
-    hard = F.cross_entropy(logits, labels)
-    if taught is None:
-        return hard
-    t = schedule.temperature
-    soft = F.kl_div(
-        F.log_softmax(logits / t, 1),
-        F.log_softmax(taught / t, 1),
-        reduction="batchmean",
-        log_target=True,
-    )
-    return (1 - schedule.distill) * hard + schedule.distill * t * t * soft
-
-
 def _orders(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
     while True:
         parts = torch.split(torch.randperm(count, generator=generator), batch)
         # A batch norm has nothing to learn from a single sample.
         yield from (part for part in parts if len(part) > 1 or count == 1)
-
-
-def augmented(images: Tensor, shift: int, mirror: bool, generator: torch.Generator) -> Tensor:
-    """(N, C, H, W), each shifted by up to `shift` pixels (zeros move in), mirrored by chance."""
-    if shift == 0 and not mirror:
-        return images
-    count, _, height, width = images.shape
-    padded = F.pad(images, (shift, shift, shift, shift))
-    offsets = torch.randint(0, 2 * shift + 1, (2, count, 1), generator=generator)
-    rows, columns = torch.arange(height) + offsets[0], torch.arange(width) + offsets[1]
-    if mirror:
-        flipped = torch.rand(count, 1, generator=generator) < 0.5
-        columns = torch.where(flipped, columns.flip(1), columns)
-    index = torch.arange(count)[:, None, None]
-    return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)

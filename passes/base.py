@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from hw_targets.errors import VerificationError
+from hw_targets.errors import LiftFlowError, VerificationError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +83,16 @@ class Pass(ABC, Generic[In, Out]):
     @abstractmethod
     def run(self, model: In, ctx: Context) -> Out:
         """Compute the next stage. Writes only below `ctx.workdir`."""
+
+    def require(self, limits: Mapping[str, bool]) -> None:
+        """Raise LiftFlowError naming the first option of `limits` whose condition fails."""
+        for option, holds in limits.items():
+            if not holds:
+                raise LiftFlowError(
+                    f"{option} = {getattr(self, option)} is out of range",
+                    where=self.name,
+                    mend="see docs/configuration.md for the ranges",
+                )
 
     def refuse(self, ctx: Context) -> None:
         """Raise LiftFlowError before the pipeline starts if the pass cannot run here at all."""

@@ -15,6 +15,7 @@ from passes._heatmaps import Heatmaps, choose_shown, heatmaps
 from passes._relevance import Settings, choose, measure
 from passes._similarity import mean, similarity
 from passes._threads import threads_for
+from passes._uses import QUANT_NETWORK
 from passes.attribute import TOLERANCE, Attribute, prove_complete
 from passes.base import Context, Pass
 
@@ -57,13 +58,8 @@ class Explain(Pass[QuantModel, QuantModel]):
     uses: ClassVar[tuple[str, ...]] = (
         *Attribute.uses,
         "passes.attribute",
-        "passes._brevitas_quantizers",
-        "passes._brevitas_structure",
-        "passes._brevitas_fused",
-        "passes._brevitas_network",
-        "passes._brevitas_exact",
+        *QUANT_NETWORK,
         "passes._heatmaps",
-        "passes._modules",
         "passes._similarity",
         "passes._twin",
     )

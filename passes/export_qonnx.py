@@ -9,6 +9,7 @@ import numpy as np
 
 from compiler.stages import QonnxModel, QuantModel
 from hw_targets.errors import InfeasibleError
+from passes._uses import QUANT_NETWORK
 from passes.base import Context, Pass
 
 if TYPE_CHECKING:
@@ -37,14 +38,7 @@ class ExportQonnx(Pass[QuantModel, QonnxModel]):
     tools: ClassVar[tuple[str, ...]] = ("brevitas", "qonnx", "onnx", "onnxruntime", "torch")
     uses: ClassVar[tuple[str, ...]] = (
         "passes._qonnx",
-        "passes._brevitas_structure",
-        "passes._brevitas_fused",
-        "passes._brevitas_network",
-        "passes._brevitas_quantizers",
-        "passes._graph",
-        "passes._modules",
-        "passes._brevitas_exact",
-        "passes._threads",
+        *QUANT_NETWORK,
     )
 
     least_accuracy: float | None = None

@@ -10,18 +10,16 @@ from typing import ClassVar
 import torch
 
 from compiler.stages import ScoredModel
-from hw_targets.errors import LiftFlowError
+from passes._distill import Distillation
 from passes._graph import accuracy, placed
-from passes._norms import fold_norms, insert_norms
+from passes._norms import fit_with_norms
 from passes._relevance import remeasure
-from passes._statistics import output_statistics
+from passes._statistics import statistics_samples
 from passes._threads import threads_for
-from passes._training import Schedule, fit
+from passes._training import Schedule
+from passes._uses import TRAINING
 from passes.attribute import Attribute, prove_complete
 from passes.base import Context, Pass
-
-STATISTICS_SAMPLES = 512
-"""Training samples, one batch, that layers' statistics are measured on for the norms put back."""
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -48,6 +46,7 @@ class Finetune(Pass[ScoredModel, ScoredModel]):
         "passes._norms",
         "passes._statistics",
         "passes._training",
+        *TRAINING,
     )
 
     epochs: float = 0.0
@@ -71,13 +70,7 @@ class Finetune(Pass[ScoredModel, ScoredModel]):
             "clip": self.clip >= 0,
             "precision": self.precision in PRECISIONS,
         }
-        for option, holds in limits.items():
-            if not holds:
-                raise LiftFlowError(
-                    f"{option} = {getattr(self, option)} is out of range",
-                    where=self.name,
-                    mend="see docs/configuration.md for the ranges",
-                )
+        self.require(limits)
 
     def run(self, model: ScoredModel, ctx: Context) -> ScoredModel:
         if self.epochs == 0:
@@ -90,32 +83,25 @@ class Finetune(Pass[ScoredModel, ScoredModel]):
             shift=self.shift,
             mirror=self.mirror,
             clip=self.clip,
-            distill=self.distill,
+            distillation=Distillation(self.distill),
             precision=self.precision,
         )
         module = copy.deepcopy(model.module)
         devices = [torch.device(ctx.device)] if ctx.device == "cuda" else []
-        picked = ctx.rng(self.name).permutation(len(ctx.data.train_x))[:STATISTICS_SAMPLES]
-        samples = torch.from_numpy(ctx.data.train_x[picked])
-        names = list(model.norms)
-        insert_norms(module, names, output_statistics(module, samples))
-        masks = {
-            f"{name}.0" if name in names else name: torch.from_numpy(mask)
-            for name, mask in model.masks.items()
-        }
         with torch.random.fork_rng(devices), threads_for(model.network.macs, self.batch):
             torch.manual_seed(ctx.seed)
-            fit(
+            norms = fit_with_norms(
                 module,
+                model.norms,
+                statistics_samples(ctx, self.name).cpu(),
                 ctx.data,
                 schedule,
                 ctx.seed,
                 ctx.device,
-                masks=masks,
+                masks={name: torch.from_numpy(mask) for name, mask in model.masks.items()},
                 teacher=copy.deepcopy(placed(model.reference, ctx.device)),
                 report=lambda share, loss: ctx.say(f"loss {loss:.4f}", share),
             )
-        norms = fold_norms(module, names, model.norms)
         relevance = remeasure(module, model.network, model.relevance, norms, ctx)
         prove_complete(relevance, ctx)
         measured = accuracy(module, ctx.data.test_x, ctx.data.test_y, ctx.device)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -26,12 +25,15 @@ from passes._prune_plan import (
     least_cost,
 )
 from passes._relevance import remeasure
-from passes._statistics import Statistics, output_statistics, rescaled, restore_statistics
+from passes._statistics import (
+    Statistics,
+    output_statistics,
+    rescaled,
+    restore_statistics,
+    statistics_samples,
+)
 from passes.attribute import Attribute, prove_complete
 from passes.base import Context, Pass
-
-STATISTICS_SAMPLES = 512
-"""Training samples, one batch, that the statistics of layers are measured on."""
 
 _NAMES = {"macs": "multiply-accumulates", "weights": "weights"}
 
@@ -104,7 +106,7 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         total = Plan(model.network, groups, limits, COSTS[self.cost]).cost
         self._check_reachable(model, groups, limits, total)
         pruned = dataclasses.replace(model, module=copy.deepcopy(model.module))
-        samples = self._samples(model, ctx)
+        samples = statistics_samples(ctx, self.name)
         wanted = output_statistics(placed(model.module, ctx.device), samples)
         share = 0.0
         for step in range(1, self.steps + 1):
@@ -192,10 +194,6 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         )
         left = {la.name: (la.in_channels, la.out_channels) for la in network.layers}
         return model, wanted, COSTS[self.cost](network, left)
-
-    def _samples(self, model: ScoredModel, ctx: Context) -> Tensor:
-        picked = ctx.rng(self.name).permutation(len(ctx.data.train_x))[:STATISTICS_SAMPLES]
-        return torch.from_numpy(ctx.data.train_x[picked]).to(ctx.device)
 
 
 def unit_scores(group: Group, relevance: Relevance) -> NDArray[np.float64]:

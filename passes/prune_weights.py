@@ -20,12 +20,15 @@ from passes._prune_plan import channel_counts
 from passes._reconstruct import reconstruct, second_moments
 from passes._relevance import remeasure
 from passes._sparsity import Mask, Pattern, Scores, keep_masks, parse_pattern
-from passes._statistics import output_statistics, rescaled, restore_statistics
+from passes._statistics import (
+    output_statistics,
+    rescaled,
+    restore_statistics,
+    statistics_samples,
+)
 from passes.attribute import Attribute, prove_complete
 from passes.base import Context, Pass
 
-STATISTICS_SAMPLES = 512
-"""Training samples that statistics and second moments of layers are measured on."""
 POSITIONS = 64
 """Output positions a sample that second moments are taken over, drawn at random."""
 
@@ -125,8 +128,7 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
     def _pruned(
         self, model: ScoredModel, pattern: Pattern, ctx: Context
     ) -> tuple[nn.Module, dict[str, Mask], Relevance]:
-        picked = ctx.rng(self.name).permutation(len(ctx.data.train_x))[:STATISTICS_SAMPLES]
-        samples = torch.from_numpy(ctx.data.train_x[picked]).to(ctx.device)
+        samples = statistics_samples(ctx, self.name)
         drawn = torch.Generator().manual_seed(int(ctx.rng("positions").integers(2**31)))
         original = placed(model.module, ctx.device)
         wanted = output_statistics(original, samples)

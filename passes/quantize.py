@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from compiler.stages import QuantModel, ScoredModel
 from hw_targets.errors import LiftFlowError
+from passes._uses import QUANT_NETWORK
 from passes.base import Context, Pass
 
 BITS = range(2, 9)
@@ -27,15 +28,8 @@ class Quantize(Pass[ScoredModel, QuantModel]):
     name: ClassVar[str] = "quantize"
     tools: ClassVar[tuple[str, ...]] = ("brevitas", "torch")
     uses: ClassVar[tuple[str, ...]] = (
-        "passes._brevitas_quantizers",
-        "passes._brevitas_structure",
-        "passes._brevitas_fused",
-        "passes._brevitas_network",
-        "passes._graph",
-        "passes._modules",
-        "passes._brevitas_exact",
+        *QUANT_NETWORK,
         "passes._brevitas_calibrate",
-        "passes._threads",
     )
 
     calibration_samples: int = 1024

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from compiler.stages import Epoch, QuantModel
-from hw_targets.errors import LiftFlowError
 from passes._threads import threads_for
+from passes._uses import QUANT_NETWORK, TRAINING
 from passes.base import Context, Pass
 
 if TYPE_CHECKING:
@@ -37,16 +37,10 @@ class Retrain(Pass[QuantModel, QuantModel]):
     name: ClassVar[str] = "retrain"
     tools: ClassVar[tuple[str, ...]] = ("brevitas", "torch")
     uses: ClassVar[tuple[str, ...]] = (
-        "passes._brevitas_quantizers",
-        "passes._brevitas_structure",
-        "passes._brevitas_fused",
-        "passes._brevitas_network",
-        "passes._graph",
-        "passes._modules",
-        "passes._brevitas_exact",
+        *QUANT_NETWORK,
+        *TRAINING,
         "passes._brevitas_train",
         "passes._checkpoint",
-        "passes._threads",
     )
 
     epochs: int = 60
@@ -74,11 +68,7 @@ class Retrain(Pass[QuantModel, QuantModel]):
             "samples": self.samples >= 0,
             "precision": self.precision in ("float32", "bfloat16"),
         }
-        for option, holds in limits.items():
-            if not holds:
-                raise LiftFlowError(
-                    f"{option} = {getattr(self, option)} is out of range", where="retrain"
-                )
+        self.require(limits)
 
     def run(self, model: QuantModel, ctx: Context) -> QuantModel:
         if self.epochs == 0:
@@ -117,8 +107,9 @@ class Retrain(Pass[QuantModel, QuantModel]):
         """Train in place, going on where a checkpoint of the same training stands."""
         from passes import _brevitas_train as train
         from passes._checkpoint import Checkpoint
+        from passes._distill import Distillation
 
-        distillation = train.Distillation(self.distill, self.temperature)
+        distillation = Distillation(self.distill, self.temperature)
         drawing = train.Drawing(self.samples, self.shift, self.mirror)
         trainer = train.Trainer(
             model, network, ctx, distillation, self.holdout, drawing, self.precision

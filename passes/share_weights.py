@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from compiler.stages import Codebook, QuantModel
 from hw_targets.errors import LiftFlowError
 from passes._allocation_bits import least_error
+from passes._uses import QUANT_NETWORK
 from passes.base import Context, Pass
 
 if TYPE_CHECKING:
@@ -42,15 +43,8 @@ class ShareWeights(Pass[QuantModel, QuantModel]):
     name: ClassVar[str] = "share-weights"
     tools: ClassVar[tuple[str, ...]] = ("brevitas", "torch")
     uses: ClassVar[tuple[str, ...]] = (
-        "passes._brevitas_structure",
-        "passes._brevitas_fused",
-        "passes._brevitas_network",
-        "passes._brevitas_quantizers",
+        *QUANT_NETWORK,
         "passes._allocation_bits",
-        "passes._graph",
-        "passes._modules",
-        "passes._brevitas_exact",
-        "passes._threads",
     )
 
     values: int = 0

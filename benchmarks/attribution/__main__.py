@@ -31,7 +31,7 @@ import torch
 from captum.attr import LayerDeepLift
 from torch import Tensor, nn
 
-from benchmarks.compression.data import load
+from benchmarks.data import load
 from benchmarks.networks import resnet20
 from passes.deeplift import attribute_all_layers
 

@@ -11,19 +11,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from benchmarks.compression.floats import dataset_of, float_model
 from compiler.stages import Dataset, FloatModel, ScoredModel
 from passes._graph import accuracy
+from passes._statistics import statistics_samples
 from passes.attribute import Attribute
 from passes.base import Context
 from passes.prepare import Prepare
 
 Row = dict[str, Any]
 
+LOOKED_AT = 2500
+"""The first test samples, that forms of criteria and procedures were chosen on: not measured on."""
+
+
+def unseen(data: Dataset, count: int) -> Dataset:
+    """The data set with `count` test samples on which nothing was chosen; all of a small set."""
+    first = LOOKED_AT if len(data.test_x) > LOOKED_AT else 0
+    part = slice(first, first + count)
+    return dataclasses.replace(data, test_x=data.test_x[part], test_y=data.test_y[part])
+
 
 @dataclass(frozen=True)
 class Settings:
-    """samples: training samples of attribution. tested: test samples of an accuracy, the first.
+    """samples: training samples of attribution. tested: test samples of an accuracy.
 
     tuned: images of one fine-tuning, 0 for none. trained: images of one quantization-aware one.
     """
@@ -37,7 +50,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Bench:
-    """A prepared network with its data, the test split cut to what is measured on."""
+    """A prepared network with its data, its test split cut to what is measured on."""
 
     name: str
     data: Dataset
@@ -49,10 +62,7 @@ class Bench:
 
     @classmethod
     def open(cls, name: str, source: Path, folder: Path, settings: Settings) -> Bench:
-        full = dataset_of(name, source)
-        data = dataclasses.replace(
-            full, test_x=full.test_x[: settings.tested], test_y=full.test_y[: settings.tested]
-        )
+        data = unseen(dataset_of(name, source), settings.tested)
         model = float_model(name, data, folder, source)
         with tempfile.TemporaryDirectory() as work:
             prepared = Prepare().run(model, Context(Path(work), data))
@@ -62,6 +72,11 @@ class Bench:
     def context(self, seed: int) -> Iterator[Context]:
         with tempfile.TemporaryDirectory() as work:
             yield Context(Path(work), self.data, seed)
+
+    def samples(self, seed: int) -> Tensor:
+        """Training samples that statistics are measured on and restored with."""
+        with self.context(seed) as ctx:
+            return statistics_samples(ctx, "statistics")
 
     def attributed(self, criterion: str, seed: int) -> ScoredModel:
         """The network scored by a criterion; kept, since several experiments start from it."""

@@ -64,9 +64,7 @@ def _rounded_accuracy(
     bench: Bench, model: ScoredModel, widths: Mapping[str, int], seed: int
 ) -> float:
     module = copy.deepcopy(model.module)
-    with bench.context(seed) as ctx:
-        drawn = ctx.rng("statistics").permutation(len(bench.data.train_x))[:512]
-    samples = torch.from_numpy(bench.data.train_x[drawn])
+    samples = bench.samples(seed)
     wanted = output_statistics(module, samples)
     with torch.no_grad():
         for name, layer in layers_of(module).items():

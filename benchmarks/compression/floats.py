@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmarks.compression.data import load
+from benchmarks.data import load
 from benchmarks.networks import NETWORKS
 from compiler.frontend.model import fill, read_state
 from compiler.stages import Dataset, FloatModel, InputFormat
@@ -18,7 +18,7 @@ from passes._training import Schedule, fit
 CIFAR = {"shift": 4, "mirror": True, "precision": "bfloat16"}
 MNIST_FORMAT = InputFormat(8, False, 1 / 255)
 CIFAR_FORMAT = InputFormat(8, True, 1 / 48)
-"""Normalised pixels reach from -2.2 to 2.7: 8 bits, with half a grey level as the step."""
+"""Normalised pixels reach from -2.2 to 2.7: 8 bits, in steps of about a grey level."""
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,7 @@ GRID = 127
 def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
     """One row a level: accuracy with statistics restored, the last layer in float."""
     model = bench.attributed("deeplift", seed)
-    with bench.context(seed) as ctx:
-        drawn = ctx.rng("statistics").permutation(len(bench.data.train_x))[:512]
-    samples = torch.from_numpy(bench.data.train_x[drawn])
+    samples = bench.samples(seed)
     wanted = output_statistics(model.module, samples)
     for values in LEVELS:
         module = copy.deepcopy(model.module)

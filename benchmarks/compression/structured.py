@@ -7,16 +7,13 @@ import math
 import time
 from collections.abc import Iterator
 
-import torch
-
 from benchmarks.compression.bench import Bench, Row
 from benchmarks.compression.floats import RECIPES
 from compiler.stages import ScoredModel
 from hw_targets.errors import LiftFlowError
 from passes._graph import accuracy
-from passes._norms import fold_norms, insert_norms
-from passes._statistics import output_statistics
-from passes._training import Schedule, fit
+from passes._norms import fit_with_norms
+from passes._training import Schedule
 from passes.criteria import CRITERIA
 from passes.prune_filters import PruneFilters
 
@@ -55,18 +52,12 @@ def tuned(bench: Bench, model: ScoredModel, seed: int) -> float:
     recipe = RECIPES[bench.name].schedule
     schedule = Schedule(
         bench.settings.tuned,
-        lr=0.03,
+        lr=0.003,
         shift=recipe.shift,
         mirror=recipe.mirror,
         clip=5.0,
         precision=recipe.precision,
     )
     module = copy.deepcopy(model.module)
-    with bench.context(seed) as ctx:
-        drawn = ctx.rng("statistics").permutation(len(bench.data.train_x))[:512]
-    samples = torch.from_numpy(bench.data.train_x[drawn])
-    names = list(model.norms)
-    insert_norms(module, names, output_statistics(module, samples))
-    fit(module, bench.data, schedule, seed)
-    fold_norms(module, names, model.norms)
+    fit_with_norms(module, model.norms, bench.samples(seed), bench.data, schedule, seed)
     return accuracy(module, bench.data.test_x, bench.data.test_y)

@@ -9,7 +9,6 @@ Writes results/whole-resnet20.json.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import platform
@@ -23,6 +22,7 @@ import torch
 from rich.console import Console
 
 from benchmarks.compression.__main__ import RESULTS
+from benchmarks.compression.bench import unseen
 from benchmarks.compression.floats import RECIPES, dataset_of, float_model
 from compiler.api import default_pipeline
 from compiler.config import Goals
@@ -98,10 +98,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    full = dataset_of(NETWORK, chosen.data)
-    data = dataclasses.replace(
-        full, test_x=full.test_x[: chosen.tested], test_y=full.test_y[: chosen.tested]
-    )
+    data = unseen(dataset_of(NETWORK, chosen.data), chosen.tested)
     start = float_model(NETWORK, data, chosen.floats, chosen.data)
     assert RECIPES[NETWORK].input == start.input
     pipeline = default_pipeline("pynq-z2", Goals(), OPTIONS).until(chosen.until)

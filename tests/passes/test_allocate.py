@@ -30,8 +30,9 @@ from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.kernel import Kernel
 from passes import Context
 from passes import _allocation_bits as bits
-from passes._allocation_error import activation_errors, weight_errors
+from passes._allocation_error import activation_errors
 from passes._allocation_space import divisors
+from passes._sensitivity import deeplift
 from passes.allocate import Allocate, feasible, governed_elements, layer_errors
 
 torch = pytest.importorskip("torch")
@@ -247,13 +248,13 @@ def test_uncalibrated_cost_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_errors_shrink_with_bits() -> None:
     model = scored(TINY)
     relevance = model.relevance.layers["conv"]
-    weight = model.module.get_submodule("conv").weight.detach().numpy()
-    by_weight = weight_errors(weight, relevance, (2, 3, 4, 6, 8), per_channel=True)
+    by_weight = deeplift(model, (2, 3, 4, 6, 8))["conv"]
     by_act = activation_errors(relevance, (2, 3, 4, 6, 8))
     for table in (by_weight, by_act):
         assert list(table.values()) == sorted(table.values(), reverse=True)
-    zero = weight_errors(weight * 0, relevance, (2,), per_channel=True)
-    assert zero[2] == 0.0
+    with torch.no_grad():
+        model.module.get_parameter("conv.weight").zero_()
+    assert deeplift(model, (2,))["conv"][2] == 0.0
 
 
 def cheapest(errors: list[dict[int, float]], sizes: list[int], mean: float) -> float | None:

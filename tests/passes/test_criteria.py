@@ -23,10 +23,11 @@ from passes._canonical import arrange, steps
 from passes._graph import Step, build_chain, build_graph, layers_of
 from passes._lower_ops import lower
 from passes._modules import Add, Concat, Shortcut
-from passes._relevance import Settings, measure, rank_stability, weight_scores
+from passes._relevance import Settings, measure, rank_stability
 from passes.attribute import Attribute
 from passes.criteria import CRITERIA, Batch, Setup
 from passes.criteria.hessian import PROBES, Hessian
+from passes.criteria.positions import weight_gradients
 from passes.criteria.references import blurred, load
 from passes.deeplift import attribute_all_layers, margin
 from passes.prepare import Prepare
@@ -505,7 +506,7 @@ def test_grouped_weight_scores_equal_autograd(groups: int, monkeypatch: pytest.M
     for delta, multiplier in zip(one.input_delta, one.multiplier, strict=True):
         (gradient,) = torch.autograd.grad((conv(delta[None])[0] * multiplier).sum(), conv.weight)
         total += gradient.abs()
-    got = weight_scores(conv, one)
+    got = weight_gradients(conv, [(one.input_delta, one.multiplier)])
     assert got.shape == conv.weight.shape
     torch.testing.assert_close(got, total.double(), rtol=1e-4, atol=1e-5)
 
@@ -527,7 +528,8 @@ def test_all_classes_are_the_mean_of_each(network: str) -> None:
             record = found.layers[name]
             sums = record.contributions.reshape(20, len(layer.weight), -1).sum(2)
             channels[name] += sums.abs().mean(0).numpy() / 4
-            weights[name] += weight_scores(layer, record).numpy() / 20 / 4
+            terms = [(record.input_delta, record.multiplier)]
+            weights[name] += weight_gradients(layer, terms).numpy() / 20 / 4
     close(got, channels, weights)
     output = measured(model, "deeplift-contribution", target="output", data=data)
     for name, layer in output.layers.items():

@@ -14,7 +14,7 @@ from hw_targets.errors import LiftFlowError
 from passes._graph import layers_of
 from passes._norms import fold_norms, insert_norms
 from passes._statistics import output_statistics
-from passes._training import Schedule, augmented, fit
+from passes._training import Schedule, fit
 from passes.finetune import Finetune
 from passes.prune_filters import PruneFilters
 from passes.prune_weights import PruneWeights
@@ -85,23 +85,6 @@ def test_nothing_asked_for(tmp_path: Path) -> None:
 def test_bad_options(options: dict[str, float]) -> None:
     with pytest.raises(LiftFlowError, match=f"finetune: {next(iter(options))} = .* out of range"):
         Finetune(**options)  # type: ignore[arg-type]
-
-
-def test_augmentation_moves_and_mirrors() -> None:
-    images = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32).reshape(2, 3, 4, 5)
-    generator = torch.Generator().manual_seed(0)
-    assert augmented(images, 0, False, generator) is images
-    seen = {tuple(augmented(images, 0, True, generator)[0].flatten().tolist()) for _ in range(20)}
-    assert seen == {
-        tuple(images[0].flatten().tolist()),
-        tuple(images[0].flip(2).flatten().tolist()),
-    }
-    moved = augmented(images, 1, False, generator)
-    assert moved.shape == images.shape
-    padded = torch.nn.functional.pad(images, (1, 1, 1, 1))
-    for image, whole in zip(moved, padded, strict=True):
-        windows = [whole[:, r : r + 4, c : c + 5] for r in range(3) for c in range(3)]
-        assert any(torch.equal(image, window) for window in windows)
 
 
 def test_a_last_batch_of_one_is_left_out(tmp_path: Path) -> None:

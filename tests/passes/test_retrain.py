@@ -14,7 +14,6 @@ from quant_case import context, digits_data, digits_shape, scored
 from compiler.stages import Dataset, QuantModel
 from hw_targets.errors import LiftFlowError
 from passes import _brevitas_exact as exact
-from passes._brevitas_train import mirrored, shifted
 from passes.base import Context
 from passes.quantize import Quantize
 from passes.retrain import Retrain
@@ -103,31 +102,6 @@ def test_the_test_split_does_not_steer_training(tmp_path: Path) -> None:
         torch.testing.assert_close(second.module.state_dict()[key], value, rtol=0, atol=0)
 
 
-def test_shifts_move_whole_images() -> None:
-    images = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32).reshape(2, 3, 4, 5) + 1
-    moved = shifted(images, 2, torch.Generator().manual_seed(1))
-    assert moved.shape == images.shape
-    padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
-    for index in range(2):
-        offsets = [
-            (dy, dx)
-            for dy in range(5)
-            for dx in range(5)
-            if torch.equal(padded[index, :, dy : dy + 4, dx : dx + 5], moved[index])
-        ]
-        assert len(offsets) == 1
-
-
-def test_mirroring_turns_some_images_and_only_whole_ones() -> None:
-    images = torch.arange(32 * 2 * 3 * 4, dtype=torch.float32).reshape(32, 2, 3, 4)
-    moved = mirrored(images, torch.Generator().manual_seed(1))
-    turned = [torch.equal(new, old.flip(2)) for new, old in zip(moved, images, strict=True)]
-    kept = [torch.equal(new, old) for new, old in zip(moved, images, strict=True)]
-    assert all(a != b for a, b in zip(turned, kept, strict=True))
-    assert any(turned)
-    assert any(kept)
-
-
 @pytest.mark.parametrize("distill", [0.0, 0.5])
 def test_an_epoch_draws_as_many_samples_as_asked_for(
     distill: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -135,7 +109,7 @@ def test_an_epoch_draws_as_many_samples_as_asked_for(
     data, model = digits()
     seen: list[int] = []
     monkeypatch.setattr(
-        "passes._brevitas_train.mirrored", lambda x, _: (seen.append(len(x)), x.flip(3))[1]
+        "passes._brevitas_train.augmented", lambda x, *_: (seen.append(len(x)), x.flip(3))[1]
     )
     option = Retrain(epochs=2, batch=100, samples=256, mirror=True, distill=distill)
     found = option.run(model, context(tmp_path, data))

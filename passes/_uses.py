@@ -1,0 +1,16 @@
+"""Modules that several passes share, as their `uses` name them."""
+
+QUANT_NETWORK = (
+    "passes._brevitas_quantizers",
+    "passes._brevitas_structure",
+    "passes._brevitas_fused",
+    "passes._brevitas_network",
+    "passes._brevitas_exact",
+    "passes._graph",
+    "passes._modules",
+    "passes._threads",
+)
+"""What a quantized network is built, run and measured with."""
+
+TRAINING = ("passes._augment", "passes._distill")
+"""What every training shares."""
