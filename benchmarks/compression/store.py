@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hw_targets.errors import LiftFlowError
+
 Row = dict[str, Any]
 
 
@@ -35,15 +37,23 @@ class Store:
 
 
 def read(file: Path) -> list[Row]:
-    """All rows of a file, none if there is no file; a last line cut short is left out."""
+    """All rows of a file, none if there is no file; a last line cut short is left out.
+
+    Raises:
+        LiftFlowError: another line is no JSON.
+    """
     if not file.is_file():
         return []
     rows = []
-    for line in file.read_text().splitlines():
+    lines = file.read_text().splitlines()
+    for number, line in enumerate(lines, 1):
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+        except json.JSONDecodeError as error:
+            if number < len(lines):
+                raise LiftFlowError(
+                    "no JSON", where=f"{file}:{number}", mend="take the line out or start anew"
+                ) from error
     return rows
 
 

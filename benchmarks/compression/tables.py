@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.compression.__main__ import RESULTS
 from benchmarks.compression.store import Row, read
+from hw_targets.errors import LiftFlowError
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -30,7 +31,11 @@ COLUMNS = {
     "sharing": (("before", "without training"),),
     "bits": (("before", "without training"), ("after", "after quantization-aware training")),
 }
-"""Task -> measured fields and what they are called."""
+"""Task -> measured accuracies and what they are called."""
+FIGURES = {
+    "bits": (("mean", "bits a weight as allocated"), ("cost", "seconds to know sensitivities")),
+}
+"""Task -> other fields of its rows."""
 
 
 def main() -> int:
@@ -38,17 +43,35 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--docs", type=Path, default=DOCS)
     chosen = parser.parse_args()
+    try:
+        write(chosen.results, chosen.docs)
+    except LiftFlowError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def write(results: Path, docs: Path) -> None:
+    """compression-results.md and its plots in `docs`.
+
+    Raises:
+        LiftFlowError: `results` holds nothing to show.
+    """
     parts = [HEAD]
     for task in TITLES:
-        for file in sorted(chosen.results.glob(f"{task}-*.jsonl")):
-            rows = read(file)
+        for file in sorted(results.glob(f"{task}-*.jsonl")):
+            rows = [row for row in read(file) if "level" in row]
             if rows:
-                parts.append(section(task, file.stem.removeprefix(f"{task}-"), rows, chosen.docs))
-    whole = chosen.results / "whole-resnet20.json"
+                parts.append(section(task, file.stem.removeprefix(f"{task}-"), rows, docs))
+    whole = results / "whole-resnet20.json"
     if whole.is_file():
         parts.append(whole_section(json.loads(whole.read_text())))
-    (chosen.docs / "compression-results.md").write_text("\n".join(parts))
-    return 0
+    if len(parts) == 1:
+        raise LiftFlowError(
+            "no results", where=str(results), mend="run python -m benchmarks.compression first"
+        )
+    docs.mkdir(parents=True, exist_ok=True)
+    (docs / "compression-results.md").write_text("\n".join(parts))
 
 
 HEAD = """# Compression: results
@@ -56,7 +79,11 @@ HEAD = """# Compression: results
 Made by `python -m benchmarks.compression.tables` from `benchmarks/compression/results`; the rows
 there are made by `python -m benchmarks.compression --data FOLDER`. Accuracies in per cent, mean and
 standard deviation over the seeds; a seed draws the samples of attribution and statistics and the
-order of training. One procedure for all criteria of a table.
+order of training. One procedure for all criteria of a table; scores of all of them are ranked over
+the whole network unless the method says otherwise, norms such as l1 too.
+
+Forms of criteria and procedures were chosen on the first 2,500 test images, and all figures are
+measured on images after them, that nothing was chosen on.
 """
 
 
@@ -68,6 +95,8 @@ def section(task: str, network: str, rows: Sequence[Row], docs: Path) -> str:
     for field, title in COLUMNS[task]:
         if any(row.get(field) is not None for row in rows):
             lines += [f"**{title[0].upper()}{title[1:]}**", "", *table(rows, field), ""]
+    for field, title in FIGURES.get(task, ()):
+        lines += [f"**{title[0].upper()}{title[1:]}**", "", *table(rows, field, figure=True), ""]
     refused = {row["method"]: row["refused"] for row in rows if "refused" in row}
     lines += [f"`{method}` does not apply: {why}\n" for method, why in sorted(refused.items())]
     picture = plot(task, network, rows, docs)
@@ -86,19 +115,21 @@ def circumstances(row: Row) -> str:
     )
 
 
-def cells(rows: Iterable[Row], field: str) -> dict[str, dict[float, list[float]]]:
-    """Method -> level -> values in per cent, one a seed."""
+def cells(
+    rows: Iterable[Row], field: str, factor: float = 100
+) -> dict[str, dict[float, list[float]]]:
+    """Method -> level -> values, by default in per cent, one a seed."""
     found: dict[str, dict[float, list[float]]] = {}
     for row in rows:
         if row.get("level") is not None and row.get(field) is not None:
             levels = found.setdefault(row["method"], {})
-            levels.setdefault(row["level"], []).append(100 * row[field])
+            levels.setdefault(row["level"], []).append(factor * row[field])
     return found
 
 
-def table(rows: Sequence[Row], field: str) -> list[str]:
-    """Markdown, best method first; the best of a column in bold."""
-    found = cells(rows, field)
+def table(rows: Sequence[Row], field: str, *, figure: bool = False) -> list[str]:
+    """Markdown. Of accuracies best method first, the best of a column in bold; else by name."""
+    found = cells(rows, field, 1 if figure else 100)
     levels = sorted({level for by_level in found.values() for level in by_level})
     means = {
         m: {level: statistics.fmean(v) for level, v in by_level.items()}
@@ -108,19 +139,22 @@ def table(rows: Sequence[Row], field: str) -> list[str]:
         level: max(by_level[level] for by_level in means.values() if level in by_level)
         for level in levels
     }
-    order = sorted(means, key=lambda method: -statistics.fmean(means[method].values()))
+    if figure:
+        order, best = sorted(means), {}
+    else:
+        order = sorted(means, key=lambda method: -statistics.fmean(means[method].values()))
     lines = [
         "| method | " + " | ".join(f"{level:g}" for level in levels) + " | seeds |",
         "| --- |" + " --- |" * (len(levels) + 1),
     ]
     for method in order:
-        texts = [_cell(found[method].get(level), best[level]) for level in levels]
+        texts = [_cell(found[method].get(level), best.get(level)) for level in levels]
         seeds = max(len(values) for values in found[method].values())
         lines.append(f"| {method} | {' | '.join(texts)} | {seeds} |")
     return lines
 
 
-def _cell(values: Sequence[float] | None, best: float) -> str:
+def _cell(values: Sequence[float] | None, best: float | None) -> str:
     if not values:
         return ""
     mean = statistics.fmean(values)
