@@ -1,9 +1,14 @@
 """What is left of a layer's weights, chosen anew so that the layer gives what it gave.
 
-For each output o of a layer, the kept weights are those of least squared change of the output over
-samples and positions: with second moments H of the inputs, H_kk v_k = (H w)_k. Removing a weight
-and updating the others is Optimal Brain Surgeon (Hassibi and Stork, NIPS 1992); here masks are
-given and all updates are made at once.
+For each output o of a layer, the kept weights v are those of least squared difference, over samples
+and positions, between what the original layer gave for the original inputs x and what is given for
+the inputs z that the layers before, pruned and chosen anew already, give by now:
+
+    E[z z^T]_kk v_k = (E[z x^T] w)_k
+
+Removing a weight and updating the others is Optimal Brain Surgeon (Hassibi and Stork, NIPS 1992);
+here masks are given and all updates are made at once. Correcting what earlier layers changed is
+from He, Zhang and Sun, "Channel Pruning", ICCV 2017, arXiv 1707.06168.
 """
 
 from __future__ import annotations
@@ -15,52 +20,89 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from passes._graph import layers_of
+from passes._statistics import visited
 
 DAMPING = 1e-2
-"""Of the mean diagonal of H: how much a weight is held at its old value."""
+"""Of the mean diagonal of E[z z^T]: how much a weight is held at its value so far."""
 MOST_INPUTS = 2400
 """Layers of more inputs keep their weights: time grows with the third power of inputs."""
 _ROOM = 2**25
 """Numbers in the systems solved at a time, bounds the memory."""
+_BATCH = 64
+"""Samples whose windows are laid out at a time."""
 
 
-def second_moments(
-    module: nn.Module, samples: Tensor, positions: int, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """Layer -> (inputs + 1, inputs + 1) mean of x x^T, a constant one behind the inputs.
+@torch.no_grad()
+def reconstruct(
+    module: nn.Module,
+    original: nn.Module,
+    masks: Mapping[str, Tensor],
+    samples: Tensor,
+    positions: int,
+    generator: torch.Generator,
+) -> None:
+    """Masks the layers of `module` and chooses kept weights and bias anew, layer after layer.
 
-    In batches; of a convolution's output positions at most `positions` a sample are drawn. Grouped
-    convolutions, whose filters see few inputs, and layers of more than MOST_INPUTS are left out.
+    In place, in one forward pass of `samples` through both networks. Grouped convolutions, whose
+    filters see few inputs, and layers of more than MOST_INPUTS keep the weights that are not
+    masked.
+
+    Args:
+        original: the network before pruning, of the same structure.
+        masks: layer -> True where a weight stays, in the weight's shape.
+        samples: (N, ...) inputs, one batch.
+        positions: of a convolution's output positions at most so many a sample are drawn.
     """
-    layers = {
-        name: layer
-        for name, layer in layers_of(module).items()
-        if getattr(layer, "groups", 1) == 1 and layer.weight[0].numel() <= MOST_INPUTS
-    }
-    sums: dict[str, Tensor] = {}
-    counts = dict.fromkeys(layers, 0)
+    layers, sources = layers_of(module), layers_of(original)
 
-    def note(name: str, layer: nn.Conv2d | nn.Linear, taken: Tensor) -> None:
+    def choose_anew(name: str, taken: Tensor, _given: Tensor) -> Tensor:
+        layer, source = layers[name], sources[name]
+        before, now = taken.chunk(2)
+        keep = masks[name].to(layer.weight.device)
+        if getattr(layer, "groups", 1) == 1 and layer.weight[0].numel() <= MOST_INPUTS:
+            moments, cross = _moments(layer, before, now, positions, generator)
+            solution = _solve(moments, _rows(source) @ cross, _rows(layer), _kept(keep))
+            layer.weight.copy_(solution[:, :-1].reshape(layer.weight.shape))
+            assert layer.bias is not None  # prepare gives every layer one
+            layer.bias.copy_(solution[:, -1])
+        layer.weight.mul_(keep)
+        # Not called as a module: that would visit the layer once more.
+        return torch.cat([source.forward(before), layer.forward(now)])
+
+    visited(module, torch.cat([samples, samples]), choose_anew)
+
+
+def _rows(layer: nn.Conv2d | nn.Linear) -> Tensor:
+    """(outputs, inputs + 1): the weights, the bias behind them."""
+    assert layer.bias is not None  # prepare gives every layer one
+    return torch.cat([layer.weight.flatten(1), layer.bias[:, None]], 1).double().cpu()
+
+
+def _kept(keep: Tensor) -> Tensor:
+    return F.pad(keep.flatten(1), (0, 1), value=True).cpu()
+
+
+def _moments(
+    layer: nn.Conv2d | nn.Linear,
+    before: Tensor,
+    now: Tensor,
+    positions: int,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Means of z z^T and of x z^T, (inputs + 1) square, x in `before` and z in `now`."""
+    size = layer.weight[0].numel() + 1
+    moments, cross = torch.zeros(2, size, size, dtype=torch.double)
+    count = 0
+    for x, z in zip(torch.split(before, _BATCH), torch.split(now, _BATCH), strict=True):
         if isinstance(layer, nn.Conv2d):
-            taken = _windows(layer, taken, positions, generator)
-        rows = F.pad(taken, (0, 1), value=1.0).double()
-        sums[name] = sums.get(name, torch.zeros(())) + (rows.T @ rows).cpu()
-        counts[name] += len(rows)
-
-    handles = [
-        layer.register_forward_pre_hook(
-            lambda _module, args, name=name, layer=layer: note(name, layer, args[0])
-        )
-        for name, layer in layers.items()
-    ]
-    try:
-        with torch.no_grad():
-            for part in torch.split(samples, 64):
-                module(part)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {name: total / counts[name] for name, total in sums.items()}
+            # The same positions of both.
+            both = _windows(layer, torch.cat([x, z], 1), positions, generator)
+            x, z = both.chunk(2, 1)
+        x, z = (F.pad(part, (0, 1), value=1.0).double() for part in (x, z))
+        moments += (z.T @ z).cpu()
+        cross += (x.T @ z).cpu()
+        count += len(z)
+    return moments / count, cross / count
 
 
 def _windows(layer: nn.Conv2d, taken: Tensor, positions: int, generator: torch.Generator) -> Tensor:
@@ -74,49 +116,38 @@ def _windows(layer: nn.Conv2d, taken: Tensor, positions: int, generator: torch.G
     return columns.transpose(1, 2).flatten(0, 1)
 
 
-@torch.no_grad()
-def reconstruct(
-    module: nn.Module,
-    original: nn.Module,
-    masks: Mapping[str, Tensor],
-    moments: Mapping[str, Tensor],
-) -> None:
-    """Gives `module` the weights of `original`, masked, the kept ones and the bias chosen anew.
+def _solve(moments: Tensor, wanted: Tensor, so_far: Tensor, keep: Tensor) -> Tensor:
+    """(rows, inputs + 1): H_kk v_k = wanted_k, damped towards `so_far`, v = 0 where not kept.
 
-    In place. masks: layer -> True where a weight stays, in the weight's shape. moments: of
-    `second_moments`; layers without any keep the original's weights where not masked.
+    Rows that keep about as many inputs are solved together, in systems of that many unknowns.
     """
-    sources = layers_of(original)
-    for name, layer in layers_of(module).items():
-        source, keep = sources[name], masks[name]
-        assert layer.bias is not None  # prepare gives every layer one
-        assert source.bias is not None
-        if name not in moments:
-            layer.weight.copy_(source.weight * keep)
-            layer.bias.copy_(source.bias)
-            continue
-        wanted = torch.cat([source.weight.flatten(1), source.bias[:, None]], 1).double().cpu()
-        keep = keep.cpu()
-        kept = F.pad(keep.flatten(1), (0, 1), value=True)
-        rows_each = max(1, _ROOM // len(moments[name]) ** 2)
-        solved = [
-            _solve(moments[name], w, k)
-            for w, k in zip(
-                torch.split(wanted, rows_each), torch.split(kept, rows_each), strict=True
-            )
-        ]
-        rows = torch.cat(solved)
-        layer.weight.copy_(rows[:, :-1].reshape(layer.weight.shape) * keep)
-        layer.bias.copy_(rows[:, -1])
-
-
-def _solve(moments: Tensor, wanted: Tensor, keep: Tensor) -> Tensor:
-    """(rows, inputs + 1): of least (v - w)^T H (v - w) with v = 0 where not kept."""
-    size = len(moments)
     damping = DAMPING * moments.diagonal().mean() + 1e-12
-    damped = moments + damping * torch.eye(size, dtype=moments.dtype)
-    right = (wanted @ damped) * keep
-    both = keep[:, :, None] & keep[:, None, :]
-    system = torch.where(both, damped, 0.0) + torch.diag_embed((~keep).to(damped.dtype))
-    solution: Tensor = torch.linalg.solve(system, right)
+    damped = moments + damping * torch.eye(len(moments), dtype=moments.dtype)
+    right = wanted + damping * so_far
+    counts = keep.sum(1)
+    solution = torch.zeros_like(wanted)
+    order = counts.argsort()
+    at = 0
+    while at < len(order):
+        # Counts rise: what the last row of as many as would fit needs is room for all of them.
+        most = max(1, _ROOM // int(counts[order[at]]) ** 2)
+        while most > 1 and int(counts[order[at : at + most]][-1]) ** 2 * most > _ROOM:
+            most = (most + 1) // 2
+        rows = order[at : at + most]
+        solution[rows] = _solve_rows(damped, right[rows], keep[rows])
+        at += most
     return solution
+
+
+def _solve_rows(damped: Tensor, right: Tensor, keep: Tensor) -> Tensor:
+    """The kept unknowns of each row; rows that keep fewer than others are filled up with zeros."""
+    size = int(keep.sum(1).max())
+    # A stable sort of what is not kept brings the kept inputs to the front, in order.
+    index = (~keep).to(torch.uint8).argsort(dim=1, stable=True)[:, :size]
+    known = keep.gather(1, index)
+    system = damped[index[:, :, None], index[:, None, :]]
+    system = torch.where(known[:, :, None] & known[:, None, :], system, 0.0)
+    system += torch.diag_embed((~known).to(damped.dtype))
+    factor = torch.linalg.cholesky(system)
+    found = torch.cholesky_solve((right.gather(1, index) * known)[:, :, None], factor)[:, :, 0]
+    return torch.zeros_like(right).scatter_(1, index, found * known)

@@ -47,10 +47,10 @@ def output_statistics(module: nn.Module, samples: Tensor) -> dict[str, Statistic
     """Statistics of every layer of a prepared network, over one batch of `samples`."""
     found: dict[str, Statistics] = {}
 
-    def note(name: str, output: Tensor) -> None:
+    def note(name: str, _taken: Tensor, output: Tensor) -> None:
         found[name] = _statistics(output)
 
-    _run(module, samples, note)
+    visited(module, samples, note)
     return found
 
 
@@ -70,7 +70,7 @@ def restore_statistics(
     *_, last = layers
     corrections: dict[str, tuple[Tensor, Tensor]] = {}
 
-    def correct(name: str, output: Tensor) -> Tensor:
+    def correct(name: str, _taken: Tensor, output: Tensor) -> Tensor:
         got, goal = _statistics(output), wanted[name]
         constant = torch.tensor(name == last) | (got.deviation <= _CONSTANT * goal.deviation)
         scale = torch.where(constant, 1.0, goal.deviation / got.deviation.clamp_min(1e-30))
@@ -79,7 +79,7 @@ def restore_statistics(
         shape = (-1, *[1] * (output.dim() - 2))
         return output * scale.reshape(shape) + shift.reshape(shape)
 
-    _run(module, samples, correct)
+    visited(module, samples, correct)
     with torch.no_grad():
         for name, (scale, shift) in corrections.items():
             layer = layers[name]
@@ -106,11 +106,14 @@ def _statistics(output: Tensor) -> Statistics:
 
 
 @torch.no_grad()
-def _run(module: nn.Module, samples: Tensor, visit: Callable[[str, Tensor], Tensor | None]) -> None:
-    """One forward pass; what `visit` gives for a layer's output, if anything, replaces it."""
+def visited(
+    module: nn.Module, samples: Tensor, visit: Callable[[str, Tensor, Tensor], Tensor | None]
+) -> None:
+    """One forward pass with visit(layer, input, output); what it gives, if anything, replaces the
+    output."""
 
     def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
-        return lambda _module, _args, output: visit(name, output)
+        return lambda _module, taken, output: visit(name, taken[0], output)
 
     handles = [m.register_forward_hook(hook(name)) for name, m in layers_of(module).items()]
     try:

@@ -17,7 +17,7 @@ from compiler.stages import FoldedNorm, PruneReport, Relevance, ScoredModel
 from hw_targets.errors import LiftFlowError
 from passes._graph import accuracy, layers_of, placed
 from passes._prune_plan import channel_counts
-from passes._reconstruct import reconstruct, second_moments
+from passes._reconstruct import reconstruct
 from passes._relevance import remeasure
 from passes._sparsity import Mask, Pattern, Scores, keep_masks, parse_pattern
 from passes._statistics import (
@@ -147,9 +147,7 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
                 )  # fmt: skip
             kept = {name: torch.from_numpy(mask).to(ctx.device) for name, mask in masks.items()}
             if self.reconstruct:
-                # What a layer sees is what the pruned layers before it give by now.
-                moments = second_moments(module, samples, POSITIONS, drawn)
-                reconstruct(module, module, kept, moments)
+                reconstruct(module, original, kept, samples, POSITIONS, drawn)
             else:
                 _zero(module, kept)
             norms = rescaled(norms, restore_statistics(module, wanted, samples))

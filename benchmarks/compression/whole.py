@@ -37,8 +37,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "finetune": {"epochs": 5, "lr": 0.03, "decay": 5e-4, "clip": 5.0, **AUGMENTED},
     "allocate": {"mean_weight_bits": 4.0, "mean_act_bits": 5.0, "act_bits": (3, 4, 5, 6, 8)},
     "retrain": {
-        "epochs": 6,
-        "samples": 12_800,
+        "epochs": 10,
+        "samples": 25_600,
         "batch": 128,
         "lr": 1e-3,
         "holdout": 0.02,

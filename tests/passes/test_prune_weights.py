@@ -13,7 +13,7 @@ from torch import nn
 
 from hw_targets.errors import LiftFlowError
 from passes._graph import build_chain, layers_of
-from passes._reconstruct import reconstruct, second_moments
+from passes._reconstruct import reconstruct
 from passes._sparsity import Pattern, as_matrix, as_weight, keep_masks, parse_pattern
 from passes.attribute import Attribute
 from passes.prune_filters import PruneFilters
@@ -98,30 +98,40 @@ def test_bad_patterns(text: str) -> None:
         PruneWeights(pattern=text)
 
 
-def test_reconstruction_is_the_least_squares_solution() -> None:
-    """Against numpy's lstsq on the very rows each output sees."""
+def test_reconstruction_is_the_least_squares_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against numpy's lstsq on the very rows each output sees, behind a layer that changed."""
+    monkeypatch.setattr("passes._reconstruct._ROOM", 500)
     torch.manual_seed(0)
-    chain = build_chain([("conv", nn.Conv2d(3, 4, 3, padding=1, stride=2))])
+    layers = [("first", nn.Conv2d(2, 3, 3, padding=1)), ("relu", nn.ReLU())]
+    chain = build_chain([*layers, ("conv", nn.Conv2d(3, 4, 3, padding=1, stride=2))])
     original = copy.deepcopy(chain)
-    samples = torch.randn(40, 3, 9, 9)
+    samples = torch.randn(40, 2, 9, 9)
     samples[:, 1] += 0.7 * samples[:, 0]  # correlated, so that weights can stand in for others
-    keep = torch.rand(4, 3, 3, 3) < 0.5
+    masks = {"first": torch.rand(3, 2, 3, 3) < 0.6, "conv": torch.rand(4, 3, 3, 3) < 0.5}
+    masks["conv"][0] = False  # all that is left of it is the bias
+    masks["conv"][1] = True
     drawn = torch.Generator().manual_seed(0)
-    moments = second_moments(chain, samples, 10**6, drawn)
-    reconstruct(chain, original, {"conv": keep}, moments)
+    reconstruct(chain, original, masks, samples, 10**6, drawn)
+    with torch.no_grad():
+        x = windows(original.relu(original.first(samples)))
+        z = windows(chain.relu(chain.first(samples)))
     conv, before = layers_of(chain)["conv"], layers_of(original)["conv"]
-    assert torch.equal(conv.weight != 0, keep)
-    rows = torch.nn.functional.unfold(samples, 3, padding=1, stride=2).transpose(1, 2)
-    x = np.concatenate([rows.reshape(-1, 27).numpy(), np.ones((rows.numel() // 27, 1))], 1)
+    assert torch.equal(conv.weight != 0, masks["conv"])
     for out in range(4):
         w = np.append(before.weight[out].detach().numpy().ravel(), before.bias[out].item())
-        kept = np.append(keep[out].numpy().ravel(), True)
-        solution, *_ = np.linalg.lstsq(x[:, kept], x @ w, rcond=None)
+        kept = np.append(masks["conv"][out].numpy().ravel(), True)
+        solution, *_ = np.linalg.lstsq(z[:, kept], x @ w, rcond=None)
         got = np.append(conv.weight[out].detach().numpy().ravel(), conv.bias[out].item())[kept]
         np.testing.assert_allclose(got, solution, atol=0.02)
-        best = np.square(x[:, kept] @ solution - x @ w).mean()
-        assert np.square(x[:, kept] @ got - x @ w).mean() <= 1.01 * best
-        assert best < np.square(x[:, kept] @ w[kept] - x @ w).mean()
+        best = np.square(z[:, kept] @ solution - x @ w).mean()
+        assert np.square(z[:, kept] @ got - x @ w).mean() <= 1.01 * best
+        assert best < np.square(z[:, kept] @ w[kept] - x @ w).mean()
+
+
+def windows(taken: torch.Tensor) -> np.ndarray:
+    """(rows, 3 x 3 x 3 + 1) what single outputs of a 3 x 3 convolution of stride 2 see."""
+    rows = torch.nn.functional.unfold(taken, 3, padding=1, stride=2).transpose(1, 2)
+    return np.concatenate([rows.reshape(-1, 27).numpy(), np.ones((rows.numel() // 27, 1))], 1)
 
 
 @pytest.mark.parametrize("rebuild", [False, True])
