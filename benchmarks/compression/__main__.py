@@ -62,6 +62,7 @@ def experiment(bench: Bench, task: str, method: str, seed: int, store: Store) ->
         "tested": chosen.tested,
         "tuned": chosen.tuned,
         "trained": chosen.trained,
+        "levels": list(chosen.levels) or None,
     }
     if store.has(**key):
         return
@@ -84,6 +85,7 @@ def main() -> int:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--networks", nargs="+", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--methods", nargs="+", help="a choice of the tasks' methods")
+    parser.add_argument("--levels", nargs="+", type=float, default=[], help="a choice of theirs")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--samples", type=int, default=256, help="samples of attribution")
     parser.add_argument("--tested", type=int, default=2500, help="test images of an accuracy")
@@ -93,7 +95,12 @@ def main() -> int:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     settings = Settings(
-        tuple(range(chosen.seeds)), chosen.samples, chosen.tested, chosen.tuned, chosen.trained
+        tuple(range(chosen.seeds)),
+        chosen.samples,
+        chosen.tested,
+        chosen.tuned,
+        chosen.trained,
+        tuple(chosen.levels),
     )
     chosen.results.mkdir(parents=True, exist_ok=True)
     for network in chosen.networks:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -22,6 +22,7 @@ from passes.base import Context
 from passes.prepare import Prepare
 
 Row = dict[str, Any]
+L = TypeVar("L", int, float)
 
 LOOKED_AT = 2500
 """The first test samples, that forms of criteria and procedures were chosen on: not measured on."""
@@ -39,6 +40,7 @@ class Settings:
     """samples: training samples of attribution. tested: test samples of an accuracy.
 
     tuned: images of one fine-tuning, 0 for none. trained: images of one quantization-aware one.
+    levels: the tasks' own without any.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -46,6 +48,7 @@ class Settings:
     tested: int = 2500
     tuned: int = 6400
     trained: int = 6400
+    levels: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,11 @@ class Bench:
         with tempfile.TemporaryDirectory() as work:
             prepared = Prepare().run(model, Context(Path(work), data))
         return cls(name, data, prepared, settings)
+
+    def levels(self, own: tuple[L, ...]) -> tuple[L, ...]:
+        """A task's levels, or those of them that are asked for."""
+        asked = self.settings.levels
+        return tuple(level for level in own if not asked or level in asked)
 
     @contextmanager
     def context(self, seed: int) -> Iterator[Context]:

@@ -41,7 +41,7 @@ def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
     seconds = time.perf_counter() - started
     layers = layers_of(model.module)
     sizes = [layer.weight.numel() for layer in layers.values()]
-    for level in LEVELS:
+    for level in bench.levels(LEVELS):
         if method == "uniform" and level != int(level):
             continue
         if method == "uniform":

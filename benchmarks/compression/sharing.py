@@ -28,7 +28,7 @@ def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
     model = bench.attributed("deeplift", seed)
     samples = bench.samples(seed)
     wanted = output_statistics(model.module, samples)
-    for values in LEVELS:
+    for values in bench.levels(LEVELS):
         module = copy.deepcopy(model.module)
         *inner, _ = layers_of(module).items()
         for name, layer in inner:

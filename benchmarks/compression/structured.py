@@ -33,7 +33,7 @@ def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
         yield {"level": None, "refused": str(error)}
         return
     gone = 0.0
-    for level in LEVELS:
+    for level in bench.levels(LEVELS):
         share = (level - gone) / (1 - gone)
         prune = PruneFilters(macs=share, steps=math.ceil((level - gone) / STEP - 1e-9), divisor=1)
         started = time.perf_counter()

@@ -27,7 +27,7 @@ def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
     name, _, apart = method.partition(", ")
     scope = apart.split(" ")[0] or "network"
     model = bench.attributed({"magnitude": "l1"}.get(name, name), seed)
-    for level in LEVELS:
+    for level in bench.levels(LEVELS):
         row: Row = {"level": level}
         for variant, reconstruct in (("plain", False), ("reconstructed", True)):
             started = time.perf_counter()
