@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+PRECISIONS = ("float32", "bfloat16")
+"""Of layers in training."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -84,14 +87,17 @@ class Pass(ABC, Generic[In, Out]):
     def run(self, model: In, ctx: Context) -> Out:
         """Compute the next stage. Writes only below `ctx.workdir`."""
 
-    def require(self, limits: Mapping[str, bool]) -> None:
-        """Raise LiftFlowError naming the first option of `limits` whose condition fails."""
-        for option, holds in limits.items():
+    def require(self, limits: Mapping[str, tuple[bool, str]]) -> None:
+        """Raise LiftFlowError for the first option of `limits` that does not hold.
+
+        limits: option -> (whether it holds, what to use).
+        """
+        for option, (holds, wanted) in limits.items():
             if not holds:
                 raise LiftFlowError(
                     f"{option} = {getattr(self, option)} is out of range",
                     where=self.name,
-                    mend="see docs/configuration.md for the ranges",
+                    mend=f"use {wanted}",
                 )
 
     def refuse(self, ctx: Context) -> None:

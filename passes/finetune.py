@@ -19,9 +19,7 @@ from passes._threads import threads_for
 from passes._training import Schedule
 from passes._uses import TRAINING
 from passes.attribute import Attribute, prove_complete
-from passes.base import Context, Pass
-
-PRECISIONS = ("float32", "bfloat16")
+from passes.base import PRECISIONS, Context, Pass
 
 
 @dataclass(frozen=True)
@@ -60,17 +58,18 @@ class Finetune(Pass[ScoredModel, ScoredModel]):
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        limits = {
-            "epochs": self.epochs >= 0,
-            "batch": self.batch >= 2,
-            "lr": self.lr > 0,
-            "decay": self.decay >= 0,
-            "distill": 0 <= self.distill <= 1,
-            "shift": self.shift >= 0,
-            "clip": self.clip >= 0,
-            "precision": self.precision in PRECISIONS,
-        }
-        self.require(limits)
+        self.require(
+            {
+                "epochs": (self.epochs >= 0, "0 or more"),
+                "batch": (self.batch >= 2, "at least 2"),
+                "lr": (self.lr > 0, "more than 0"),
+                "decay": (self.decay >= 0, "0 or more"),
+                "distill": (0 <= self.distill <= 1, "a share from 0 to 1"),
+                "shift": (self.shift >= 0, "0 or more"),
+                "clip": (self.clip >= 0, "0 or more"),
+                "precision": (self.precision in PRECISIONS, " or ".join(PRECISIONS)),
+            }
+        )
 
     def run(self, model: ScoredModel, ctx: Context) -> ScoredModel:
         if self.epochs == 0:

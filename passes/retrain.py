@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from compiler.stages import Epoch, QuantModel
 from passes._threads import threads_for
 from passes._uses import QUANT_NETWORK, TRAINING
-from passes.base import Context, Pass
+from passes.base import PRECISIONS, Context, Pass
 
 if TYPE_CHECKING:
     from passes._brevitas_network import QuantNetwork
@@ -56,19 +56,20 @@ class Retrain(Pass[QuantModel, QuantModel]):
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        limits = {
-            "epochs": self.epochs >= 0,
-            "batch": self.batch >= 1,
-            "lr": self.lr > 0,
-            "distill": 0 <= self.distill <= 1,
-            "temperature": self.temperature > 0,
-            "patience": self.patience >= 1,
-            "holdout": 0 < self.holdout < 1,
-            "shift": self.shift >= 0,
-            "samples": self.samples >= 0,
-            "precision": self.precision in ("float32", "bfloat16"),
-        }
-        self.require(limits)
+        self.require(
+            {
+                "epochs": (self.epochs >= 0, "0 or more"),
+                "batch": (self.batch >= 1, "at least 1"),
+                "lr": (self.lr > 0, "more than 0"),
+                "distill": (0 <= self.distill <= 1, "a share from 0 to 1"),
+                "temperature": (self.temperature > 0, "more than 0"),
+                "patience": (self.patience >= 1, "at least 1"),
+                "holdout": (0 < self.holdout < 1, "a share between 0 and 1"),
+                "shift": (self.shift >= 0, "0 or more"),
+                "samples": (self.samples >= 0, "0 or more"),
+                "precision": (self.precision in PRECISIONS, " or ".join(PRECISIONS)),
+            }
+        )
 
     def run(self, model: QuantModel, ctx: Context) -> QuantModel:
         if self.epochs == 0:
