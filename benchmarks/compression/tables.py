@@ -18,6 +18,7 @@ from benchmarks.compression.store import Row, read
 from hw_targets.errors import LiftFlowError
 
 DOCS = Path(__file__).parents[2] / "docs"
+ATTRIBUTION = Path(__file__).parents[1] / "attribution/results.json"
 
 TITLES = {
     "structured": "Filters: accuracy after removing a share of the multiply-accumulates",
@@ -66,7 +67,9 @@ def write(results: Path, docs: Path) -> None:
     whole = results / "whole-resnet20.json"
     if whole.is_file():
         parts.append(whole_section(json.loads(whole.read_text())))
-    if len(parts) == 1:
+    if ATTRIBUTION.is_file():
+        parts.append(attribution_section(json.loads(ATTRIBUTION.read_text())))
+    if not any(results.glob("*.json*")):
         raise LiftFlowError(
             "no results", where=str(results), mend="run python -m benchmarks.compression first"
         )
@@ -222,6 +225,22 @@ removed, {found["mean_weight_bits"]:.2f} bits a weight on average. Accuracy on {
 test images: {accuracies}.
 
 Bits of weights and of activations: {bits}.
+"""
+
+
+def attribution_section(found: dict[str, Any]) -> str:
+    seconds = found["median_seconds"]
+    peaks = ", ".join(f"{mib:,.0f} MiB at {n}" for n, mib in found["peak_mebibytes"].items())
+    versions = ", ".join(f"{name} {v}" for name, v in found["versions"].items())
+    equal = "equal to the last bit" if found["bit_identical"] else "NOT equal"
+    return f"""## Attribution in one pass
+
+`python -m benchmarks.attribution --data FOLDER`, {found["date"]}, {found["machine"]["cores"]}
+cores, {found["machine"]["threads"]} thread; {versions}. DeepLIFT contributions of all
+{found["layers"]} layers of {found["network"]}, {found["samples"]} samples in batches of
+{found["batch"]}, medians of {found["repeats"]}: {seconds["single_pass"]:.2f} s in one pass,
+{seconds["per_layer"]:.1f} s by Captum layer by layer, {found["speedup"]:.1f} times as long, {equal}.
+Peak memory of a process that scores so many samples: {peaks}.
 """
 
 
