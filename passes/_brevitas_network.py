@@ -62,6 +62,7 @@ class QuantNetwork(nn.Module):
         self.widths = {name: (int(w), int(a)) for name, (w, a) in widths.items()}
         self.structure = chain_structure(network) if structure is None else structure
         self.last_uses = _last_uses(self.structure)
+        self.fused = False  # quantize in one step in evaluation too, as training always does
         self.lf_quant = nn.ModuleDict({"input": _input_quant(input_format)})
         shapes = {shape.name: shape for shape in network.layers}
         for unit in self.structure:
@@ -107,7 +108,7 @@ class QuantNetwork(nn.Module):
             module: Any = self.layer(unit.name)
         elif unit.quantizer:
             module = self.lf_quant[unit.quantizer]
-            if self.training:
+            if self.training or self.fused:
                 return quantized(module, inputs[0], unit.limits(self.widths), unit.kind == "relu")
         else:
             return _plain(unit, inputs)

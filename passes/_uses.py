@@ -6,6 +6,7 @@ QUANT_NETWORK = (
     "passes._brevitas_fused",
     "passes._brevitas_network",
     "passes._brevitas_exact",
+    "passes._integer_conv",
     "passes._graph",
     "passes._modules",
     "passes._threads",

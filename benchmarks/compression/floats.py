@@ -15,7 +15,7 @@ from compiler.stages import Dataset, FloatModel, InputFormat
 from hw_targets.errors import LiftFlowError
 from passes._training import Schedule, fit
 
-CIFAR = {"shift": 4, "mirror": True, "precision": "bfloat16"}
+CIFAR = {"shift": 4, "mirror": True}
 MNIST_FORMAT = InputFormat(8, False, 1 / 255)
 CIFAR_FORMAT = InputFormat(8, True, 1 / 48)
 """Normalised pixels reach from -2.2 to 2.7: 8 bits, in steps of about a grey level."""
@@ -44,7 +44,7 @@ RECIPES = {
         CIFAR_FORMAT,
         "resnet56-4bfd9763.th",
     ),
-    "vgg16": Recipe("cifar10-jpeg", Schedule(500_000, 0.1, **CIFAR), CIFAR_FORMAT),
+    "vgg16": Recipe("cifar10-jpeg", Schedule(400_000, 0.1, **CIFAR), CIFAR_FORMAT),
     "lenet5": Recipe("mnist", Schedule(300_000, 0.05), MNIST_FORMAT),
     "mlp": Recipe("mnist", Schedule(600_000, 0.05), MNIST_FORMAT),
     "digits": Recipe("digits", Schedule(60_000, 0.05), InputFormat(5, False, 1 / 16)),

@@ -239,7 +239,8 @@ def attribution_section(found: dict[str, Any]) -> str:
 cores, {found["machine"]["threads"]} thread; {versions}. DeepLIFT contributions of all
 {found["layers"]} layers of {found["network"]}, {found["samples"]} samples in batches of
 {found["batch"]}, medians of {found["repeats"]}: {seconds["single_pass"]:.2f} s in one pass,
-{seconds["per_layer"]:.1f} s by Captum layer by layer, {found["speedup"]:.1f} times as long, {equal}.
+{seconds["per_layer"]:.1f} s by Captum layer by layer: {found["speedup"]:.1f} times as long, results
+{equal}.
 Peak memory of a process that scores so many samples: {peaks}.
 """
 

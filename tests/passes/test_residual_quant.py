@@ -84,6 +84,15 @@ def test_both_executors_agree(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_sums_of_integers_and_fused_quantizers_give_brevitas_s_logits(name: str) -> None:
+    found = graph(name)
+    samples = found.data.test_x
+    for model in (found.quantized, found.trained):
+        expected = exact.logits(model.module, samples)
+        assert np.abs(expected - exact.integer_logits(model.module, samples)).max() < 1e-3
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_no_decision_lies_near_an_integer(name: str) -> None:
     network = graph(name).trained.module
     decided = 0
