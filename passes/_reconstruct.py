@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from passes._graph import layers_of
+from passes._graph import layers_of, pair
 from passes._statistics import visited
 
 DAMPING = 1e-2
@@ -98,22 +98,32 @@ def _moments(
             # The same positions of both.
             both = _windows(layer, torch.cat([x, z], 1), positions, generator)
             x, z = both.chunk(2, 1)
-        x, z = (F.pad(part, (0, 1), value=1.0).double() for part in (x, z))
-        moments += (z.T @ z).cpu()
-        cross += (x.T @ z).cpu()
+        x, z = (F.pad(part, (0, 1), value=1.0) for part in (x, z))
+        # Float32 within a batch of rows: what it loses is far below the damping.
+        moments += (z.T @ z).double().cpu()
+        cross += (x.T @ z).double().cpu()
         count += len(z)
     return moments / count, cross / count
 
 
 def _windows(layer: nn.Conv2d, taken: Tensor, positions: int, generator: torch.Generator) -> Tensor:
-    """(rows, in x kernel) what single outputs of the layer see."""
-    padding: str | tuple[int, ...] = layer.padding
-    assert not isinstance(padding, str)  # prepare makes it a number
-    columns = F.unfold(taken, layer.kernel_size, padding=padding, stride=layer.stride)
-    if columns.shape[2] > positions:
-        drawn = torch.randperm(columns.shape[2], generator=generator)[:positions]
-        columns = columns[:, :, drawn.to(columns.device)]
-    return columns.transpose(1, 2).flatten(0, 1)
+    """(rows, in x kernel) what single outputs of the layer see.
+
+    Only the windows at the drawn positions are laid out: all of them would be most of the work.
+    """
+    (up, left), (kh, kw) = pair(layer.padding), pair(layer.kernel_size)
+    stride, dilation = pair(layer.stride), pair(layer.dilation)
+    padded = F.pad(taken, (left, left, up, up))
+    height = (padded.shape[2] - dilation[0] * (kh - 1) - 1) // stride[0] + 1
+    width = (padded.shape[3] - dilation[1] * (kw - 1) - 1) // stride[1] + 1
+    drawn = torch.arange(height * width)
+    if len(drawn) > positions:
+        drawn = torch.randperm(len(drawn), generator=generator)[:positions]
+    place = torch.arange(kh * kw)
+    rows = (drawn // width * stride[0])[:, None] + place // kw * dilation[0]
+    columns = (drawn % width * stride[1])[:, None] + place % kw * dilation[1]
+    seen = padded[:, :, rows.to(taken.device), columns.to(taken.device)]
+    return seen.permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
 
 
 def _solve(moments: Tensor, wanted: Tensor, so_far: Tensor, keep: Tensor) -> Tensor:
@@ -124,8 +134,13 @@ def _solve(moments: Tensor, wanted: Tensor, so_far: Tensor, keep: Tensor) -> Ten
     damping = DAMPING * moments.diagonal().mean() + 1e-12
     damped = moments + damping * torch.eye(len(moments), dtype=moments.dtype)
     right = wanted + damping * so_far
-    counts = keep.sum(1)
     solution = torch.zeros_like(wanted)
+    if bool((keep == keep[0]).all()):  # whole inputs are gone: one system for all rows
+        known = keep[0]
+        factor = torch.linalg.cholesky(damped[known][:, known])
+        solution[:, known] = torch.cholesky_solve(right[:, known].T, factor).T
+        return solution
+    counts = keep.sum(1)
     order = counts.argsort()
     at = 0
     while at < len(order):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from compiler.stages import PruneReport, Relevance, ScoredModel
 from hw_targets.errors import InfeasibleError, LiftFlowError
-from passes._coupling import Group, added_layers, coupled_groups, remove_units, rows_of
-from passes._graph import accuracy, ir_text, network_shape, placed
+from passes._coupling import Group, Unit, added_layers, coupled_groups, remove_units, rows_of
+from passes._graph import accuracy, ir_text, layers_of, network_shape, placed
 from passes._prune_plan import (
     COSTS,
     Limits,
@@ -24,6 +26,7 @@ from passes._prune_plan import (
     group_keys,
     least_cost,
 )
+from passes._reconstruct import reconstruct
 from passes._relevance import remeasure
 from passes._statistics import (
     Statistics,
@@ -35,6 +38,9 @@ from passes._statistics import (
 from passes.attribute import Attribute, prove_complete
 from passes.base import Context, Pass
 
+RECONSTRUCTED, POSITIONS = 256, 16
+"""Samples, and output positions of each, that second moments are taken over."""
+
 _NAMES = {"macs": "multiply-accumulates", "weights": "weights"}
 
 
@@ -42,17 +48,18 @@ _NAMES = {"macs": "multiply-accumulates", "weights": "weights"}
 class PruneFilters(Pass[ScoredModel, ScoredModel]):
     """Remove the channels that matter least for what they cost, with all that is coupled to them.
 
-    Ranked over the whole network at once, in `steps` with relevance measured anew after each. After
-    each step every layer's outputs get back the mean and deviation they had before any pruning, so
-    that a removed channel's mean lives on in the next layer's bias. The outputs of the last layer
-    are the classes and stay.
+    Ranked over the whole network at once, in `steps` with relevance measured anew after each. In
+    each step the weights left are chosen anew by least squares, so that layers give what they gave
+    before it: what other channels can tell of a removed one lives on in the next layer's weights.
+    Then every layer's outputs get back the mean and deviation they had before any pruning. The
+    outputs of the last layer are the classes and stay.
 
     macs: least share of the cost to remove, 0 for none. steps: rounds of attribution and removal.
     divisor: groups that start with at least twice as many channels keep multiples of it, because
     folding (PE, SIMD) needs divisors. cost: what a channel saves, "macs" or "weights". thrift:
     exponent of what is saved in the ranking; 0 ranks by relevance alone, 1 by relevance a unit of
-    cost. streams: also prune the channels that run through residual adds. batch: samples a
-    backward pass.
+    cost. streams: also prune the channels that run through residual adds. reconstruct: choose the
+    weights left anew. batch: samples a backward pass.
     """
 
     name: ClassVar[str] = "prune-filters"
@@ -62,6 +69,7 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         "passes.attribute",
         "passes._coupling",
         "passes._statistics",
+        "passes._reconstruct",
         "passes._prune_plan",
     )
 
@@ -71,6 +79,7 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
     cost: str = "macs"
     thrift: float = 0.5
     streams: bool = False
+    reconstruct: bool = True
     batch: int = 64
 
     def __post_init__(self) -> None:
@@ -178,6 +187,8 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         plan = Plan(model.network, groups, limits, COSTS[self.cost])
         scores = {key: unit_scores(group, model.relevance) for key, group in plan.groups.items()}
         removed = choose_units(plan, scores, budget, self.thrift)
+        if self.reconstruct:
+            self._choose_weights_anew(model.module, removed, samples, ctx)
         remove_units(model.module, removed)
         gone = rows_of(removed)
         wanted = {name: s.without(gone.get(name, set())) for name, s in wanted.items()}
@@ -194,6 +205,24 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         )
         left = {la.name: (la.in_channels, la.out_channels) for la in network.layers}
         return model, wanted, COSTS[self.cost](network, left)
+
+    def _choose_weights_anew(
+        self, module: nn.Module, removed: Sequence[Unit], samples: Tensor, ctx: Context
+    ) -> None:
+        """Weights of `module` that do without the channels of `removed`, in place."""
+        changed = placed(module, ctx.device)
+        masks = {
+            name: torch.ones_like(layer.weight, dtype=torch.bool)
+            for name, layer in layers_of(changed).items()
+        }
+        for unit in removed:
+            for layer, columns in unit.inputs.items():
+                masks[layer][:, columns] = False
+        drawn = torch.Generator().manual_seed(int(ctx.rng("positions").integers(2**31)))
+        before = copy.deepcopy(changed)
+        reconstruct(changed, before, masks, samples[:RECONSTRUCTED], POSITIONS, drawn)
+        if changed is not module:
+            module.load_state_dict({k: v.cpu() for k, v in changed.state_dict().items()})
 
 
 def unit_scores(group: Group, relevance: Relevance) -> NDArray[np.float64]:

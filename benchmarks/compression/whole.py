@@ -31,10 +31,10 @@ from compiler.pipeline import RunResult
 from compiler.stages import QonnxModel, QuantModel, ScoredModel
 
 NETWORK = "resnet20"
-AUGMENTED = {"shift": 4, "mirror": True, "precision": "bfloat16"}
+AUGMENTED = {"shift": 4, "mirror": True}
 OPTIONS: dict[str, dict[str, Any]] = {
     "prune-filters": {"macs": 0.5, "steps": 5},
-    "finetune": {"epochs": 5, "lr": 0.03, "decay": 5e-4, "clip": 5.0, **AUGMENTED},
+    "finetune": {"epochs": 3, "lr": 0.03, "decay": 5e-4, "clip": 5.0, **AUGMENTED},
     "allocate": {"mean_weight_bits": 4.0, "mean_act_bits": 5.0, "act_bits": (3, 4, 5, 6, 8)},
     "retrain": {
         "epochs": 10,

@@ -195,6 +195,28 @@ def test_removing_constant_channels_changes_nothing(tmp_path: Path) -> None:
     torch.testing.assert_close(module(samples), before, rtol=1e-3, atol=1e-3)
 
 
+def test_a_channel_that_others_tell_of_can_go_without_loss(tmp_path: Path) -> None:
+    """Twice another channel: the weights of the next layer take over, whatever it gave."""
+    model, ctx = scored(tmp_path)
+    module = copy.deepcopy(model.module)
+    layers = layers_of(module)
+    with torch.no_grad():
+        for name, (one, other) in {"conv2": (0, 7), "fc1": (3, 5)}.items():
+            layers[name].weight[one] = 2 * layers[name].weight[other]
+            layers[name].bias[one] = 2 * layers[name].bias[other]  # type: ignore[index]
+    samples = torch.randn(256, *SHAPE)
+    before = module(samples)
+    conv2, fc1 = (g for g in coupled_groups(module, SHAPE) if g.name in ("conv2", "fc1"))
+    gone = [conv2.units[0], fc1.units[3]]
+    crude = copy.deepcopy(module)
+    PruneFilters()._choose_weights_anew(module, gone, samples, ctx)
+    errors = []
+    for pruned in (module, crude):
+        remove_units(pruned, gone)
+        errors.append(float(((pruned(samples) - before).norm() / before.norm()).detach()))
+    assert errors[0] < 0.02 < errors[1]
+
+
 @pytest.mark.parametrize("share", [0.3, 0.6])
 def test_pass_removes_what_was_asked(tmp_path: Path, share: float) -> None:
     model, ctx = scored(tmp_path)
