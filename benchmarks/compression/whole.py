@@ -34,10 +34,10 @@ NETWORK = "resnet20"
 AUGMENTED = {"shift": 4, "mirror": True}
 OPTIONS: dict[str, dict[str, Any]] = {
     "prune-filters": {"macs": 0.5, "steps": 5},
-    "finetune": {"epochs": 3, "lr": 0.03, "decay": 5e-4, "clip": 5.0, **AUGMENTED},
+    "finetune": {"epochs": 6, "lr": 0.03, "decay": 5e-4, "clip": 5.0, **AUGMENTED},
     "allocate": {"mean_weight_bits": 4.0, "mean_act_bits": 5.0, "act_bits": (3, 4, 5, 6, 8)},
     "retrain": {
-        "epochs": 10,
+        "epochs": 14,
         "samples": 25_600,
         "batch": 128,
         "lr": 1e-3,
