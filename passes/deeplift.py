@@ -117,6 +117,8 @@ def attribute_targets(
         warnings.filterwarnings("ignore", message=r"\s*Setting forward, backward hooks")
         warnings.filterwarnings("ignore", message="Input Tensor .* did not already require grad")
         lift.attribute(inputs.detach(), references.detach())
+    # It refers to itself by this; what it holds would stay until the garbage collector comes by.
+    del lift.gradient_func
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,25 @@ def attributed(model: nn.Module) -> tuple[Attribution, tuple[Tensor, Tensor, Ten
     given = batch(model)
     named = {n: m for n, m in steps_of(model) if not isinstance(m, nn.MaxPool2d)}
     return attribute_all_layers(model, *given, named), given
+
+
+def test_what_a_pass_held_goes_with_it() -> None:
+    """Without waiting for the garbage collector: memory must not grow batch by batch."""
+    model = prepared()
+    given, named = batch(model), layers_of(model)
+
+    def alive() -> int:
+        return sum(each.numel() for each in gc.get_objects() if type(each) is Tensor)
+
+    attribute_all_layers(model, *given, named)
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        attribute_all_layers(model, *given, named)
+        assert alive() - before < given[0].numel()
+    finally:
+        gc.enable()
 
 
 @pytest.mark.filterwarnings("ignore")
