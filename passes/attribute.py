@@ -14,8 +14,9 @@ from passes.criteria import CRITERIA
 from passes.criteria.references import known, references_of
 from passes.deeplift import TARGETS
 
-# DeepLIFT is complete in exact arithmetic; what is left is the rounding of float32, which was seen
-# to stay below 1e-6 of the greatest output difference on ten-layer networks.
+# DeepLIFT is complete in exact arithmetic; what is left is the rounding of float32: below 1e-6 of
+# the greatest output on ten-layer networks. It is told as a share of the greatest difference of
+# outputs, which near references (blur) make a fortieth of that.
 TOLERANCE = 1e-4
 
 

@@ -34,14 +34,22 @@ NETWORK = "resnet20"
 AUGMENTED = {"shift": 4, "mirror": True}
 OPTIONS: dict[str, dict[str, Any]] = {
     "prune-filters": {"macs": 0.5, "steps": 5},
-    "finetune": {"epochs": 6, "lr": 0.03, "decay": 5e-4, "clip": 5.0, **AUGMENTED},
+    "finetune": {
+        "epochs": 12,
+        "lr": 0.03,
+        "decay": 5e-4,
+        "clip": 5.0,
+        "precision": "bfloat16",
+        **AUGMENTED,
+    },
     "allocate": {"mean_weight_bits": 4.0, "mean_act_bits": 5.0, "act_bits": (3, 4, 5, 6, 8)},
     "retrain": {
-        "epochs": 14,
+        "epochs": 24,
         "samples": 25_600,
         "batch": 128,
         "lr": 1e-3,
         "holdout": 0.02,
+        "precision": "bfloat16",
         **AUGMENTED,
     },
 }
