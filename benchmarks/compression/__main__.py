@@ -25,6 +25,7 @@ from benchmarks.compression import bits, sharing, structured, unstructured
 from benchmarks.compression.bench import Bench, Row, Settings
 from benchmarks.compression.floats import RECIPES
 from benchmarks.compression.store import Store
+from passes.base import PRECISIONS
 
 RESULTS = Path(__file__).with_name("results")
 
@@ -63,6 +64,7 @@ def experiment(bench: Bench, task: str, method: str, seed: int, store: Store) ->
         "tuned": chosen.tuned,
         "trained": chosen.trained,
         "levels": list(chosen.levels) or None,
+        "precision": chosen.precision,
     }
     if store.has(**key):
         return
@@ -91,6 +93,9 @@ def main() -> int:
     parser.add_argument("--tested", type=int, default=2500, help="test images of an accuracy")
     parser.add_argument("--tuned", type=int, default=6400, help="images of a fine-tuning")
     parser.add_argument("--trained", type=int, default=6400, help="images of a QAT")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="float32", help="of layers in training"
+    )
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
@@ -101,6 +106,7 @@ def main() -> int:
         chosen.tuned,
         chosen.trained,
         tuple(chosen.levels),
+        chosen.precision,
     )
     chosen.results.mkdir(parents=True, exist_ok=True)
     for network in chosen.networks:

@@ -40,7 +40,7 @@ class Settings:
     """samples: training samples of attribution. tested: test samples of an accuracy.
 
     tuned: images of one fine-tuning, 0 for none. trained: images of one quantization-aware one.
-    levels: the tasks' own without any.
+    levels: the tasks' own without any. precision: of layers in training.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -49,6 +49,7 @@ class Settings:
     tuned: int = 6400
     trained: int = 6400
     levels: tuple[float, ...] = ()
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)

@@ -88,5 +88,5 @@ def training(bench: Bench) -> Retrain:
         holdout=0.01,
         shift=recipe.shift,
         mirror=recipe.mirror,
-        precision=recipe.precision,
+        precision=bench.settings.precision,
     )

@@ -114,7 +114,7 @@ def circumstances(row: Row) -> str:
         f"{versions}. Float accuracy {100 * row.get('float', float('nan')):.2f} on "
         f"{row.get('tested'):,} test images; {row.get('samples')} samples of attribution, "
         f"{row.get('tuned'):,} images of fine-tuning, {row.get('trained'):,} of quantization-aware "
-        "training."
+        f"training, in {row.get('precision', 'float32')}."
     )
 
 
