@@ -6,6 +6,8 @@ the inputs z that the layers before, pruned and chosen anew already, give by now
 
     E[z z^T]_kk v_k = (E[z x^T] w)_k
 
+where samples and positions count alike, or as a guide has it, for each output on its own.
+
 Removing a weight and updating the others is Optimal Brain Surgeon (Hassibi and Stork, NIPS 1992);
 here masks are given and all updates are made at once. Correcting what earlier layers changed is
 from He, Zhang and Sun, "Channel Pruning", ICCV 2017, arXiv 1707.06168.
@@ -13,6 +15,7 @@ from He, Zhang and Sun, "Channel Pruning", ICCV 2017, arXiv 1707.06168.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -20,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from passes._graph import layers_of, pair
+from passes._guides import BATCH, Guide, draw
 from passes._statistics import visited
 
 DAMPING = 1e-2
@@ -28,8 +32,8 @@ MOST_INPUTS = 2400
 """Layers of more inputs keep their weights: time grows with the third power of inputs."""
 _ROOM = 2**25
 """Numbers in the systems solved at a time, bounds the memory."""
-_BATCH = 64
-"""Samples whose windows are laid out at a time."""
+MOST_WORK = 10**12
+"""Multiply-accumulates of a layer's E[z z^T], one an output; a guide that takes more is left."""
 
 
 @torch.no_grad()
@@ -40,6 +44,7 @@ def reconstruct(
     samples: Tensor,
     positions: int,
     generator: torch.Generator,
+    guides: Mapping[str, Guide] | None = None,
 ) -> None:
     """Masks the layers of `module` and chooses kept weights and bias anew, layer after layer.
 
@@ -52,6 +57,7 @@ def reconstruct(
         masks: layer -> True where a weight stays, in the weight's shape.
         samples: (N, ...) inputs, one batch.
         positions: of a convolution's output positions at most so many a sample are drawn.
+        guides: layer -> what errors count, where they do not count alike.
     """
     layers, sources = layers_of(module), layers_of(original)
 
@@ -60,8 +66,12 @@ def reconstruct(
         before, now = taken.chunk(2)
         keep = masks[name].to(layer.weight.device)
         if getattr(layer, "groups", 1) == 1 and layer.weight[0].numel() <= MOST_INPUTS:
-            moments, cross = _moments(layer, before, now, positions, generator)
-            solution = _solve(moments, _rows(source) @ cross, _rows(layer), _kept(keep))
+            guide = None if guides is None else guides[name]
+            if guide is not None and _work(guide, _kept(keep)) <= MOST_WORK:
+                solution = _guided(layer, source, before, now, _kept(keep), guide)
+            else:
+                moments, cross = _moments(layer, before, now, positions, generator)
+                solution = _solve(moments, _rows(source) @ cross, _rows(layer), _kept(keep))
             layer.weight.copy_(solution[:, :-1].reshape(layer.weight.shape))
             assert layer.bias is not None  # prepare gives every layer one
             layer.bias.copy_(solution[:, -1])
@@ -93,12 +103,8 @@ def _moments(
     size = layer.weight[0].numel() + 1
     moments, cross = torch.zeros(2, size, size, dtype=torch.double)
     count = 0
-    for x, z in zip(torch.split(before, _BATCH), torch.split(now, _BATCH), strict=True):
-        if isinstance(layer, nn.Conv2d):
-            # The same positions of both.
-            both = _windows(layer, torch.cat([x, z], 1), positions, generator)
-            x, z = both.chunk(2, 1)
-        x, z = (F.pad(part, (0, 1), value=1.0) for part in (x, z))
+    for x, z in zip(torch.split(before, BATCH), torch.split(now, BATCH), strict=True):
+        x, z = _seen(layer, x, z, draw(_places(layer, x), positions, generator))
         # Float32 within a batch of rows: what it loses is far below the damping.
         moments += (z.T @ z).double().cpu()
         cross += (x.T @ z).double().cpu()
@@ -106,20 +112,74 @@ def _moments(
     return moments / count, cross / count
 
 
-def _windows(layer: nn.Conv2d, taken: Tensor, positions: int, generator: torch.Generator) -> Tensor:
-    """(rows, in x kernel) what single outputs of the layer see.
+def _work(guide: Guide, kept: Tensor) -> int:
+    """Multiply-accumulates of a guided layer's E[z z^T]."""
+    return len(guide.counts) * int(kept.sum(1).square().sum())
+
+
+def _guided(
+    layer: nn.Conv2d | nn.Linear,
+    source: nn.Conv2d | nn.Linear,
+    before: Tensor,
+    now: Tensor,
+    keep: Tensor,
+    guide: Guide,
+) -> Tensor:
+    """What `_solve` gives, every output with the E[z z^T] of its own counts, of kept inputs."""
+    parts = zip(torch.split(before, BATCH), torch.split(now, BATCH), guide.positions, strict=True)
+    pairs = [_seen(layer, x, z, drawn) for x, z, drawn in parts]
+    x, z = (torch.cat(part) for part in zip(*pairs, strict=True))
+    wanted = x @ _rows(source).to(x).T
+    so_far = _rows(layer)
+    solution = torch.zeros_like(so_far)
+    damping = DAMPING * float(z.square().mean()) + 1e-12
+    for row, known in enumerate(keep):
+        inputs, counts = z[:, known.to(z.device)], guide.counts[:, row, None]
+        counted = (inputs * counts).T
+        moments = (counted @ inputs).double().cpu() / len(z)
+        right = (counted @ wanted[:, row, None]).double().cpu() / len(z)
+        moments.diagonal().add_(damping)
+        right += damping * so_far[row, known, None]
+        found = torch.cholesky_solve(right, torch.linalg.cholesky(moments))
+        solution[row, known] = found[:, 0]
+    return solution
+
+
+def _seen(
+    layer: nn.Conv2d | nn.Linear, x: Tensor, z: Tensor, drawn: Tensor
+) -> tuple[Tensor, Tensor]:
+    """(samples x drawn, inputs + 1) what outputs see at the same positions of x and of z."""
+    if isinstance(layer, nn.Conv2d):
+        x, z = _windows(layer, torch.cat([x, z], 1), drawn).chunk(2, 1)
+    return F.pad(x, (0, 1), value=1.0), F.pad(z, (0, 1), value=1.0)
+
+
+def _map(layer: nn.Conv2d, taken: Tensor) -> tuple[int, int]:
+    """(height, width) of the layer's output for `taken`."""
+    sizes = zip(
+        taken.shape[2:],
+        *(pair(one) for one in (layer.padding, layer.dilation, layer.kernel_size, layer.stride)),
+        strict=True,
+    )
+    height, width = ((n + 2 * pad - d * (k - 1) - 1) // step + 1 for n, pad, d, k, step in sizes)
+    return height, width
+
+
+def _places(layer: nn.Conv2d | nn.Linear, taken: Tensor) -> int:
+    """Positions of the layer's output for `taken`."""
+    return math.prod(_map(layer, taken)) if isinstance(layer, nn.Conv2d) else 1
+
+
+def _windows(layer: nn.Conv2d, taken: Tensor, drawn: Tensor) -> Tensor:
+    """(samples x drawn, in x kernel) what single outputs of the layer see.
 
     Only the windows at the drawn positions are laid out: all of them would be most of the work.
     """
-    (up, left), (kh, kw) = pair(layer.padding), pair(layer.kernel_size)
+    (up, left), (_, kw) = pair(layer.padding), pair(layer.kernel_size)
     stride, dilation = pair(layer.stride), pair(layer.dilation)
+    _, width = _map(layer, taken)
     padded = F.pad(taken, (left, left, up, up))
-    height = (padded.shape[2] - dilation[0] * (kh - 1) - 1) // stride[0] + 1
-    width = (padded.shape[3] - dilation[1] * (kw - 1) - 1) // stride[1] + 1
-    drawn = torch.arange(height * width)
-    if len(drawn) > positions:
-        drawn = torch.randperm(len(drawn), generator=generator)[:positions]
-    place = torch.arange(kh * kw)
+    place = torch.arange(math.prod(pair(layer.kernel_size)))
     rows = (drawn // width * stride[0])[:, None] + place // kw * dilation[0]
     columns = (drawn % width * stride[1])[:, None] + place % kw * dilation[1]
     seen = padded[:, :, rows.to(taken.device), columns.to(taken.device)]

@@ -70,6 +70,7 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         "passes._coupling",
         "passes._statistics",
         "passes._reconstruct",
+        "passes._guides",
         "passes._prune_plan",
     )
 

@@ -16,6 +16,7 @@ from torch import nn
 from compiler.stages import FoldedNorm, PruneReport, Relevance, ScoredModel
 from hw_targets.errors import LiftFlowError
 from passes._graph import accuracy, layers_of, placed
+from passes._guides import guides
 from passes._prune_plan import channel_counts
 from passes._reconstruct import reconstruct
 from passes._relevance import remeasure
@@ -35,6 +36,9 @@ POSITIONS = 64
 TEMPER = 0.25
 """Power of a weight's relevance in its score: magnitude leads, relevance corrects it."""
 
+GUIDED = 0.35
+"""Share of an error's count, when weights left are chosen anew, that its multiplier decides."""
+
 SCOPES = ("network", "layer", "row")
 
 
@@ -46,15 +50,16 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
     root of its DeepLIFT relevance over the layer's mean: relevance alone is blind to weights that
     would matter for samples not seen, magnitude alone to what the output needs. Scored by another
     criterion, it is |w| x relevance. In `rounds`, relevance measured anew before each; after each
-    round the weights left are chosen anew so that layers give what they gave (least squares), and
-    outputs get back their mean and deviation.
+    round the weights left are chosen anew so that layers give what they gave (least squares, errors
+    counted by what they move the output by), and outputs get back their mean and deviation.
 
     sparsity: least share of all weights to zero, 0 for none. scope: "network" ranks all weights
     together, "layer" takes the share of every layer, "row" of every output of a layer. pattern: ""
     for single weights, "2:4" for at most 2 of 4 neighbours in the order hardware reads a row, "4x8"
     for whole blocks of 4 outputs x 8 inputs (PE x SIMD), which hardware can skip. N:M patterns set
-    the sparsity themselves; give
-    any above 0. reconstruct: choose the weights left anew. batch: samples a backward pass.
+    the sparsity themselves; give any above 0. reconstruct: choose the weights left anew. guided:
+    share of an error's count that DeepLIFT decides, 0 to count all alike as with another criterion.
+    batch: samples a backward pass.
     """
 
     name: ClassVar[str] = "prune-weights"
@@ -66,6 +71,7 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
         "passes._coupling",
         "passes._sparsity",
         "passes._reconstruct",
+        "passes._guides",
         "passes._statistics",
     )
 
@@ -74,6 +80,7 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
     pattern: str = ""
     rounds: int = 3
     reconstruct: bool = True
+    guided: float = GUIDED
     batch: int = 64
 
     def __post_init__(self) -> None:
@@ -88,6 +95,10 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
                 f"no such scope: {self.scope!r}", where=self.name, mend=f"use {', '.join(SCOPES)}"
             )
         parse_pattern(self.pattern)
+        if not 0 <= self.guided <= 1:
+            raise LiftFlowError(
+                f"guided is {self.guided:g}", where=self.name, mend="give a share from 0 to 1"
+            )
         for option in ("rounds", "batch"):
             if getattr(self, option) < 1:
                 raise LiftFlowError(
@@ -135,6 +146,9 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
         module = copy.deepcopy(original)
         masks = {n: np.ones(la.weight.shape, dtype=bool) for n, la in layers_of(module).items()}
         relevance, norms = model.relevance, dict(model.norms)
+        guide = None
+        if self.reconstruct and self.guided and relevance.criterion.startswith("deeplift"):
+            guide = guides(original, samples, relevance.target, self.guided, POSITIONS, drawn)
         for number in range(1, self.rounds + 1):
             # As many of the weights left go in every round, so that the last rounds are careful.
             share = 1 - (1 - self.sparsity) ** (number / self.rounds)
@@ -147,7 +161,7 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
                 )  # fmt: skip
             kept = {name: torch.from_numpy(mask).to(ctx.device) for name, mask in masks.items()}
             if self.reconstruct:
-                reconstruct(module, original, kept, samples, POSITIONS, drawn)
+                reconstruct(module, original, kept, samples, POSITIONS, drawn, guide)
             else:
                 _zero(module, kept)
             norms = rescaled(norms, restore_statistics(module, wanted, samples))

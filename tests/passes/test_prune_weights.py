@@ -13,6 +13,7 @@ from torch import nn
 
 from hw_targets.errors import LiftFlowError
 from passes._graph import build_chain, layers_of
+from passes._guides import MOST, guides
 from passes._reconstruct import reconstruct
 from passes._sparsity import Pattern, as_matrix, as_weight, keep_masks, parse_pattern
 from passes.attribute import Attribute
@@ -98,6 +99,11 @@ def test_bad_patterns(text: str) -> None:
         PruneWeights(pattern=text)
 
 
+def test_bad_share_of_guidance() -> None:
+    with pytest.raises(LiftFlowError, match="guided is 1.5; give a share from 0 to 1"):
+        PruneWeights(guided=1.5)
+
+
 def test_reconstruction_is_the_least_squares_solution(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against numpy's lstsq on the very rows each output sees, behind a layer that changed."""
     monkeypatch.setattr("passes._reconstruct._ROOM", 500)
@@ -126,6 +132,75 @@ def test_reconstruction_is_the_least_squares_solution(monkeypatch: pytest.Monkey
         best = np.square(z[:, kept] @ solution - x @ w).mean()
         assert np.square(z[:, kept] @ got - x @ w).mean() <= 1.01 * best
         assert best < np.square(z[:, kept] @ w[kept] - x @ w).mean()
+
+
+def test_guided_reconstruction_is_weighted_least_squares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against numpy's lstsq with rows weighted by counts, an output apart from the other."""
+    torch.manual_seed(0)
+    steps = [("first", nn.Conv2d(2, 3, 3, padding=1)), ("relu", nn.ReLU())]
+    steps += [("conv", nn.Conv2d(3, 4, 3, padding=1, stride=2)), ("relu2", nn.ReLU())]
+    chain = build_chain([*steps, ("flat", nn.Flatten()), ("last", nn.Linear(100, 3))])
+    original = copy.deepcopy(chain)
+    samples = torch.randn(70, 2, 9, 9)  # more than a batch of guides
+    masks = {n: torch.rand(la.weight.shape) < 0.5 for n, la in layers_of(chain).items()}
+    drawn = torch.Generator().manual_seed(0)
+    guide = guides(original, samples, "predicted", 0.8, 10**6, drawn)
+    reconstruct(chain, original, masks, samples, 10**6, drawn, guide)
+    with torch.no_grad():
+        x = windows(original.relu(original.first(samples)))
+        z = windows(chain.relu(chain.first(samples)))
+    conv, before = layers_of(chain)["conv"], layers_of(original)["conv"]
+    assert torch.equal(conv.weight != 0, masks["conv"])
+    for out in range(4):
+        count = guide["conv"].counts[:, out].numpy()
+        root = np.sqrt(count)
+        w = np.append(before.weight[out].detach().numpy().ravel(), before.bias[out].item())
+        kept = np.append(masks["conv"][out].numpy().ravel(), True)
+        a, b = z[:, kept] * root[:, None], x @ w * root
+        solution, *_ = np.linalg.lstsq(a, b, rcond=None)
+        got = np.append(conv.weight[out].detach().numpy().ravel(), conv.bias[out].item())[kept]
+        np.testing.assert_allclose(got, solution, atol=0.03)
+        alike, *_ = np.linalg.lstsq(z[:, kept], x @ w, rcond=None)
+        assert np.square(a @ got - b).mean() < np.square(a @ alike - b).mean()
+    # Too much work: errors count alike.
+    monkeypatch.setattr("passes._reconstruct.MOST_WORK", 0)
+    whole, plain = copy.deepcopy(original), copy.deepcopy(original)
+    reconstruct(whole, original, masks, samples, 10**6, drawn, guide)
+    reconstruct(plain, original, masks, samples, 10**6, drawn)
+    assert torch.equal(layers_of(whole)["conv"].weight, layers_of(plain)["conv"].weight)
+
+
+def test_guides_count_squares_of_multipliers() -> None:
+    torch.manual_seed(0)
+    steps = [("conv", nn.Conv2d(2, 5, 3, padding=1)), ("relu", nn.ReLU()), ("flat", nn.Flatten())]
+    chain = build_chain([*steps, ("last", nn.Linear(5 * 36, 3))])
+    with torch.no_grad():
+        chain.last.weight.view(3, 5, 36)[:, 0] = 0.0  # nothing depends on the first channel
+    samples = torch.randn(70, 2, 6, 6)
+    drawn = torch.Generator().manual_seed(0)
+    found = guides(chain, samples, "all", 0.5, 7, drawn)
+    assert [len(part) for part in found["conv"].positions] == [7, 7]
+    assert [len(part) for part in found["last"].positions] == [1, 1]
+    counts = found["conv"].counts
+    assert counts.shape == (70 * 7, 5)
+    assert torch.equal(counts[:, 0], torch.ones(70 * 7))
+    torch.testing.assert_close(counts.mean(0), torch.ones(5))
+    # A multiplier of the convolution is the slope of its ReLU times the next layer's weight.
+    with torch.no_grad():
+        here, there = chain.conv(samples), chain.conv(samples.roll(1, 0))
+    slope = ((here.relu() - there.relu()) / (here - there)).flatten(2)
+    weight = chain.last.weight.detach().view(3, 5, 36)
+    squares = (slope[None] * weight[:, None]).square().sum(0)
+    rows = torch.cat(
+        [
+            part[:, :, positions].permute(0, 2, 1).flatten(0, 1)
+            for part, positions in zip(squares.split(64), found["conv"].positions, strict=True)
+        ]
+    )[:, 1:]
+    assert rows.max() < MOST * rows.mean(0).min()
+    torch.testing.assert_close(counts[:, 1:], 0.5 + 0.5 * rows / rows.mean(0), rtol=1e-3, atol=1e-4)
+    # Every class counts the last layer's outputs for itself.
+    torch.testing.assert_close(found["last"].counts, torch.ones(70, 3))
 
 
 def windows(taken: torch.Tensor) -> np.ndarray:
