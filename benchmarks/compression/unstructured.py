@@ -4,38 +4,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from benchmarks.compression.bench import Bench, Row
 from passes.prune_weights import PruneWeights
 
-LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95)
+LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 
-METHODS = (
-    "magnitude",
-    "magnitude, layer by layer",
-    "taylor",
-    "wanda, row by row",
-    "hessian",
-    "deeplift",
-    "random",
-)
-"""Criterion, and the scope where it is not the whole network. Wanda ranks within a row."""
+PROCEDURES: dict[str, tuple[str, dict[str, Any]]] = {
+    "magnitude": ("l1", {}),
+    "magnitude, layer by layer": ("l1", {"scope": "layer"}),
+    "taylor": ("taylor", {}),
+    "wanda, row by row": ("wanda", {"scope": "row"}),
+    "hessian": ("hessian", {}),
+    "deeplift": ("deeplift", {}),
+    "deeplift, errors alike": ("deeplift", {"guided": 0.0}),
+    "random": ("random", {}),
+}
+"""Method -> criterion and options other than the pass's own. Wanda ranks within a row.
+
+"deeplift" is as shipped: where weights are chosen anew, it says what errors count, too.
+"""
+
+METHODS = tuple(PROCEDURES)
 
 
 def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
     """Two rows a level: weights left as they were, and reconstructed; both restored."""
-    name, _, apart = method.partition(", ")
-    scope = apart.split(" ")[0] or "network"
-    model = bench.attributed({"magnitude": "l1"}.get(name, name), seed)
+    criterion, options = PROCEDURES[method]
+    model = bench.attributed(criterion, seed)
     for level in bench.levels(LEVELS):
         row: Row = {"level": level}
         for variant, reconstruct in (("plain", False), ("reconstructed", True)):
             started = time.perf_counter()
-            prune = PruneWeights(
-                sparsity=level,
-                scope=scope,
-                reconstruct=reconstruct,
-            )
+            prune = PruneWeights(sparsity=level, reconstruct=reconstruct, **options)
             with bench.context(seed) as ctx:
                 row[variant] = prune.run(model, ctx).accuracy
             row[f"seconds {variant}"] = round(time.perf_counter() - started, 1)
