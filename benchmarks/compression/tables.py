@@ -98,6 +98,7 @@ def section(task: str, network: str, rows: Sequence[Row], docs: Path) -> str:
     for field, title in COLUMNS[task]:
         if any(row.get(field) is not None for row in rows):
             lines += [f"**{title[0].upper()}{title[1:]}**", "", *table(rows, field), ""]
+            lines += [verdict(rows, field), ""]
     for field, title in FIGURES.get(task, ()):
         lines += [f"**{title[0].upper()}{title[1:]}**", "", *table(rows, field, figure=True), ""]
     refused = {row["method"]: row["refused"] for row in rows if "refused" in row}
@@ -155,6 +156,30 @@ def table(rows: Sequence[Row], field: str, *, figure: bool = False) -> list[str]
         seeds = max(len(values) for values in found[method].values())
         lines.append(f"| {method} | {' | '.join(texts)} | {seeds} |")
     return lines
+
+
+def verdict(rows: Sequence[Row], field: str) -> str:
+    """Where `deeplift` is ahead of the best method that does not use DeepLIFT, and where not.
+
+    Level: means differ by no more than the greater of both standard deviations.
+    """
+    found = cells(rows, field)
+    ours = found.get("deeplift", {})
+    others = {m: by_level for m, by_level in found.items() if not m.startswith("deeplift")}
+    told = []
+    for level, values in sorted(ours.items()):
+        rivals = {m: by_level[level] for m, by_level in others.items() if level in by_level}
+        if not rivals:
+            continue
+        rival = max(rivals, key=lambda method: statistics.fmean(rivals[method]))
+        gap = statistics.fmean(values) - statistics.fmean(rivals[rival])
+        both = [values, rivals[rival]]
+        spread = max(statistics.stdev(v) if len(v) > 1 else 0.0 for v in both)
+        word = "level with" if abs(gap) <= spread else "ahead of" if gap > 0 else "behind"
+        told.append(f"{word} {rival} at {level:g} ({gap:+.1f})")
+    seeds = max((len(values) for values in ours.values()), default=0)
+    text = "DeepLIFT against the best without it: " + ", ".join(told) + "."
+    return text + (" One seed only: no spread is known." if seeds == 1 else "") if told else ""
 
 
 def _cell(values: Sequence[float] | None, best: float | None) -> str:

@@ -31,6 +31,22 @@ def test_a_table_tells_means_and_spreads_best_first() -> None:
     ]
 
 
+def test_a_verdict_tells_ahead_level_and_behind() -> None:
+    found = rows("l1", {0.3: [0.5, 0.6], 0.5: [0.2, 0.2], 0.7: [0.2, 0.3]})
+    found += rows("taylor", {0.3: [0.4, 0.4], 0.5: [0.1, 0.1], 0.9: [0.1, 0.1]})
+    found += rows("deeplift-contribution", {0.3: [0.9, 0.9]})  # no rival
+    found += rows("deeplift", {0.3: [0.8, 0.8], 0.5: [0.1, 0.15], 0.7: [0.2, 0.28], 1: [0.1, 0.1]})
+    assert tables.verdict(found, "before") == (
+        "DeepLIFT against the best without it: ahead of l1 at 0.3 (+25.0), behind l1 at 0.5 (-7.5),"
+        " level with l1 at 0.7 (-1.0)."
+    )
+    alone = rows("l1", {0.3: [0.5]}) + rows("deeplift", {0.3: [0.6]})
+    assert tables.verdict(alone, "before").endswith(
+        "ahead of l1 at 0.3 (+10.0). One seed only: no spread is known."
+    )
+    assert tables.verdict(rows("l1", {0.3: [0.5]}), "before") == ""
+
+
 def test_what_is_not_measured_stays_empty() -> None:
     found = rows("uniform", {3.0: [0.5]}) + rows("mse", {2.5: [0.3], 3.0: [0.6]})
     assert tables.table(found, "before")[2:] == [
