@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 EVAL_BATCH = 512
 LEAST_SCALE = 0.05
 """A weight scale never falls below this share of what it was at the beginning."""
+SCALE_SHARE = 0.05
+"""Steps of scales, which move all values of a tensor at once, as a share of those of weights."""
 
 
 class Constraints:
@@ -86,17 +88,30 @@ def codebook(integers: NDArray[np.int64]) -> Codebook:
 
 
 def optimizer(network: QuantNetwork, lr: float) -> torch.optim.Adam:
-    """Adam; scales step in proportion to their own size, as they differ by orders of magnitude."""
+    """Adam; every tensor steps in proportion to its own root mean square.
+
+    Batch norms are folded in, so that tensors differ by orders of magnitude: steps of one size for
+    all would be far too large for some. A bias, which may be all zeros, steps no less than the
+    weights of its layer.
+
+    Source: Shazeer and Stern, "Adafactor", ICML 2018, arXiv 1804.04235: relative step size.
+    """
     groups: list[dict[str, object]] = []
     for shape in network.network.layers:
         layer = network.layer(shape.name)
-        groups.append({"params": [layer.weight, layer.bias], "lr": lr})
+        weight, bias = _rms(layer.weight), _rms(layer.bias)
+        groups.append({"params": [layer.weight], "lr": lr * weight})
+        groups.append({"params": [layer.bias], "lr": lr * max(bias, weight)})
     scales = [weight_scale(network, shape.name) for shape in network.network.layers]
     scales += [quantizer_scale(network, quantizer) for quantizer in network.quantizers()]
-    groups.extend({"params": [s], "lr": lr * float(s.detach().mean())} for s in scales)
+    groups.extend({"params": [s], "lr": lr * SCALE_SHARE * _rms(s)} for s in scales)
     for group in groups:
         group["initial_lr"] = group["lr"]
     return torch.optim.Adam(groups)
+
+
+def _rms(values: torch.Tensor) -> float:
+    return float(values.detach().double().square().mean().sqrt())
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,11 @@ class Checkpoint:
     best_key: tuple[float, float] = (-1.0, 0.0)
     best_epoch: int = 0
     history: tuple[Epoch, ...] = ()
+
+    def keep(self, key: tuple[float, float], network: Mapping[str, torch.Tensor]) -> None:
+        """Takes the network as it is after `epoch` epochs for the best so far."""
+        self.best_key, self.best_epoch = key, self.epoch
+        self.best = {name: value.detach().cpu().clone() for name, value in network.items()}
 
     def save(self, file: Path) -> None:
         """Write beside and rename: an interruption leaves the checkpoint before."""

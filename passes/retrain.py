@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Retrain(Pass[QuantModel, QuantModel]):
-    """Train weights, biases and scales under quantization; keep the best held-out epoch.
+    """Train weights, biases and scales under quantization; keep what is best on held-out samples.
 
+    The network as it comes is a candidate too: training never hands back one that is worse there.
     Loss is cross entropy mixed with distillation from the float network before pruning. Masks
     stay zero, codebooks keep who shares an entry while entries move. The test split is measured
     once, after the choice. An interrupted training goes on at its last epoch.
 
-    epochs: 0 passes the model through. batch: samples a step. lr: Adam's, falling on a cosine.
+    epochs: 0 passes the model through. batch: samples a step. lr: step of
+    Adam's, as a share of each tensor's root mean square; it falls on a cosine.
     distill: share of the loss that is distillation. temperature: of the distillation.
     patience: epochs without a better held-out result before it stops. holdout: share of the
     training split held out to choose the epoch. shift: greatest random shift in pixels. mirror:
@@ -45,7 +47,7 @@ class Retrain(Pass[QuantModel, QuantModel]):
 
     epochs: int = 60
     batch: int = 64
-    lr: float = 2e-3
+    lr: float = 0.01
     distill: float = 0.5
     temperature: float = 3.0
     patience: int = 25
@@ -95,7 +97,7 @@ class Retrain(Pass[QuantModel, QuantModel]):
         exact.settle(network)
         network.eval()
         accuracy = exact.accuracy(network, ctx.data.test_x, ctx.data.test_y)
-        ctx.say(f"accuracy {accuracy:.2%} after {state.epoch} epochs", 1.0)
+        ctx.say(f"accuracy {accuracy:.2%}, of epoch {state.best_epoch} of {state.epoch}", 1.0)
         return replace(
             model,
             module=network,
@@ -120,6 +122,10 @@ class Retrain(Pass[QuantModel, QuantModel]):
         if state.epoch:
             network.load_state_dict(state.network)
             ctx.say(f"going on after epoch {state.epoch}", state.epoch / self.epochs)
+        else:
+            loss, right = trainer.held_out()
+            state.keep((right, -loss), network.state_dict())
+            ctx.say(f"before training: held out {right:.2%}", 0.0)
         # Only now: loading a state makes Brevitas replace its scale parameters by new ones.
         optimizer = train.optimizer(network, self.lr)
         if state.epoch:
@@ -138,8 +144,7 @@ class Retrain(Pass[QuantModel, QuantModel]):
             state.history += (Epoch(loss, held_right),)
             state.network, state.optimizer = network.state_dict(), optimizer.state_dict()
             if (held_right, -held_loss) > state.best_key:
-                state.best_key, state.best_epoch = (held_right, -held_loss), state.epoch
-                state.best = {k: v.detach().cpu().clone() for k, v in state.network.items()}
+                state.keep((held_right, -held_loss), state.network)
             state.save(file)
         return state
 

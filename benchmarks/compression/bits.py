@@ -84,7 +84,6 @@ def training(bench: Bench) -> Retrain:
         epochs=EPOCHS,
         samples=bench.settings.trained // EPOCHS,
         batch=128,
-        lr=1e-3,
         holdout=0.01,
         shift=recipe.shift,
         mirror=recipe.mirror,

@@ -47,7 +47,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "epochs": 24,
         "samples": 25_600,
         "batch": 128,
-        "lr": 1e-3,
         "holdout": 0.02,
         "precision": "bfloat16",
         **AUGMENTED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from quant_case import context, digits_data, digits_shape, scored
 from compiler.stages import Dataset, QuantModel
 from hw_targets.errors import LiftFlowError
 from passes import _brevitas_exact as exact
+from passes._brevitas_train import optimizer
 from passes.base import Context
 from passes.quantize import Quantize
 from passes.retrain import Retrain
@@ -115,6 +117,37 @@ def test_an_epoch_draws_as_many_samples_as_asked_for(
     found = option.run(model, context(tmp_path, data))
     assert seen == [100, 100, 56] * 2
     assert np.isfinite([epoch.loss for epoch in found.history]).all()
+
+
+def test_training_that_diverges_hands_back_the_network_it_got(tmp_path: Path) -> None:
+    data, model = digits()
+    found = Retrain(epochs=2, lr=50.0).run(model, context(tmp_path, data))
+    assert max(epoch.accuracy for epoch in found.history) < model.accuracy / 2
+    assert found.accuracy == model.accuracy
+
+
+def test_tensors_step_in_proportion_to_themselves() -> None:
+    _, model = digits()
+    network = copy.deepcopy(model.module)
+    first, second = (network.layer(shape.name) for shape in network.network.layers[:2])
+    with torch.no_grad():
+        first.weight.mul_(100)
+        second.bias.zero_()
+    before = {id(p): p.detach().clone() for layer in (first, second) for p in layer.parameters()}
+    training = optimizer(network, 0.01)
+    for parameter in network.parameters():
+        parameter.grad = torch.full_like(parameter, 1e-3)
+    training.step()
+
+    def step(parameter: torch.Tensor) -> float:
+        return float((parameter.detach() - before[id(parameter)]).abs().mean())
+
+    def rms(parameter: torch.Tensor) -> float:
+        return float(before[id(parameter)].square().mean().sqrt())
+
+    for layer in (first, second):
+        assert step(layer.weight) == pytest.approx(0.01 * rms(layer.weight), rel=1e-3)
+    assert step(second.bias) == pytest.approx(0.01 * rms(second.weight), rel=1e-3)
 
 
 def test_half_precision_trains_as_well(tmp_path: Path) -> None:
