@@ -47,7 +47,7 @@ class Retrain(Pass[QuantModel, QuantModel]):
 
     epochs: int = 60
     batch: int = 64
-    lr: float = 0.01
+    lr: float = 0.02
     distill: float = 0.5
     temperature: float = 3.0
     patience: int = 25
