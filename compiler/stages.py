@@ -144,6 +144,7 @@ class Relevance:
         were looked at: Spearman's rank correlation of the scores of two disjoint halves of the
         samples, stepped up to all of them by the Spearman-Brown formula, mean over layers.
     inputs: (k, *sample) contributions of the values of the training samples `input_samples` (k,).
+    distance: share of the way from a sample to what `reference` names, where its reference lay.
     """
 
     layers: Mapping[str, LayerRelevance]
@@ -155,6 +156,7 @@ class Relevance:
     stability: tuple[tuple[int, float], ...] = ()
     inputs: FloatArray | None = None
     input_samples: LabelArray | None = None
+    distance: float = 1.0
 
 
 @dataclass(frozen=True)

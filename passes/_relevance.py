@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from compiler.stages import Dataset, FoldedNorm, LabelArray, Relevance
 from hw_targets.errors import LiftFlowError
 from hw_targets.network import NetworkShape
-from passes._graph import placed
+from passes._graph import is_chain, placed
 from passes._threads import threads_for
 from passes.base import Context
 from passes.criteria import CRITERIA, Batch, Criterion, Setup
@@ -21,10 +21,13 @@ from passes.criteria.base import Scores
 from passes.criteria.references import REFERENCES, References, references_of
 from passes.deeplift import full_precision
 
-__all__ = ["REFERENCES", "Settings", "choose", "measure", "remeasure"]
+__all__ = ["REFERENCES", "Settings", "choose", "distance_in", "measure", "remeasure"]
 
 FIRST_LOOK = 32
 """Samples after which the ranking's stability is looked at first; then after twice as many."""
+
+NEAR = 0.25
+"""Share of the way from a sample to another image where references lie in chains."""
 
 AVERAGED = 256
 """Samples that the mean activations are taken over, for criteria that compare with them."""
@@ -41,7 +44,8 @@ class Settings:
     ranking's stability is `stable`, at most `most_samples`. reference: what a sample is compared
     with, one of REFERENCES or a .npy file. target: what is explained, one of
     `passes.deeplift.TARGETS`. batch: samples a backward pass, bounds the memory. criterion: one of
-    `passes.criteria.CRITERIA`.
+    `passes.criteria.CRITERIA`. distance: share of the way from a sample to what `reference` names,
+    where its reference lies; 0 to leave it to `distance_in`.
     """
 
     samples: int
@@ -53,6 +57,7 @@ class Settings:
     stable: float = 0.95
     weights: bool = True
     """Score weights as well as channels, which takes as long again."""
+    distance: float = 0.0
 
     @classmethod
     def like(cls, relevance: Relevance, batch: int) -> Settings:
@@ -60,7 +65,7 @@ class Settings:
         # Of no samples, 1 is as good: 0 would mean as many as it takes.
         samples = max(1, relevance.samples)
         named = relevance.reference, relevance.target
-        return cls(samples, *named, batch, relevance.criterion)
+        return cls(samples, *named, batch, relevance.criterion, distance=relevance.distance)
 
 
 def measure(
@@ -84,6 +89,8 @@ def measure(
     """
     module = placed(module, device)
     kind = CRITERIA[settings.criterion]
+    if not settings.distance:
+        settings = replace(settings, distance=distance_in(module, settings))
     if kind.needs_classes and settings.target == "output":
         raise LiftFlowError(
             f"{settings.criterion} needs the class of every sample",
@@ -114,7 +121,19 @@ def measure(
         stability=tuple(look.stability),
         inputs=None if shown is None else shown.inputs,
         input_samples=None if shown is None else shown.samples,
+        distance=settings.distance,
     )
+
+
+def distance_in(module: nn.Module, settings: Settings) -> float:
+    """How far references lie where nothing is said: all the way, or in chains NEAR.
+
+    The slope between two images that are far from each other, taken through one layer after
+    another, tells little of what a small change of one of them does; a branch past a layer keeps
+    its slope. Zeros, a mean or a file are taken as they are: whoever names them means them.
+    """
+    near = CRITERIA[settings.criterion].nearer_in_chains and settings.reference == "random"
+    return NEAR if near and is_chain(module) else 1.0
 
 
 def remeasure(
@@ -198,7 +217,7 @@ class _Source:
         self._picked, self._others = choose(data, most, rng)
         self._references: References | None = None
         if with_references:
-            self._references = references_of(settings.reference, data)
+            self._references = references_of(settings.reference, data, settings.distance)
         first = self._picked[:FIRST_LOOK]
         classes = data.train_y[first] if settings.target != "output" else np.zeros(len(first))
         self.shown = _one_of_each(first, classes)[:SHOWN]
@@ -248,6 +267,7 @@ def _setup(
         norms or {},
         shown,
         settings.weights,
+        settings.distance,
     )
 
 

@@ -31,7 +31,9 @@ class Attribute(Pass[FloatModel, ScoredModel]):
     the scores are means over, 0 for as many as it takes until the ranking of channels is stable.
     most_samples: at most, where samples is 0. stable: reliability of the ranking (0 to 1) that is
     enough. reference: what a sample is compared with, "random" other training samples, their
-    "mean", "zero", the sample under a "blur", or a .npy file of your own. target: what is
+    "mean", "zero", the sample under a "blur", or a .npy file of your own. distance: share of the
+    way from the sample to that, where its reference lies; 0 leaves it to the network: for random
+    references a quarter in a chain of layers, else all the way. target: what is
     explained, the "margin" (logit of the true class minus the best other), the "true" class's
     logit, the "predicted" one's, "all" classes' logits in turn, or every "output" of a regression.
     batch: samples a backward pass.
@@ -57,6 +59,7 @@ class Attribute(Pass[FloatModel, ScoredModel]):
     criterion: str = "deeplift"
     most_samples: int = 1024
     stable: float = 0.95
+    distance: float = 0.0
 
     def __post_init__(self) -> None:
         if self.criterion not in CRITERIA:
@@ -71,6 +74,9 @@ class Attribute(Pass[FloatModel, ScoredModel]):
             if count < least:
                 mend = f"use at least {least}"
                 raise LiftFlowError(f"{option} is {count}", where=self.name, mend=mend)
+        if not 0 <= self.distance <= 1:
+            mend = "give a share from 0 to 1"
+            raise LiftFlowError(f"distance is {self.distance:g}", where=self.name, mend=mend)
         if not 0 < self.stable <= 1:
             mend = "give a share from above 0 to 1"
             raise LiftFlowError(f"stable is {self.stable:g}", where=self.name, mend=mend)
@@ -95,6 +101,7 @@ class Attribute(Pass[FloatModel, ScoredModel]):
             criterion=self.criterion,
             most_samples=self.most_samples,
             stable=self.stable,
+            distance=self.distance,
         )
 
     def run(self, model: FloatModel, ctx: Context) -> ScoredModel:

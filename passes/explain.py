@@ -123,6 +123,7 @@ class Explain(Pass[QuantModel, QuantModel]):
         _prove_heatmaps(before, after, ctx)
         ctx.say(f"relevance of channels to {data.classes} classes", 0.5)
         settings = Settings(self.samples, reference, target, self.batch, weights=False)
+        settings = replace(settings, distance=model.relevance.distance)
         relevance = measure(twin.module, data, settings, ctx.rng("relevance"), ctx.device)
         prove_complete(relevance, ctx)
         return Insight(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import tempfile
 import time
 from collections.abc import Iterator
@@ -60,9 +61,9 @@ class Bench:
     data: Dataset
     model: FloatModel
     settings: Settings
-    scored: dict[tuple[str, int], ScoredModel] = field(default_factory=dict)
-    seconds: dict[tuple[str, int], float] = field(default_factory=dict)
-    """What attribution took, by criterion and seed."""
+    scored: dict[tuple[str, int, int], ScoredModel] = field(default_factory=dict)
+    seconds: dict[tuple[str, int, int], float] = field(default_factory=dict)
+    """What attribution took, by criterion, seed and samples."""
 
     @classmethod
     def open(cls, name: str, source: Path, folder: Path, settings: Settings) -> Bench:
@@ -87,12 +88,16 @@ class Bench:
         with self.context(seed) as ctx:
             return statistics_samples(ctx, "statistics")
 
-    def attributed(self, criterion: str, seed: int) -> ScoredModel:
-        """The network scored by a criterion; kept, since several experiments start from it."""
-        key = criterion, seed
+    def attributed(self, criterion: str, seed: int, samples: int = 0) -> ScoredModel:
+        """The network scored by a criterion; kept, since several experiments start from it.
+
+        samples: 0 for as many as the settings say.
+        """
+        importlib.import_module("captum.attr")  # takes seconds, once: no part of what is timed
+        key = criterion, seed, samples or self.settings.samples
         if key not in self.scored:
             started = time.perf_counter()
-            score = Attribute(samples=self.settings.samples, criterion=criterion)
+            score = Attribute(samples=key[2], criterion=criterion)
             with self.context(seed) as ctx:
                 self.scored[key] = score.run(self.model, ctx)
             self.seconds[key] = time.perf_counter() - started

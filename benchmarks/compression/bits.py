@@ -24,20 +24,24 @@ ACT_BITS = 8
 
 EPOCHS = 4
 WIDTHS = (2, 3, 4, 5, 6, 8)
-METHODS = ("uniform", *SENSITIVITIES)
-NEEDS_ATTRIBUTION = ("deeplift", "hessian")
+FEW = ", 32 samples"
+"""Ending of methods whose sensitivity is attributed over so many: what it is worth for its cost."""
+ATTRIBUTED = ("deeplift", "hessian")
+METHODS = ("uniform", *SENSITIVITIES, *(name + FEW for name in ATTRIBUTED))
 
 
 def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
     """One row a level: accuracy as `quantize` gives it, and after training by `retrain`."""
-    criterion = "hessian" if method == "hessian" else "deeplift"
-    model = bench.attributed(criterion, seed)
-    attributing = bench.seconds[criterion, seed] if method in NEEDS_ATTRIBUTION else 0.0
+    sensitivity = method.removesuffix(FEW)
+    criterion = "hessian" if sensitivity == "hessian" else "deeplift"
+    samples = 32 if method.endswith(FEW) else bench.settings.samples
+    model = bench.attributed(criterion, seed, samples)
+    attributing = bench.seconds[criterion, seed, samples] if sensitivity in ATTRIBUTED else 0.0
     started = time.perf_counter()
     errors: dict[str, dict[int, float]] = {}
     if method != "uniform":
         with bench.context(seed) as ctx:
-            errors = SENSITIVITIES[method](model, WIDTHS, ctx)
+            errors = SENSITIVITIES[sensitivity](model, WIDTHS, ctx)
     seconds = time.perf_counter() - started
     layers = layers_of(model.module)
     sizes = [layer.weight.numel() for layer in layers.values()]

@@ -27,7 +27,8 @@ class Setup:
     module: prepared network in eval mode, on the device of the samples. target: what DeepLIFT and
     the criteria that share it explain. classes: of the data set. norms: layer -> its folded batch
     norms. shown: indices of the training samples whose inputs' contributions are kept. weights:
-    False where only channels are asked for; weights' scores are 0.
+    False where only channels are asked for; weights' scores are 0. distance: share of the way from
+    a sample to what is named as reference, where its reference lies.
     """
 
     module: nn.Module
@@ -37,6 +38,7 @@ class Setup:
     norms: Mapping[str, FoldedNorm]
     shown: LabelArray
     weights: bool = True
+    distance: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Criterion(ABC):
     """What activations are on average: it looks at samples before it takes any in."""
     needs_classes: ClassVar[bool] = False
     """A label of every sample; it cannot explain the outputs of a regression."""
+    nearer_in_chains: ClassVar[bool] = False
+    """Are references nearer to the sample better for it where no branch goes past a layer?"""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup

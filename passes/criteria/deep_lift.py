@@ -31,6 +31,7 @@ class DeepLift(MeanCriterion):
 
     needs_references: ClassVar[bool] = True
     needs_means: ClassVar[bool] = True
+    nearer_in_chains: ClassVar[bool] = True
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
@@ -77,7 +78,9 @@ class DeepLift(MeanCriterion):
             self._classes.add(name, scores, batch.labels)
             if self.setup.weights:
                 terms = [(record.input_delta, record.multiplier)]
-                self.means.add_weights(name, weight_gradients(layer, terms) * share)
+                # A near reference differs by so much less; what weights move does not.
+                moved = weight_gradients(layer, terms) * (share / self.setup.distance)
+                self.means.add_weights(name, moved)
             self._add_noise(name, found, share)
         self._gap = max(self._gap, float(found.completeness.max()))
         self._span = max(self._span, float(found.output_delta.abs().max()))
@@ -151,7 +154,7 @@ class Contribution(DeepLift):
     needs_means: ClassVar[bool] = False
 
     def lost(self, name: str, found: Attribution) -> Tensor:
-        return over_positions(found.layers[name].contributions)
+        return over_positions(found.layers[name].contributions) / self.setup.distance
 
 
 class _Activation:

@@ -26,12 +26,28 @@ def known(reference: str) -> bool:
     return reference in REFERENCES or Path(reference).suffix == ".npy"
 
 
-def references_of(reference: str, data: Dataset) -> References:
+def references_of(reference: str, data: Dataset, distance: float = 1.0) -> References:
     """How to get the references that `reference`, one of REFERENCES or a .npy file, names.
+
+    Args:
+        distance: share of the way from a sample to what is named, where its reference lies.
 
     Raises:
         LiftFlowError: the file cannot be read or has another shape, samples to blur are no images.
     """
+    named = _named(reference, data)
+    if distance == 1.0:
+        return named
+
+    def nearer(picked: NDArray[np.int64], others: NDArray[np.int64]) -> FloatArray:
+        samples = data.train_x[picked]
+        found: FloatArray = samples + np.float32(distance) * (named(picked, others) - samples)
+        return found
+
+    return nearer
+
+
+def _named(reference: str, data: Dataset) -> References:
     if reference == "random":
         return lambda _picked, others: data.train_x[others]
     if reference == "blur":

@@ -169,12 +169,15 @@ def brute_force(
     return (total / count).detach().numpy(), (channels / count).numpy()
 
 
-def test_relevance_equals_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("distance", [1.0, 0.25])
+def test_relevance_equals_brute_force(distance: float, monkeypatch: pytest.MonkeyPatch) -> None:
     model = prepared()
     data = dataset(model)
     # Several chunks a batch.
     monkeypatch.setattr("passes.criteria.positions._CHUNK_ELEMENTS", 3 * 8 * 18)
-    settings = Settings(20, "random", "margin", batch=8, criterion="deeplift-contribution")
+    settings = Settings(
+        20, "random", "margin", batch=8, criterion="deeplift-contribution", distance=distance
+    )
     got = measure(model, data, settings, np.random.default_rng(1), "cpu")
 
     rng = np.random.default_rng(1)
@@ -184,6 +187,7 @@ def test_relevance_equals_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
         torch.from_numpy(data.train_x[picked]),
         torch.from_numpy(data.train_x[others]),
     )
+    references = inputs + distance * (references - inputs)
     with torch.no_grad():
         coefficients = margin(model(inputs), torch.from_numpy(data.train_y[picked]))
     record = attribute_all_layers(model, inputs, references, coefficients, layers_of(model))
@@ -191,8 +195,8 @@ def test_relevance_equals_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, layer in got.layers.items():
         weights, channels = brute_force(model, record, name)
         assert layer.weights.max() > 0
-        np.testing.assert_allclose(layer.weights, weights, rtol=1e-4, atol=1e-6)
-        np.testing.assert_allclose(layer.channels, channels, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(layer.weights, weights / distance, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(layer.channels, channels / distance, rtol=1e-4, atol=1e-6)
 
 
 def test_batches_do_not_change_the_figures() -> None:
@@ -260,6 +264,8 @@ def test_bad_options_and_inputs(tmp_path: Path) -> None:
         Attribute(criterion="guess")
     with pytest.raises(LiftFlowError, match="samples is -1; use at least 0"):
         Attribute(samples=-1)
+    with pytest.raises(LiftFlowError, match="distance is 2; give a share from 0 to 1"):
+        Attribute(distance=2.0)
     with pytest.raises(LiftFlowError, match="stable is 0; give a share"):
         Attribute(stable=0.0)
     net = small_net()

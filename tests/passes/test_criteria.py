@@ -23,7 +23,7 @@ from passes._canonical import arrange, steps
 from passes._graph import Step, build_chain, build_graph, layers_of
 from passes._lower_ops import lower
 from passes._modules import Add, Concat, Shortcut
-from passes._relevance import Settings, measure, rank_stability
+from passes._relevance import NEAR, Settings, measure, rank_stability
 from passes.attribute import TOLERANCE, Attribute
 from passes.criteria import CRITERIA, Batch, Setup
 from passes.criteria.hessian import PROBES, Hessian
@@ -517,7 +517,7 @@ def test_all_classes_are_the_mean_of_each(network: str) -> None:
     data = dataset(model)
     inputs, references, _ = samples_of(data)
     layers = layers_of(model)
-    got = measured(model, "deeplift-contribution", target="all", data=data)
+    got = measured(model, "deeplift-contribution", target="all", data=data, distance=1.0)
     assert got.completeness_delta < 1e-5
     channels = {name: np.zeros(len(m.weight)) for name, m in layers.items()}
     weights = {name: np.zeros(tuple(m.weight.shape)) for name, m in layers.items()}
@@ -531,7 +531,7 @@ def test_all_classes_are_the_mean_of_each(network: str) -> None:
             terms = [(record.input_delta, record.multiplier)]
             weights[name] += weight_gradients(layer, terms).numpy() / 20 / 4
     close(got, channels, weights)
-    output = measured(model, "deeplift-contribution", target="output", data=data)
+    output = measured(model, "deeplift-contribution", target="output", data=data, distance=1.0)
     for name, layer in output.layers.items():
         assert np.array_equal(layer.channels, got.layers[name].channels)
         assert layer.classes is None
@@ -583,7 +583,7 @@ def test_noise_and_range_of_governed_activations() -> None:
 def test_inputs_contributions_are_kept_one_of_each_class_first() -> None:
     model = chain()
     data = dataset(model)
-    found = measured(model, "deeplift", samples=70, data=data)
+    found = measured(model, "deeplift", samples=70, data=data, distance=1.0)
     assert found.inputs is not None
     assert found.input_samples is not None
     assert found.inputs.shape == (16, *SHAPE)
@@ -674,6 +674,34 @@ def test_sums_do_not_grow_with_samples() -> None:
         return []
 
     assert kept(280) <= kept(64) + 4 * int(np.prod(SHAPE))  # the few inputs shown
+
+
+def test_references_are_near_in_chains_and_other_images_where_branches_join() -> None:
+    for network, distance in ((chain(), NEAR), (branching(), 1.0)):
+        data = dataset(network)
+        for criterion in ("deeplift", "deeplift-contribution"):
+            found, same = (
+                measured(network, criterion, data=data, distance=at) for at in (0.0, distance)
+            )
+            assert found.distance == distance
+            for name, layer in found.layers.items():
+                assert np.array_equal(layer.channels, same.layers[name].channels)
+                assert np.array_equal(layer.weights, same.layers[name].weights)
+    # What someone names is taken as it is, and gradients have no use for it.
+    assert measured(chain(), "deeplift", reference="zero").distance == 1.0
+    assert measured(chain(), "gradient-reference").distance == 1.0
+
+
+def test_distance_does_not_matter_where_nothing_bends() -> None:
+    """Scores are those of a whole difference, whatever part of it was looked at."""
+    torch.manual_seed(0)
+    layers = ("fc1", nn.Linear(128, 6)), ("fc2", nn.Linear(6, 4))
+    model = build_chain([("flat", nn.Flatten()), *layers])
+    far, near = (measured(model, "deeplift", distance=at) for at in (1.0, 0.125))
+    for name, layer in far.layers.items():
+        other = near.layers[name]
+        np.testing.assert_allclose(other.channels, layer.channels, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(other.weights, layer.weights, rtol=1e-3, atol=1e-6)
 
 
 def test_blur_and_own_references(tmp_path: Path) -> None:
