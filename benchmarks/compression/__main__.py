@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.compression import bits, sharing, structured, unstructured
+from benchmarks.compression import bits, cost, sharing, structured, unstructured
 from benchmarks.compression.bench import Bench, Row, Settings
 from benchmarks.compression.floats import RECIPES
 from benchmarks.compression.store import Store
@@ -36,6 +36,7 @@ TASKS: dict[str, tuple[Experiment, tuple[str, ...]]] = {
     "unstructured": (unstructured.run, unstructured.METHODS),
     "sharing": (sharing.run, sharing.METHODS),
     "bits": (bits.run, bits.METHODS),
+    "cost": (cost.run, cost.METHODS),
 }
 
 

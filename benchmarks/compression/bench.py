@@ -63,7 +63,7 @@ class Bench:
     settings: Settings
     scored: dict[tuple[str, int, int], ScoredModel] = field(default_factory=dict)
     seconds: dict[tuple[str, int, int], float] = field(default_factory=dict)
-    """What attribution took, by criterion, seed and samples."""
+    """Processor time that attribution took, by criterion, seed and samples."""
 
     @classmethod
     def open(cls, name: str, source: Path, folder: Path, settings: Settings) -> Bench:
@@ -96,11 +96,11 @@ class Bench:
         importlib.import_module("captum.attr")  # takes seconds, once: no part of what is timed
         key = criterion, seed, samples or self.settings.samples
         if key not in self.scored:
-            started = time.perf_counter()
+            started = time.process_time()
             score = Attribute(samples=key[2], criterion=criterion)
             with self.context(seed) as ctx:
                 self.scored[key] = score.run(self.model, ctx)
-            self.seconds[key] = time.perf_counter() - started
+            self.seconds[key] = time.process_time() - started
         return self.scored[key]
 
     def accuracy(self, model: ScoredModel) -> float:

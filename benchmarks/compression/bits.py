@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -24,25 +23,17 @@ ACT_BITS = 8
 
 EPOCHS = 4
 WIDTHS = (2, 3, 4, 5, 6, 8)
-FEW = ", 32 samples"
-"""Ending of methods whose sensitivity is attributed over so many: what it is worth for its cost."""
-ATTRIBUTED = ("deeplift", "hessian")
-METHODS = ("uniform", *SENSITIVITIES, *(name + FEW for name in ATTRIBUTED))
+METHODS = ("uniform", *SENSITIVITIES)
 
 
 def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
     """One row a level: accuracy as `quantize` gives it, and after training by `retrain`."""
-    sensitivity = method.removesuffix(FEW)
-    criterion = "hessian" if sensitivity == "hessian" else "deeplift"
-    samples = 32 if method.endswith(FEW) else bench.settings.samples
-    model = bench.attributed(criterion, seed, samples)
-    attributing = bench.seconds[criterion, seed, samples] if sensitivity in ATTRIBUTED else 0.0
-    started = time.perf_counter()
+    criterion = "hessian" if method == "hessian" else "deeplift"
+    model = bench.attributed(criterion, seed)
     errors: dict[str, dict[int, float]] = {}
     if method != "uniform":
         with bench.context(seed) as ctx:
-            errors = SENSITIVITIES[sensitivity](model, WIDTHS, ctx)
-    seconds = time.perf_counter() - started
+            errors = SENSITIVITIES[method](model, WIDTHS, ctx)
     layers = layers_of(model.module)
     sizes = [layer.weight.numel() for layer in layers.values()]
     for level in bench.levels(LEVELS):
@@ -60,7 +51,6 @@ def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
             "bits": list(widths),
             "mean": mean(sizes, widths),
             "before": network.accuracy,
-            "cost": round(attributing + seconds, 2),
         }
         if bench.settings.trained:
             with bench.context(seed) as ctx:

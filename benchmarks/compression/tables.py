@@ -25,18 +25,25 @@ TITLES = {
     "unstructured": "Weights: accuracy after zeroing a share of the weights",
     "sharing": "Shared values: accuracy with so many values a layer",
     "bits": "Mixed precision: accuracy at so many bits a weight on average",
+    "cost": "Mixed precision: what sensitivities over so many samples cost and are worth",
 }
 COLUMNS = {
     "structured": (("before", "before fine-tuning"), ("after", "after fine-tuning")),
     "unstructured": (("plain", "weights as they were"), ("reconstructed", "weights chosen anew")),
     "sharing": (("before", "without training"),),
     "bits": (("before", "without training"), ("after", "after quantization-aware training")),
+    "cost": (("at 2.5", "2.5 bits a weight, no training"), ("at 3", "3 bits, no training")),
 }
 """Task -> measured accuracies and what they are called."""
 FIGURES = {
-    "bits": (("mean", "bits a weight as allocated"), ("cost", "seconds to know sensitivities")),
+    "bits": (("mean", "bits a weight as allocated"),),
+    "cost": (("cost", "seconds of processor time to know sensitivities"),),
 }
 """Task -> other fields of its rows."""
+
+
+UNITS = {"sharing": "values a layer", "bits": "bits a weight", "cost": "samples"}
+"""Task -> what its levels are, where they are no shares."""
 
 
 def main() -> int:
@@ -152,7 +159,7 @@ def table(rows: Sequence[Row], field: str, *, figure: bool = False) -> list[str]
         "| --- |" + " --- |" * (len(levels) + 1),
     ]
     for method in order:
-        texts = [_cell(found[method].get(level), best.get(level)) for level in levels]
+        texts = [_cell(found[method].get(at), best.get(at), 1 + figure) for at in levels]
         seeds = max(len(values) for values in found[method].values())
         lines.append(f"| {method} | {' | '.join(texts)} | {seeds} |")
     return lines
@@ -182,13 +189,13 @@ def verdict(rows: Sequence[Row], field: str) -> str:
     return text + (" One seed only: no spread is known." if seeds == 1 else "") if told else ""
 
 
-def _cell(values: Sequence[float] | None, best: float | None) -> str:
+def _cell(values: Sequence[float] | None, best: float | None, digits: int) -> str:
     if not values:
         return ""
     mean = statistics.fmean(values)
-    text = f"{mean:.1f}"
+    text = f"{mean:.{digits}f}"
     if len(values) > 1:
-        text += f" ± {statistics.stdev(values):.1f}"
+        text += f" ± {statistics.stdev(values):.{digits}f}"
     return f"**{text}**" if mean == best else text
 
 
@@ -225,7 +232,7 @@ def plot(task: str, network: str, rows: Sequence[Row], docs: Path) -> str:
                 capsize=2,
             )
         axis.set_title(title)
-        axis.set_xlabel({"sharing": "values a layer", "bits": "bits a weight"}.get(task, "share"))
+        axis.set_xlabel(UNITS.get(task, "share"))
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("accuracy, %")
     axes[0][-1].legend(fontsize=8)

@@ -92,8 +92,17 @@ def test_interrupted_in_retraining_goes_on_there(tmp_path: Path) -> None:
     command += ["--set", "retrain.epochs=8"]
     folder = tmp_path / "digits-ulx3s-85f"
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+
+    def heed_interrupts() -> None:  # where the tests were started in the background, too
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        preexec_fn=heed_interrupts,
     )
     assert process.stdout is not None
     for line in process.stdout:
