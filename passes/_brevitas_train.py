@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -189,25 +189,44 @@ class Trainer:
 
     def epoch(self, optimizer: torch.optim.Optimizer, number: int, batch: int) -> float:
         """One pass over the samples drawn; the mean loss."""
-        generator = torch.Generator().manual_seed((self.seed << 20) + number)
         self.network.train()
-        total = 0.0
+        total = count = 0.0
+        for images, chosen in self._drawn(number, batch):
+            optimizer.zero_grad()
+            loss = self._loss(images, chosen)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            self.constraints.apply()
+            total += float(loss.detach()) * len(chosen)
+            count += len(chosen)
+        return total / count
+
+    @torch.no_grad()
+    def loss_before(self, batch: int) -> float:
+        """The network's mean loss, as it is, on what the first epoch trains on."""
+        self.network.eval()
+        total = count = 0.0
+        for images, chosen in self._drawn(0, batch):
+            total += float(self._loss(images, chosen)) * len(chosen)
+            count += len(chosen)
+        return total / count
+
+    def _drawn(self, number: int, batch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """(images, their places among the samples) of epoch `number`, batch by batch."""
+        generator = torch.Generator().manual_seed((self.seed << 20) + number)
         drawn = torch.randperm(len(self.kept), generator=generator).to(self.kept.device)
         drawn = drawn[: self.drawing.samples or None]
         for chosen in torch.split(self.kept[drawn], batch):
             images = self.drawing.images(self.x[chosen], generator)
             if self.channels_last and images.dim() == 4:
                 images = images.contiguous(memory_format=torch.channels_last)
-            with torch.autocast(images.device.type, torch.bfloat16, enabled=self.lowered):
-                logits = self.network(images).float()
-                taught = self._teach(images, chosen)
-            optimizer.zero_grad()
-            loss = self.distillation.loss(logits, self.y[chosen], taught)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            self.constraints.apply()
-            total += float(loss.detach()) * len(chosen)
-        return total / len(drawn)
+            yield images, chosen
+
+    def _loss(self, images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.lowered):
+            logits = self.network(images).float()
+            taught = self._teach(images, chosen)
+        return self.distillation.loss(logits, self.y[chosen], taught)
 
     @torch.no_grad()
     def _teach(self, images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:

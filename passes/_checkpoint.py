@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import pickle
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ class Checkpoint:
     """After `epoch` epochs: the states of network and optimizer, and the best network so far.
 
     tag: digest of what the training was started from. best_key: (accuracy, -loss) held out.
+    loss_before: of the network as it came, on what the first epoch trains on.
     """
 
     tag: str
@@ -28,11 +29,12 @@ class Checkpoint:
     best_key: tuple[float, float] = (-1.0, 0.0)
     best_epoch: int = 0
     history: tuple[Epoch, ...] = ()
+    loss_before: float = math.inf
 
-    def keep(self, key: tuple[float, float], network: Mapping[str, torch.Tensor]) -> None:
-        """Takes the network as it is after `epoch` epochs for the best so far."""
-        self.best_key, self.best_epoch = key, self.epoch
-        self.best = {name: value.detach().cpu().clone() for name, value in network.items()}
+    @property
+    def failed(self) -> bool:
+        """Did the loss end above what it was before training, or as no number at all?"""
+        return not self.history[-1].loss <= self.loss_before
 
     def save(self, file: Path) -> None:
         """Write beside and rename: an interruption leaves the checkpoint before."""

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Retrain(Pass[QuantModel, QuantModel]):
-    """Train weights, biases and scales under quantization; keep what is best on held-out samples.
+    """Train weights, biases and scales under quantization; keep the best held-out epoch.
 
-    The network as it comes is a candidate too: training never hands back one that is worse there.
+    A training whose loss ends above the network's as it came has failed, and hands that back.
+    Held-out samples could not tell: who trained the float network trained it on them as well.
     Loss is cross entropy mixed with distillation from the float network before pruning. Masks
     stay zero, codebooks keep who shares an entry while entries move. The test split is measured
     once, after the choice. An interrupted training goes on at its last epoch.
@@ -90,6 +91,13 @@ class Retrain(Pass[QuantModel, QuantModel]):
         ):
             torch.manual_seed(ctx.seed)
             state = self._train(model, network, ctx)
+        if state.failed:
+            ctx.say(
+                f"loss {state.history[-1].loss:.4f} after training, {state.loss_before:.4f} "
+                "before: the network stays as it was; try a smaller lr",
+                1.0,
+            )
+            return replace(model, history=state.history)
         network = network.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         network.load_state_dict(state.best)
         constraints = Constraints(network, model.masks, model.codebooks)
@@ -123,9 +131,7 @@ class Retrain(Pass[QuantModel, QuantModel]):
             network.load_state_dict(state.network)
             ctx.say(f"going on after epoch {state.epoch}", state.epoch / self.epochs)
         else:
-            loss, right = trainer.held_out()
-            state.keep((right, -loss), network.state_dict())
-            ctx.say(f"before training: held out {right:.2%}", 0.0)
+            state.loss_before = trainer.loss_before(self.batch)
         # Only now: loading a state makes Brevitas replace its scale parameters by new ones.
         optimizer = train.optimizer(network, self.lr)
         if state.epoch:
@@ -144,7 +150,8 @@ class Retrain(Pass[QuantModel, QuantModel]):
             state.history += (Epoch(loss, held_right),)
             state.network, state.optimizer = network.state_dict(), optimizer.state_dict()
             if (held_right, -held_loss) > state.best_key:
-                state.keep((held_right, -held_loss), state.network)
+                state.best_key, state.best_epoch = (held_right, -held_loss), state.epoch
+                state.best = {k: v.detach().cpu().clone() for k, v in state.network.items()}
             state.save(file)
         return state
 

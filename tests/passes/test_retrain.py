@@ -115,7 +115,7 @@ def test_an_epoch_draws_as_many_samples_as_asked_for(
     )
     option = Retrain(epochs=2, batch=100, samples=256, mirror=True, distill=distill)
     found = option.run(model, context(tmp_path, data))
-    assert seen == [100, 100, 56] * 2
+    assert seen == [100, 100, 56] * 3  # the first epoch's are looked at before training
     assert np.isfinite([epoch.loss for epoch in found.history]).all()
 
 
@@ -124,6 +124,8 @@ def test_training_that_diverges_hands_back_the_network_it_got(tmp_path: Path) ->
     found = Retrain(epochs=2, lr=50.0).run(model, context(tmp_path, data))
     assert max(epoch.accuracy for epoch in found.history) < model.accuracy / 2
     assert found.accuracy == model.accuracy
+    for name, value in model.module.state_dict().items():
+        assert torch.equal(found.module.state_dict()[name], value)
 
 
 def test_tensors_step_in_proportion_to_themselves() -> None:
