@@ -45,6 +45,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "allocate": {"mean_weight_bits": 4.0, "mean_act_bits": 5.0, "act_bits": (3, 4, 5, 6, 8)},
     "retrain": {
         "epochs": 24,
+        "lr": 0.01,
         "samples": 25_600,
         "batch": 128,
         "holdout": 0.02,
