@@ -121,7 +121,7 @@ class DeepLift(MeanCriterion):
             raise LiftFlowError(
                 "the network's output does not change between training samples",
                 where="attribute",
-                mend="check that the weights are trained and the data is not constant",
+                mend="check that weights are trained, data varies and not too much is removed",
             )
         count = sum(self.means.counts)
         return {
