@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import tempfile
 import time
 from collections.abc import Iterator
@@ -93,7 +92,6 @@ class Bench:
 
         samples: 0 for as many as the settings say.
         """
-        importlib.import_module("captum.attr")  # takes seconds, once: no part of what is timed
         key = criterion, seed, samples or self.settings.samples
         if key not in self.scored:
             started = time.process_time()

@@ -24,6 +24,7 @@ METHODS = ("deeplift", "hessian")
 
 def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
     """One row a number of samples: processor time, and accuracies as `quantize` gives them."""
+    bench.attributed(method, seed, 2)  # imports and first calls take seconds, once
     for samples in bench.levels(LEVELS):
         model = bench.attributed(method, seed, samples)
         started = time.process_time()
