@@ -202,7 +202,7 @@ class Trainer:
         return total / count
 
     @torch.no_grad()
-    def loss_before(self, batch: int) -> float:
+    def loss(self, batch: int) -> float:
         """The network's mean loss, as it is, on what the first epoch trains on."""
         self.network.eval()
         total = count = 0.0

@@ -31,11 +31,6 @@ class Checkpoint:
     history: tuple[Epoch, ...] = ()
     loss_before: float = math.inf
 
-    @property
-    def failed(self) -> bool:
-        """Did the loss end above what it was before training, or as no number at all?"""
-        return not self.history[-1].loss <= self.loss_before
-
     def save(self, file: Path) -> None:
         """Write beside and rename: an interruption leaves the checkpoint before."""
         part = file.with_suffix(".part")

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Retrain(Pass[QuantModel, QuantModel]):
     """Train weights, biases and scales under quantization; keep the best held-out epoch.
 
-    A training whose loss ends above the network's as it came has failed, and hands that back.
-    Held-out samples could not tell: who trained the float network trained it on them as well.
+    A training that leaves the loss on what it trains on above what it was has failed, and hands
+    back the network as it came. Held-out samples could not tell: the float network knows them.
     Loss is cross entropy mixed with distillation from the float network before pruning. Masks
     stay zero, codebooks keep who shares an entry while entries move. The test split is measured
     once, after the choice. An interrupted training goes on at its last epoch.
@@ -90,16 +90,15 @@ class Retrain(Pass[QuantModel, QuantModel]):
             threads_for(model.network.macs, self.batch),
         ):
             torch.manual_seed(ctx.seed)
-            state = self._train(model, network, ctx)
-        if state.failed:
+            state, loss = self._train(model, network, ctx)
+        if not loss <= state.loss_before:  # no number is a failure too
             ctx.say(
-                f"loss {state.history[-1].loss:.4f} after training, {state.loss_before:.4f} "
-                "before: the network stays as it was; try a smaller lr",
+                f"loss {loss:.4f} after training, {state.loss_before:.4f} before: "
+                "the network stays as it was; try a smaller lr",
                 1.0,
             )
             return replace(model, history=state.history)
         network = network.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        network.load_state_dict(state.best)
         constraints = Constraints(network, model.masks, model.codebooks)
         constraints.apply()
         exact.settle(network)
@@ -114,8 +113,13 @@ class Retrain(Pass[QuantModel, QuantModel]):
             history=state.history,
         )
 
-    def _train(self, model: QuantModel, network: QuantNetwork, ctx: Context) -> Checkpoint:
-        """Train in place, going on where a checkpoint of the same training stands."""
+    def _train(
+        self, model: QuantModel, network: QuantNetwork, ctx: Context
+    ) -> tuple[Checkpoint, float]:
+        """Trains in place, going on where a checkpoint of the same training stands.
+
+        Leaves the best epoch's network, and tells its loss on what the first epoch trains on.
+        """
         from passes import _brevitas_train as train
         from passes._checkpoint import Checkpoint
         from passes._distill import Distillation
@@ -131,7 +135,7 @@ class Retrain(Pass[QuantModel, QuantModel]):
             network.load_state_dict(state.network)
             ctx.say(f"going on after epoch {state.epoch}", state.epoch / self.epochs)
         else:
-            state.loss_before = trainer.loss_before(self.batch)
+            state.loss_before = trainer.loss(self.batch)
         # Only now: loading a state makes Brevitas replace its scale parameters by new ones.
         optimizer = train.optimizer(network, self.lr)
         if state.epoch:
@@ -153,7 +157,8 @@ class Retrain(Pass[QuantModel, QuantModel]):
                 state.best_key, state.best_epoch = (held_right, -held_loss), state.epoch
                 state.best = {k: v.detach().cpu().clone() for k, v in state.network.items()}
             state.save(file)
-        return state
+        network.load_state_dict(state.best)
+        return state, trainer.loss(self.batch)
 
     def _tag(self, model: QuantModel, ctx: Context) -> str:
         """What a checkpoint must have been made from to be gone on with."""

@@ -115,7 +115,7 @@ def test_an_epoch_draws_as_many_samples_as_asked_for(
     )
     option = Retrain(epochs=2, batch=100, samples=256, mirror=True, distill=distill)
     found = option.run(model, context(tmp_path, data))
-    assert seen == [100, 100, 56] * 3  # the first epoch's are looked at before training
+    assert seen == [100, 100, 56] * 4  # the first epoch's are looked at before and after, too
     assert np.isfinite([epoch.loss for epoch in found.history]).all()
 
 
