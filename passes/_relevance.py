@@ -21,7 +21,7 @@ from passes.criteria.base import Scores
 from passes.criteria.references import REFERENCES, References, references_of
 from passes.deeplift import full_precision
 
-__all__ = ["REFERENCES", "Settings", "choose", "distance_in", "measure", "remeasure"]
+__all__ = ["REFERENCES", "Settings", "choose", "measure", "remeasure"]
 
 FIRST_LOOK = 32
 """Samples after which the ranking's stability is looked at first; then after twice as many."""

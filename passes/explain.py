@@ -122,8 +122,10 @@ class Explain(Pass[QuantModel, QuantModel]):
         after = heatmaps(twin.module, shown, self.batch, ctx.device)
         _prove_heatmaps(before, after, ctx)
         ctx.say(f"relevance of channels to {data.classes} classes", 0.5)
-        settings = Settings(self.samples, reference, target, self.batch, weights=False)
-        settings = replace(settings, distance=model.relevance.distance)
+        distance = model.relevance.distance
+        settings = Settings(
+            self.samples, reference, target, self.batch, weights=False, distance=distance
+        )
         relevance = measure(twin.module, data, settings, ctx.rng("relevance"), ctx.device)
         prove_complete(relevance, ctx)
         return Insight(

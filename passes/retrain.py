@@ -28,13 +28,13 @@ class Retrain(Pass[QuantModel, QuantModel]):
     stay zero, codebooks keep who shares an entry while entries move. The test split is measured
     once, after the choice. An interrupted training goes on at its last epoch.
 
-    epochs: 0 passes the model through. batch: samples a step. lr: step of
-    Adam's, as a share of each tensor's root mean square; it falls on a cosine.
-    distill: share of the loss that is distillation. temperature: of the distillation.
-    patience: epochs without a better held-out result before it stops. holdout: share of the
-    training split held out to choose the epoch. shift: greatest random shift in pixels. mirror:
-    images left to right, by chance. samples: drawn anew for an epoch, 0 for all. precision: of
-    convolutions in training, "float32" or "bfloat16"; accuracy is measured exactly either way.
+    epochs: 0 passes the model through. batch: samples a step. lr: step of Adam's, as a share of
+    each tensor's root mean square; it falls on a cosine. distill: share of the loss that is
+    distillation. temperature: of the distillation. patience: epochs without a better held-out
+    result before it stops. holdout: share of the training split held out to choose the epoch.
+    shift: greatest random shift in pixels. mirror: images left to right, by chance. samples: drawn
+    anew for an epoch, 0 for all. precision: of convolutions in training, "float32" or "bfloat16";
+    accuracy is measured exactly either way.
     """
 
     name: ClassVar[str] = "retrain"
@@ -93,11 +93,11 @@ class Retrain(Pass[QuantModel, QuantModel]):
             state, loss = self._train(model, network, ctx)
         if not loss <= state.loss_before:  # no number is a failure too
             ctx.say(
-                f"loss {loss:.4f} after training, {state.loss_before:.4f} before: "
-                "the network stays as it was; try a smaller lr",
+                f"failed: loss {loss:.4f} after training, {state.loss_before:.4f} before; "
+                "the network stays as it was, try a smaller lr",
                 1.0,
             )
-            return replace(model, history=state.history)
+            return model
         network = network.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         constraints = Constraints(network, model.masks, model.codebooks)
         constraints.apply()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks.compression.bench import Bench, Row
 from benchmarks.compression.floats import RECIPES
-from compiler.stages import Allocation, LayerChoice, ScoredModel
+from compiler.stages import Allocation, LayerChoice, QuantModel, ScoredModel
 from passes._allocation_bits import least_error, mean
 from passes._graph import layers_of
 from passes._sensitivity import SENSITIVITIES
@@ -43,9 +43,7 @@ def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
             widths = tuple(int(level) for _ in layers)
         else:
             widths = least_error([errors[name] for name in layers], sizes, level)
-        quantized = allocated(model, dict(zip(layers, widths, strict=True)))
-        with bench.context(seed) as ctx:
-            network = Quantize().run(quantized, ctx)
+        network = quantized(bench, model, widths, seed)
         row: Row = {
             "level": level,
             "bits": list(widths),
@@ -56,6 +54,13 @@ def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
             with bench.context(seed) as ctx:
                 row["after"] = training(bench).run(network, ctx).accuracy
         yield row
+
+
+def quantized(bench: Bench, model: ScoredModel, widths: Sequence[int], seed: int) -> QuantModel:
+    """The model as `quantize` gives it with so many bits for the weights of each layer."""
+    named = dict(zip(layers_of(model.module), widths, strict=True))
+    with bench.context(seed) as ctx:
+        return Quantize().run(allocated(model, named), ctx)
 
 
 def allocated(model: ScoredModel, widths: Mapping[str, int]) -> ScoredModel:

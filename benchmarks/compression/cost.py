@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.compression.bench import Bench, Row
-from benchmarks.compression.bits import WIDTHS, allocated
+from benchmarks.compression.bits import WIDTHS, quantized
 from passes._allocation_bits import least_error
 from passes._graph import layers_of
 from passes._sensitivity import SENSITIVITIES
-from passes.quantize import Quantize
 
 LEVELS = (16, 32, 64, 128, 256)
 """Samples of attribution."""
@@ -36,9 +35,5 @@ def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
         sizes = [layer.weight.numel() for layer in layers.values()]
         for bits in BITS:
             widths = least_error([errors[name] for name in layers], sizes, bits)
-            with bench.context(seed) as ctx:
-                quantized = Quantize().run(
-                    allocated(model, dict(zip(layers, widths, strict=True))), ctx
-                )
-            row[f"at {bits:g}"] = quantized.accuracy
+            row[f"at {bits:g}"] = quantized(bench, model, widths, seed).accuracy
         yield row

@@ -40,8 +40,6 @@ FIGURES = {
     "cost": (("cost", "seconds of processor time to know sensitivities"),),
 }
 """Task -> other fields of its rows."""
-
-
 UNITS = {"sharing": "values a layer", "bits": "bits a weight", "cost": "samples"}
 """Task -> what its levels are, where they are no shares."""
 
