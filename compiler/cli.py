@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import tomllib
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from compiler.commands import boards
+from compiler.commands.console import err, out, table
 from hw_targets.errors import LiftFlowError, MissingToolError, VerificationError
 
 app = typer.Typer(
@@ -23,8 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-out = Console()
-err = Console(stderr=True)
+app.add_typer(boards.app, name="boards")
 
 BoardOption = Annotated[
     str | None, typer.Option(help="Board name, or the path of a board's TOML file.")
@@ -64,40 +62,18 @@ def compile_command(
         out.print("Nothing to do: every pass was done before, with the same inputs.")
 
 
-@app.command("boards")
-def boards_command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """List the boards LiftFlow knows."""
-    from hw_targets.boards import board_names, load_board
-
-    boards = [load_board(name) for name in board_names()]
-    if as_json:
-        print(json.dumps([board.model_dump(mode="json") for board in boards], indent=1))
-        return
-    table = Table(box=None, pad_edge=False)
-    for title in ("board", "part", "LUT", "FF", "DSP", "BRAM", "flow"):
-        table.add_column(title, justify="right" if title.isupper() else "left")
-    for board in boards:
-        counts = (f"{count:,}" for count in board.resources.as_dict().values())
-        table.add_row(board.name, board.part, *counts, board.flow)
-    out.print(table)
-
-
 @app.command("passes")
 def passes_command() -> None:
     """List the passes in order, with their options and defaults."""
     import passes
     from compiler.api import option_defaults
 
-    table = Table(box=None, pad_edge=False)
-    for title in ("pass", "option", "type", "default"):
-        table.add_column(title)
+    listed = table("pass", "option", "type", "default")
     for name in passes.ORDER:
         options = option_defaults(name) or {"": ("", "")}
         for index, (option, (kind, default)) in enumerate(options.items()):
-            table.add_row(name if index == 0 else "", option, kind, str(default))
-    out.print(table)
+            listed.add_row(name if index == 0 else "", option, kind, str(default))
+    out.print(listed)
 
 
 @app.command("report")

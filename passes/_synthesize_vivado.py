@@ -40,11 +40,11 @@ def implement(
         plan.write(folder)
         place = f"{ctx.workdir.name}/{folder.name}"
         skipped: str | None = f"needs Vivado: {vivado.run_elsewhere(place)}"
-    elif board.finn_board is None:
+    elif board.finn_shell is None:
         plan.run(folder, ctx.say)
         skipped = "FINN has no shell for this board: stitched IP only"
     else:
-        bitstream = plan.run(folder, ctx.say)[vivado.BITSTREAM]
+        bitstream = plan.run(folder, ctx.say)[vivado.BITSTREAMS[board.finn_shell]]
         skipped = None
     if skipped:
         ctx.say(f"bitstream skipped: {skipped}", None)
@@ -70,6 +70,7 @@ def finn_plan(design: RtlDesign, board: Board, clock_mhz: float) -> BuildPlan:
         part=board.part,
         clock_mhz=clock_mhz,
         board=board.finn_board,
+        shell=board.finn_shell,
         output_dir=vivado.OUTPUT,
     )
     folding = finn_adapter.vendor_folding(design.finn, dict(design.folding), board.part)
@@ -80,5 +81,5 @@ def finn_plan(design: RtlDesign, board: Board, clock_mhz: float) -> BuildPlan:
             "folding.json": (json.dumps(folding, indent=2) + "\n").encode(),
             "model.onnx": design.finn,
         },
-        shell=board.finn_board is not None,
+        shell=board.finn_shell,
     )

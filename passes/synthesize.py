@@ -61,8 +61,14 @@ class Synthesize(Pass[RtlDesign, Implementation]):
 
     def refuse(self, ctx: Context) -> None:
         board = load_board(self.board)
+        if board.flow not in ("ecp5", "vivado"):
+            raise MissingToolError(
+                f"there is no flow {board.flow} yet",
+                where=board.name,
+                mend="use a board of another flow; `liftflow boards` lists them",
+            )
         needed = [YOSYS]
-        if board.flow == "ecp5":
+        if board.flow == "ecp5" and board.clock.oscillator_mhz:
             needed += [NEXTPNR_ECP5, ECPPACK]
             verilator.toolchain()
             clock = ecp5_pll(board.clock.oscillator_mhz, self.clock_mhz)

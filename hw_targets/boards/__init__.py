@@ -20,12 +20,16 @@ class _Schema(BaseModel):
 
 
 class BoardResources(_Schema):
-    """What the device holds, in the family's own units (`Family.cells` says which)."""
+    """What the device holds, in the family's own units (`Family.cells` says which).
+
+    uram: UltraRAM blocks; told, but no kernel uses any.
+    """
 
     lut: int = Field(gt=0)
     ff: int = Field(gt=0)
     dsp: int = Field(ge=0)
     bram: int = Field(ge=0)
+    uram: int = Field(default=0, ge=0)
 
     def as_dict(self) -> dict[str, int]:
         """Resource name -> count, in the order of `families.RESOURCES`."""
@@ -33,9 +37,12 @@ class BoardResources(_Schema):
 
 
 class Clock(_Schema):
-    """The oscillator on the board, and the clock a design gets unless told otherwise, in MHz."""
+    """The oscillator on the board, and the clock a design gets unless told otherwise, in MHz.
 
-    oscillator_mhz: float = Field(gt=0)
+    oscillator_mhz: None where the processing system or the vendor's shell makes the clock.
+    """
+
+    oscillator_mhz: float | None = Field(default=None, gt=0)
     default_mhz: float = Field(gt=0)
 
 
@@ -55,8 +62,12 @@ class Pins(_Schema):
 
 
 class Board(_Schema):
-    """One board. `finn_board` is FINN's own name of it, where FINN knows the board.
+    """One board.
 
+    flow: the tools that make its bitstream; there are boards that only queries can be asked about,
+        as no flow for them is here yet.
+    finn_board: FINN's own name of it, where FINN knows the board.
+    finn_shell: FINN's flow that makes a bitstream; None where FINN stops at the stitched IP.
     sources: where the figures of each table come from; every table has one.
     """
 
@@ -65,9 +76,10 @@ class Board(_Schema):
     part: str
     package: str
     speed_grade: str
-    flow: Literal["ecp5", "vivado"]
+    flow: Literal["ecp5", "vivado", "ice40"]
     description: str
     finn_board: str | None = None
+    finn_shell: Literal["vivado_zynq", "vitis_alveo"] | None = None
     resources: BoardResources
     clock: Clock
     pins: Pins | None = None
@@ -77,6 +89,10 @@ class Board(_Schema):
     def _complete(self) -> Board:
         if self.family not in family_names():
             raise ValueError(f"family {self.family!r} is not one of {', '.join(family_names())}")
+        if self.flow == "ecp5" and not (self.pins and self.clock.oscillator_mhz):
+            raise ValueError("flow ecp5 needs pins and clock.oscillator_mhz")
+        if self.finn_shell and not self.finn_board:
+            raise ValueError("finn_shell needs finn_board, FINN's name of the board")
         tables = ["part", "resources", "clock"] + (["pins"] if self.pins else [])
         for table in tables:
             if not self.sources.get(table):

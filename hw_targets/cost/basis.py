@@ -15,7 +15,7 @@ import numpy as np
 
 from hw_targets.cost.features import Column, Columns
 from hw_targets.cost.products import product_counts
-from hw_targets.families import Family
+from hw_targets.families import Family, LutRam
 from hw_targets.rtl.threshold import BLOCK_ROM_BITS
 
 Terms = dict[str, Column]
@@ -51,9 +51,16 @@ def _rom(depth: Column, family: Family) -> tuple[Column, Column]:
     return leaves * shared, leaves - 1
 
 
+def _cell(family: Family) -> LutRam:
+    """The family's LUT RAM; families without one have no basis, and no estimates (`model`)."""
+    if family.lut_ram is None:
+        raise ValueError(f"{family.name} has no LUT RAM")
+    return family.lut_ram
+
+
 def _lut_ram(depth: Column, width: Column, family: Family) -> Column:
     """LUTs of a two-port LUT RAM, by the cell's shape."""
-    cell = family.lut_ram
+    cell = _cell(family)
     shapes = [
         np.ceil(depth / words) * np.ceil(width / bits) * cell.luts for words, bits in cell.shapes
     ]
@@ -74,7 +81,7 @@ def _in_block_ram(depth: Column, width: Column, family: Family) -> Column:
     Source: `memory_libmap`, which weighs cells by the costs in its library files and adds half a
     unit for every bit of the multiplexers between banks.
     """
-    cell = family.lut_ram
+    cell = _cell(family)
     options = []
     for words, bits in cell.shapes:
         banks = np.ceil(depth / words)
@@ -227,7 +234,7 @@ def _swu(k: Columns, family: Family) -> Basis:
         "counters": counters,
         "buffer": (1 - block) * _lut_ram(depth, width, family),
         "width": width,
-        "banks": (1 - block) * width * (np.ceil(depth / family.lut_ram.shapes[-1][0]) - 1),
+        "banks": (1 - block) * width * (np.ceil(depth / _cell(family).shapes[-1][0]) - 1),
     }
     ff = {
         "const": np.ones_like(width),
@@ -317,7 +324,7 @@ def _fifo(k: Columns, family: Family) -> Basis:
         "deep": deep,
         "address": deep * _clog2(words),
         "memory": (deep - block) * _lut_ram(words, width, family),
-        "banks": (deep - block) * width * (np.ceil(words / family.lut_ram.shapes[-1][0]) - 1),
+        "banks": (deep - block) * width * (np.ceil(words / _cell(family).shapes[-1][0]) - 1),
         "block": block * width,
     }
     ff = {

@@ -99,7 +99,10 @@ def as_row(value: Estimate) -> Matrix:
 
 def _evaluate(kind: str, table: Columns, family: str, fitted: Coefficients | None) -> Matrix:
     """(n, 4) for kernels of one kind. Hard blocks are counted, hence known even uncalibrated."""
-    basis = BASES[kind](table, load_family(family))
+    described = load_family(family)
+    if described.lut_ram is None:
+        return np.full((len(next(iter(table.values()))), len(RESOURCES)), np.nan)
+    basis = BASES[kind](table, described)
     fit = fitted.kernels.get(kind) if fitted else None
     result = np.full((len(basis.dsp), len(RESOURCES)), np.nan)
     result[:, 2], result[:, 3] = basis.dsp, basis.bram

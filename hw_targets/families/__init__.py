@@ -35,12 +35,12 @@ class Multiplier(_Schema):
 class BlockRam(_Schema):
     """The smallest block RAM: words by width in bits, one shape for each aspect ratio.
 
-    cost: of one block, in the units of `LutRam.cost`.
+    cost: of one block, in the units of `LutRam.cost`; of families with LUT RAM to choose instead.
     """
 
     cell: str
     shapes: tuple[tuple[int, int], ...]
-    cost: float
+    cost: float = 0.0
 
     def blocks(self, depth: int, width: int) -> int:
         """Least number of blocks that hold `depth` words of `width` bits, all of one shape."""
@@ -65,7 +65,9 @@ class LutRam(_Schema):
 class Family(_Schema):
     """A device family under a synthesis tool.
 
-    synth: Yosys commands, the last one taking the options `-top` and `-json`.
+    synth: Yosys command, taking the options `-top` and `-json`; None where no open tool knows the
+        family.
+    lut_ram: None where LUTs cannot be memory.
     cells: what one cell of the synthesised netlist counts as; a cell not named counts as nothing
         (carry chains, wide multiplexers and buffers live beside the LUTs).
     """
@@ -73,11 +75,11 @@ class Family(_Schema):
     name: str
     description: str
     lut_inputs: int
-    synth: str
+    synth: str | None = None
     place_and_route: str | None = None
     multiplier: Multiplier
     block_ram: BlockRam
-    lut_ram: LutRam
+    lut_ram: LutRam | None = None
     cells: dict[Literal["lut", "ff", "dsp", "bram"], dict[str, float]]
     sources: dict[str, str]
 

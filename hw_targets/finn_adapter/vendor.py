@@ -89,13 +89,15 @@ def build_config(
     part: str,
     clock_mhz: float,
     board: str | None = None,
+    shell: str | None = None,
     folding_file: str = "folding.json",
     output_dir: str = "finn_output",
 ) -> str:
     """FINN's build configuration (JSON) that takes a folded graph to bitstream and driver.
 
-    board: FINN's name of it ("Pynq-Z2"), None to stop at the stitched IP. Paths are relative to
-    the folder FINN runs in. Raises LiftFlowError for a board FINN does not know.
+    board: FINN's name of it ("Pynq-Z2"). shell: FINN's shell flow, None to stop at the stitched
+    IP. Paths are relative to the folder FINN runs in. Raises LiftFlowError for a board FINN does
+    not know.
     """
     with finn_session(Path.cwd()):
         from finn.builder.build_dataflow_config import DataflowBuildConfig
@@ -107,7 +109,7 @@ def build_config(
             )
         outputs = ["estimate_reports", "stitched_ip"]
         steps = STEPS
-        if board is None:
+        if shell is None:
             steps = STEPS[: STEPS.index("step_prepare_synthesis")]
         else:
             outputs += ["bitfile", "pynq_driver", "deployment_package"]
@@ -121,7 +123,7 @@ def build_config(
             "minimize_bit_width": False,
             "board": board,
             "fpga_part": part,
-            "shell_flow_type": "vivado_zynq" if board is not None else None,
+            "shell_flow_type": shell,
             "auto_fifo_depths": True,
             "auto_fifo_strategy": "distributed_sim",
             "steps": list(steps),

@@ -12,9 +12,12 @@ from hw_targets.flows.tools import PYTHON, VIVADO
 from hw_targets.shells.accelerator import Accelerator
 
 OUTPUT = "finn_output"
-BITSTREAM = f"{OUTPUT}/bitfile/finn-accel.bit"
+BITSTREAMS = {
+    "vivado_zynq": f"{OUTPUT}/bitfile/finn-accel.bit",
+    "vitis_alveo": f"{OUTPUT}/bitfile/finn-accel.xclbin",
+}
 STITCHED = f"{OUTPUT}/stitched_ip/finn_vivado_stitch_proj.xpr"
-"""Where FINN's builder leaves the bitstream, and the stitched IP of boards it has no shell for."""
+"""Where FINN's builder leaves the bitstream of each shell flow, and without one the stitched IP."""
 
 BUILD = """\
 \"\"\"Runs FINN's builder in this folder; needs Vivado and Vitis HLS.\"\"\"
@@ -41,14 +44,14 @@ def utilisation(unit: Accelerator, rtl: Path, family: Family) -> BuildPlan:
     return BuildPlan(f"{unit.top}_{family.name}", files, (step,), (yosys.STATISTICS,))
 
 
-def finn(name: str, files: Mapping[str, bytes | Path], *, shell: bool) -> BuildPlan:
+def finn(name: str, files: Mapping[str, bytes | Path], *, shell: str | None) -> BuildPlan:
     """Plan that runs FINN's builder.
 
-    files: config.json, folding.json and model.onnx. shell: FINN knows the board, and makes a
-    bitstream; otherwise it ends with the stitched IP.
+    files: config.json, folding.json and model.onnx. shell: FINN's shell flow, which makes a
+    bitstream; without one it ends with the stitched IP.
     """
     everything = {**files, "build.py": BUILD.encode()}
-    product = BITSTREAM if shell else STITCHED
+    product = BITSTREAMS[shell] if shell else STITCHED
     step = Step(
         name="finn-build",
         tool=PYTHON,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from hw_targets.errors import LiftFlowError
+from hw_targets.errors import LiftFlowError, MissingToolError
 from hw_targets.families import Family
 from hw_targets.flows.plan import Step
 from hw_targets.flows.tools import YOSYS
@@ -31,8 +31,17 @@ def script(top: str, sources: Sequence[str], family: Family, *, netlist: bool) -
 
     The slang front end is used because Yosys' own reads only a part of SystemVerilog; it gets one
     thread because WebAssembly builds can't start more.
+
+    Raises:
+        MissingToolError: no open tool synthesises for the family.
     """
-    synthesise = _xilinx if "xilinx" in family.synth else _ecp5
+    if family.synth is None:
+        raise MissingToolError(
+            f"no open tool synthesises for {family.name}",
+            where="yosys",
+            mend="use Vivado, or a board of another family",
+        )
+    synthesise = _RECIPES[family.synth.split()[0]]
     lines = [
         "read_slang --threads 1 --allow-use-before-declare --allow-dup-initial-drivers "
         f"--ignore-assertions --top {top} " + " ".join(sources),
@@ -48,6 +57,10 @@ def _xilinx(command: str, top: str, output: str) -> list[str]:
     return [f"{command} -top {top} -flatten -noiopad -noclkbuf{output}"]
 
 
+def _ice40(command: str, top: str, output: str) -> list[str]:
+    return [f"{command} -top {top}{output}"]
+
+
 def _ecp5(command: str, top: str, output: str) -> list[str]:
     """Few resets and enables, no wide multiplexers: nextpnr gets done sooner, and faster hardware.
 
@@ -61,6 +74,9 @@ def _ecp5(command: str, top: str, output: str) -> list[str]:
         f"dfflegalize {_ECP5_REGISTERS} -mince {LEAST_ENABLED} -minsrst {LEAST_RESET}",
         f"{options} -run map_ffs:{output}",
     ]
+
+
+_RECIPES = {"synth_xilinx": _xilinx, "synth_ecp5": _ecp5, "synth_ice40": _ice40}
 
 
 def step(name: str, inputs: Sequence[str], *, netlist: bool) -> Step:

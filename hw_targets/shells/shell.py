@@ -49,7 +49,9 @@ class Shell:
     def __post_init__(self) -> None:
         if self.board.flow != "ecp5" or self.board.pins is None:
             raise LiftFlowError(
-                "there is no shell for this board", where=self.board.name, mend="use a ULX3S"
+                "there is no shell for this board",
+                where=self.board.name,
+                mend="use a board of flow ecp5; `liftflow boards` lists them",
             )
         uart_divider(self.mhz, self.baud)
         size = beat_bytes(self.accelerator.lanes, self.accelerator.bits) * self.accelerator.beats
@@ -62,7 +64,12 @@ class Shell:
 
     @property
     def pll(self) -> Pll:
-        return ecp5_pll(self.board.clock.oscillator_mhz, self.clock_mhz)
+        return ecp5_pll(self.oscillator_mhz, self.clock_mhz)
+
+    @property
+    def oscillator_mhz(self) -> float:
+        assert self.board.clock.oscillator_mhz is not None  # a board of this flow has one
+        return self.board.clock.oscillator_mhz
 
     @property
     def mhz(self) -> float:
@@ -188,7 +195,7 @@ module {self.top} #(
             (f"tie_high[{index}]", ball, "PULLMODE=UP DRIVE=4")
             for index, ball in enumerate(pins.tie_high)
         ]
-        lines = [f'FREQUENCY PORT "clk_in" {self.board.clock.oscillator_mhz:g} MHZ;']
+        lines = [f'FREQUENCY PORT "clk_in" {self.oscillator_mhz:g} MHZ;']
         for port, ball, options in placed:
             lines.append(f'LOCATE COMP "{port}" SITE "{ball}";')
             lines.append(f'IOBUF PORT "{port}" {options} IO_TYPE={pins.io_standard};')

@@ -179,3 +179,22 @@ def test_boards_as_json(
     assert caught.value.code == 0
     boards = json.loads(capsys.readouterr().out)
     assert {"ulx3s-85f", "pynq-z2"} <= {board["name"] for board in boards}
+
+
+def test_a_board_is_shown_with_its_sources(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["liftflow", "boards", "show", "zcu104"])
+    with pytest.raises(SystemExit) as done:
+        cli.main()
+    assert done.value.code == 0
+    said = capsys.readouterr().out
+    assert "xczu7ev-ffvc1156-2-e" in said
+    assert "230,400" in said
+    assert "DS891" in said
+
+
+def test_showing_an_unknown_board_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "zcu104" in fails(["boards", "show", "zcu105"], monkeypatch, capsys)

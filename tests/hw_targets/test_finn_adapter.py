@@ -142,7 +142,9 @@ def test_the_build_configuration_runs_up_to_the_vendors_tools(tmp_path: Path) ->
     shutil.copy(found.folded.path, tmp_path / "dataflow.onnx")
     folding = finn_adapter.vendor_folding(found.folded.path, dict(found.folded.folding), PART)
     (tmp_path / "folding.json").write_text(json.dumps(folding))
-    config = finn_adapter.build_config(part=PART, clock_mhz=100.0, board="Pynq-Z2")
+    config = finn_adapter.build_config(
+        part=PART, clock_mhz=100.0, board="Pynq-Z2", shell="vivado_zynq"
+    )
     here = Path.cwd()
     kinds = finn_adapter.rehearse(tmp_path, config)
     assert Path.cwd() == here

@@ -51,9 +51,9 @@ def test_one_attempt_a_seed_on_the_board_device() -> None:
 
 def test_finn_plan_needs_vivado_and_says_where_to_run_it(tmp_path: Path) -> None:
     files = {"config.json": b"{}", "folding.json": b"{}", "model.onnx": b"graph"}
-    plan = vivado.finn("net", files, shell=True)
+    plan = vivado.finn("net", files, shell="vivado_zynq")
     assert [tool.name for tool in plan.tools] == ["python", "vivado"]
     plan.write(tmp_path)
     assert "build.py" in (tmp_path / "run.sh").read_text()
     compile((tmp_path / "build.py").read_text(), "build.py", "exec")
-    assert vivado.finn("net", files, shell=False).products == (vivado.STITCHED,)
+    assert vivado.finn("net", files, shell=None).products == (vivado.STITCHED,)

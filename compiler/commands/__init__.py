@@ -1,0 +1,1 @@
+"""The `liftflow` commands, one file a group; `compiler.cli` puts them together."""
