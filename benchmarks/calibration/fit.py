@@ -30,7 +30,7 @@ from hw_targets.cost.coefficients import (
     KernelFit,
     load_coefficients,
 )
-from hw_targets.cost.features import KERNELS, columns, domain_columns
+from hw_targets.cost.features import KERNELS, columns, domain
 from hw_targets.families import Family, family_names, load_family
 
 COUNTED = frozenset({"depth", "row", "in_h", "in_w", "column_folds", "folds"})
@@ -95,14 +95,12 @@ def fit_kernel(kind: str, rows: list[dict[str, Any]], family: Family, recipe: st
     return KernelFit(
         source=recipe,
         points=len(rows),
-        domain={
-            name: _bounds(name, values) for name, values in domain_columns(kind, table).items()
-        },
+        domain={name: _bounds(name, values) for name, values in domain(kind, table).items()},
         lut=fit_resource(basis.lut, measured("lut")),
         ff=fit_resource(basis.ff, measured("ff")),
         exact={
-            "dsp": round(float((basis.dsp == measured("dsp")).mean()), 3),
-            "bram": round(float((basis.bram == measured("bram")).mean()), 3),
+            "dsp": round(float((np.equal(basis.dsp, measured("dsp"))).mean()), 3),
+            "bram": round(float((np.equal(basis.bram, measured("bram"))).mean()), 3),
         },
     )
 

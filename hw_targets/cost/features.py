@@ -1,4 +1,4 @@
-"""Kernels as columns of numbers: what the cost basis and the calibrated domain are written in."""
+"""Kernels as fields of numbers: what the cost basis and the calibrated domain are written in."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hw_targets.cost.basis import Column, Fields, Number
+from hw_targets.cost.basis.arithmetic import least, most
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Kernel
@@ -18,9 +19,6 @@ from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.width_converter import WidthConverter
-
-Column = NDArray[np.float64]
-Columns = dict[str, Column]
 
 _FIELDS: dict[type[Kernel], tuple[str, ...]] = {
     Mvu: (
@@ -60,61 +58,77 @@ _FIELDS: dict[type[Kernel], tuple[str, ...]] = {
     WidthConverter: ("in_lanes", "out_lanes", "bits"),
 }
 _FLAGS = {"arithmetic": ("dsp", "dsp"), "rom_style": ("block", "block")}
-"""Fields that are words -> column name, and the word that is 1 in it (the hard block)."""
+"""Fields that are words -> their name as numbers, and the word that is 1 (the hard block)."""
 
 KERNELS: dict[str, type[Kernel]] = {kind.__name__: kind for kind in _FIELDS}
 """Every kernel the cost model knows, by class name."""
 
+_GETTERS = {kind.__name__: attrgetter(*fields) for kind, fields in _FIELDS.items()}
+_NAMES = {
+    kind.__name__: tuple(_FLAGS.get(name, (name, ""))[0] for name in fields)
+    for kind, fields in _FIELDS.items()
+}
+_WORDS = {
+    kind.__name__: tuple(_FLAGS[name][1] if name in _FLAGS else "" for name in fields)
+    for kind, fields in _FIELDS.items()
+}
 
-def columns(kind: str, kernels: Sequence[Kernel]) -> Columns:
-    """Fields of `kernels`, all of class `kind`: field name -> (n,) values."""
-    fields = _FIELDS[KERNELS[kind]]
-    rows = [attrgetter(*fields)(kernel) for kernel in kernels]
-    table: Columns = {}
-    for name, values in zip(fields, zip(*rows, strict=True), strict=True):
-        if name in _FLAGS:
-            column, word = _FLAGS[name]
-            table[column] = np.array([value == word for value in values], dtype=np.float64)
-        else:
-            table[name] = np.asarray(values, dtype=np.float64)
+
+def fields(kernel: Kernel) -> dict[str, float]:
+    """The numbers of one kernel by name."""
+    kind = type(kernel).__name__
+    found: dict[str, float] = {}
+    for name, word, value in zip(_NAMES[kind], _WORDS[kind], _GETTERS[kind](kernel), strict=True):
+        found[name] = float(value == word) if word else float(value)
+    return found
+
+
+def columns(kind: str, kernels: Sequence[Kernel]) -> dict[str, Column]:
+    """Numbers of `kernels`, all of class `kind`: field name -> (n,) values."""
+    rows = list(map(_GETTERS[kind], kernels))
+    table: dict[str, Column] = {}
+    for name, word, values in zip(_NAMES[kind], _WORDS[kind], zip(*rows, strict=True), strict=True):
+        listed = [value == word for value in values] if word else values
+        table[name] = np.asarray(listed, dtype=np.float64)
     return table
 
 
-def domain_columns(kind: str, fields: Columns) -> Columns:
+def domain(kind: str, k: Fields) -> dict[str, Number]:
     """What bounds the calibrated domain: the fields and, for memories, their depth and width."""
-    table = dict(fields)
     if kind == "Mvu":
-        table["depth"] = fields["column_folds"] * fields["row_folds"]
-        table["products"] = fields["pe"] * fields["simd"]
         # A vector longer than calibrated costs only deeper memories: their depth is what counts.
-        for name in ("mw", "mh", "row_folds"):
-            del table[name]
-    elif kind == "Swu":
-        table = {
-            "depth": fields["buffer_depth"],
-            "width": fields["simd"] * fields["bits"],
-            "kernel": fields["kernel_h"] * fields["kernel_w"],
-            "in_h": fields["in_h"],
-            "in_w": fields["in_w"],
+        left_out = ("mw", "mh", "row_folds")
+        return {
+            **{name: value for name, value in k.items() if name not in left_out},
+            "depth": k["column_folds"] * k["row_folds"],
+            "products": k["pe"] * k["simd"],
         }
-    elif kind == "Pad":
-        table = {
-            "width": fields["simd"] * fields["bits"],
-            "row": (fields["in_w"] + fields["left"] + fields["right"]) * fields["folds"],
-            "in_h": fields["in_h"],
+    if kind == "Swu":
+        return {
+            "depth": k["buffer_depth"],
+            "width": k["simd"] * k["bits"],
+            "kernel": k["kernel_h"] * k["kernel_w"],
+            "in_h": k["in_h"],
+            "in_w": k["in_w"],
         }
-    elif kind == "MaxPool":
-        table = {
-            "kernel": fields["kernel"],
-            "pe": fields["pe"],
-            "bits": fields["bits"],
-            "row": fields["out_w"] * fields["folds"],
-            "in_h": fields["in_h"],
+    if kind == "Pad":
+        return {
+            "width": k["simd"] * k["bits"],
+            "row": (k["in_w"] + k["left"] + k["right"]) * k["folds"],
+            "in_h": k["in_h"],
         }
-    elif kind == "WidthConverter":
-        table = {
-            "width": np.maximum(fields["in_lanes"], fields["out_lanes"]) * fields["bits"],
-            "ratio": np.maximum(fields["in_lanes"], fields["out_lanes"])
-            / np.minimum(fields["in_lanes"], fields["out_lanes"]),
+    if kind == "MaxPool":
+        return {
+            "kernel": k["kernel"],
+            "pe": k["pe"],
+            "bits": k["bits"],
+            "row": k["out_w"] * k["folds"],
+            "in_h": k["in_h"],
         }
-    return table
+    if kind == "WidthConverter":
+        wide = most(k["in_lanes"], k["out_lanes"])
+        return {
+            "width": wide * k["bits"],
+            "ratio": wide / least(k["in_lanes"], k["out_lanes"]),
+        }
+    return dict(k)

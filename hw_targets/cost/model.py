@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hw_targets.boards import Board
-from hw_targets.cost.basis import BASES, Terms
-from hw_targets.cost.coefficients import Coefficients, KernelFit, ShellFit, load_coefficients
-from hw_targets.cost.features import Columns, columns, domain_columns
-from hw_targets.families import RESOURCES, load_family
+from hw_targets.cost.basis import BASES, Basis, Fields, Number, Terms
+from hw_targets.cost.coefficients import KernelFit, ShellFit, load_coefficients
+from hw_targets.cost.features import columns, domain, fields
+from hw_targets.families import RESOURCES, Family, load_family
 from hw_targets.rtl.kernel import Kernel
 
 Matrix = NDArray[np.float64]
@@ -41,14 +43,103 @@ class Estimate:
         return {"lut": self.lut, "ff": self.ff, "dsp": self.dsp, "bram": self.bram}
 
 
+@dataclass(frozen=True)
+class KernelModel:
+    """Basis and fit of one kernel in one family; `fit` is None where it was never calibrated."""
+
+    kind: str
+    family: Family
+    basis: Callable[[Fields, Family], Basis]
+    fit: KernelFit | None
+
+    def resources(self, k: Fields) -> tuple[Number, Number, Number, Number]:
+        """LUT, FF, DSP, block RAM of one kernel or a column of them; NaN where uncalibrated.
+
+        Hard blocks are counted, hence known even where LUTs are not.
+        """
+        if self.family.lut_ram is None:
+            unknown = nan + 0.0 * next(iter(k.values()))
+            return unknown, unknown, unknown, unknown
+        basis = self.basis(k, self.family)
+        if self.fit is None:
+            unknown = nan + 0.0 * next(iter(k.values()))
+            return unknown, unknown, basis.dsp, basis.bram
+        unknown = self._outside(k)
+        lut = weighted(basis.lut, self.fit.lut.coefficients) + unknown
+        ff = weighted(basis.ff, self.fit.ff.coefficients) + unknown
+        return lut, ff, basis.dsp, basis.bram
+
+    def _outside(self, k: Fields) -> Number:
+        """0 inside the calibrated domain, NaN outside."""
+        assert self.fit is not None
+        found: Number = 0.0
+        for name, value in domain(self.kind, k).items():
+            low, high = self.fit.domain[name]
+            if isinstance(value, np.ndarray):
+                found = found + np.where((value < low) | (value > high), nan, 0.0)
+            elif not low <= value <= high:
+                return nan
+        return found
+
+    def why(self, k: Mapping[str, float]) -> str:
+        """What keeps one kernel from being calibrated; empty when nothing does."""
+        name = self.family.name
+        if self.fit is None or self.family.lut_ram is None:
+            return f"{self.kind} was never calibrated for {name}"
+        for feature, value in domain(self.kind, k).items():
+            low, high = self.fit.domain[feature]
+            if not low <= value <= high:
+                return (
+                    f"{self.kind} {feature} {value:g} is outside {low:g}..{high:g} "
+                    f"calibrated for {name}"
+                )
+        basis = self.basis(k, self.family)
+        for terms, weights in ((basis.lut, self.fit.lut), (basis.ff, self.fit.ff)):
+            for term, value in terms.items():
+                if term not in weights.coefficients and np.any(value > 0):
+                    return f"{self.kind} with {term!r} was never synthesised for {name}"
+        return ""
+
+
+def weighted(terms: Terms, coefficients: Mapping[str, float]) -> Number:
+    """The terms' weighted sum; NaN where a kernel has of a term that no calibration point had."""
+    total: Number = 0.0
+    for name, values in terms.items():
+        coefficient = coefficients.get(name)
+        if coefficient:
+            total = total + coefficient * values
+        elif coefficient is None:
+            if isinstance(values, np.ndarray):
+                total = total + np.where(values > 0, nan, 0.0)
+            elif values > 0:
+                return nan
+    return total
+
+
+@cache
+def kernel_model(kind: str, family: str) -> KernelModel:
+    """The model of a kernel class, by its name.
+
+    Raises:
+        LiftFlowError: no such family.
+        KeyError: no such kernel.
+    """
+    fitted = load_coefficients(family)
+    fit = fitted.kernels.get(kind) if fitted else None
+    return KernelModel(kind, load_family(family), BASES[kind], fit)
+
+
 def estimate(kernel: Kernel, family: str) -> Estimate:
     """Modelled resources of one kernel.
 
     Raises:
         LiftFlowError: no such family.
     """
-    row = estimate_many([kernel], family)[0]
-    return _as_estimate(row, _why(kernel, family) if np.isnan(row).any() else "")
+    model = kernel_model(type(kernel).__name__, family)
+    numbers = fields(kernel)
+    row = model.resources(numbers)
+    unknown = any(value != value for value in row)
+    return _as_estimate(row, model.why(numbers) if unknown else "")
 
 
 def estimate_many(kernels: Sequence[Kernel], family: str) -> Matrix:
@@ -57,11 +148,11 @@ def estimate_many(kernels: Sequence[Kernel], family: str) -> Matrix:
     rows: dict[str, list[int]] = defaultdict(list)
     for index, kernel in enumerate(kernels):
         rows[type(kernel).__name__].append(index)
-    fitted = load_coefficients(family)
     for kind, indices in rows.items():
         if kind in BASES:
             table = columns(kind, [kernels[index] for index in indices])
-            found[indices] = _evaluate(kind, table, family, fitted)
+            for column, values in enumerate(kernel_model(kind, family).resources(table)):
+                found[indices, column] = values
     return found
 
 
@@ -76,7 +167,9 @@ def estimate_design(kernels: Iterable[Kernel], board: Board) -> Estimate:
     shell = shell_estimate(board)
     total = values.sum(axis=0) + as_row(shell)
     unknown = [
-        _why(k, board.family) for k, row in zip(listed, values, strict=True) if np.isnan(row).any()
+        kernel_model(type(kernel).__name__, board.family).why(fields(kernel))
+        for kernel, row in zip(listed, values, strict=True)
+        if np.isnan(row).any()
     ]
     return _as_estimate(total, "; ".join(dict.fromkeys(filter(None, [*unknown, shell.why]))))
 
@@ -97,64 +190,6 @@ def as_row(value: Estimate) -> Matrix:
     return np.array([np.nan if v is None else v for v in value.as_dict().values()])
 
 
-def _evaluate(kind: str, table: Columns, family: str, fitted: Coefficients | None) -> Matrix:
-    """(n, 4) for kernels of one kind. Hard blocks are counted, hence known even uncalibrated."""
-    described = load_family(family)
-    if described.lut_ram is None:
-        return np.full((len(next(iter(table.values()))), len(RESOURCES)), np.nan)
-    basis = BASES[kind](table, described)
-    fit = fitted.kernels.get(kind) if fitted else None
-    result = np.full((len(basis.dsp), len(RESOURCES)), np.nan)
-    result[:, 2], result[:, 3] = basis.dsp, basis.bram
-    if fit is not None:
-        for column, (terms, weights) in enumerate(((basis.lut, fit.lut), (basis.ff, fit.ff))):
-            result[:, column] = _weighted(terms, weights.coefficients)
-        result[_outside(kind, table, fit), :2] = np.nan
-    return result
-
-
-def _weighted(terms: Terms, coefficients: Mapping[str, float]) -> Matrix:
-    """(n,) sums; NaN where a kernel has some of a term that was in no calibration point."""
-    total = np.zeros(len(next(iter(terms.values()))))
-    for name, values in terms.items():
-        if name in coefficients:
-            total += coefficients[name] * values
-        else:
-            total[values > 0] = np.nan
-    return total
-
-
-def _outside(kind: str, table: Columns, fit: KernelFit) -> NDArray[np.bool_]:
-    features = domain_columns(kind, table)
-    outside = np.zeros(len(next(iter(features.values()))), dtype=bool)
-    for name, values in features.items():
-        low, high = fit.domain[name]
-        outside |= (values < low) | (values > high)
-    return outside
-
-
-def _why(kernel: Kernel, family: str) -> str:
-    """What keeps a kernel from being calibrated; empty when nothing does."""
-    kind = type(kernel).__name__
-    fitted = load_coefficients(family)
-    fit = fitted.kernels.get(kind) if fitted else None
-    if fit is None:
-        return f"{kind} was never calibrated for {family}"
-    table = columns(kind, [kernel])
-    for name, values in domain_columns(kind, table).items():
-        low, high = fit.domain[name]
-        if not low <= values[0] <= high:
-            return (
-                f"{kind} {name} {values[0]:g} is outside {low:g}..{high:g} calibrated for {family}"
-            )
-    basis = BASES[kind](table, load_family(family))
-    for terms, weights in ((basis.lut, fit.lut), (basis.ff, fit.ff)):
-        for name, values in terms.items():
-            if name not in weights.coefficients and values[0] > 0:
-                return f"{kind} with {name!r} was never synthesised for {family}"
-    return ""
-
-
-def _as_estimate(row: Matrix, why: str) -> Estimate:
-    lut, ff, dsp, bram = (None if np.isnan(value) else float(value) for value in row)
+def _as_estimate(row: Iterable[Number], why: str) -> Estimate:
+    lut, ff, dsp, bram = (None if value != value else float(value) for value in row)
     return Estimate(lut, ff, dsp, bram, why)

@@ -23,7 +23,7 @@ from compiler.stages import (
 from hw_targets.boards import load_board
 from hw_targets.cost import estimate_many, network_kernels
 from hw_targets.cost.layer import simd_limit
-from hw_targets.cost.model import as_row, shell_estimate
+from hw_targets.cost.model import as_row, kernel_model, shell_estimate
 from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.families import RESOURCES
 from hw_targets.network import LayerShape, NetworkShape
@@ -241,8 +241,12 @@ def test_goals_that_make_no_sense(wrong: dict[str, float], tmp_path: Path) -> No
 
 def test_uncalibrated_cost_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hw_targets.cost.model.load_coefficients", lambda _: None)
-    with pytest.raises(LiftFlowError, match="uncalibrated"):
-        feasible(DIGITS, BOARD, 50.0, 1000.0, 0.7)
+    kernel_model.cache_clear()
+    try:
+        with pytest.raises(LiftFlowError, match="uncalibrated"):
+            feasible(DIGITS, BOARD, 50.0, 1000.0, 0.7)
+    finally:
+        kernel_model.cache_clear()
 
 
 def test_errors_shrink_with_bits() -> None:

@@ -1,0 +1,33 @@
+"""Physical basis of every kernel: what its hardware is made of, in countable terms.
+
+A resource is a weighted sum of the terms, the weights fitted to synthesis results
+(`hw_targets/cost/data`). Terms are never negative and never shrink when a width, a fold's
+parallelism or a depth grows, so neither does an estimate. Multipliers and block RAMs are not
+fitted: they are counted exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hw_targets.cost.basis import images, logits, streams
+from hw_targets.cost.basis.arithmetic import Column, Number
+from hw_targets.cost.basis.mvu import mvu
+from hw_targets.cost.basis.terms import Basis, Fields, Terms
+from hw_targets.cost.basis.threshold import threshold
+from hw_targets.families import Family
+
+__all__ = ["BASES", "Basis", "Column", "Fields", "Number", "Terms"]
+
+BASES: dict[str, Callable[[Fields, Family], Basis]] = {
+    "Mvu": mvu,
+    "Threshold": threshold,
+    "Swu": images.swu,
+    "Pad": images.pad,
+    "MaxPool": images.maxpool,
+    "ChannelAdd": logits.channel_add,
+    "LabelSelect": logits.label_select,
+    "Fifo": streams.fifo,
+    "WidthConverter": streams.width_converter,
+}
+"""Kernel class name -> its basis."""

@@ -1,0 +1,72 @@
+"""Arithmetic that one formula is written in for one kernel (numbers) and for many (columns).
+
+A query for one layer must not pay for arrays of one element, and a million of them not for a
+loop: the basis is written once, in these functions and the operators that both kinds have.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Column: TypeAlias = NDArray[np.float64]
+Number: TypeAlias = float | Column
+
+
+def ceil(value: Number) -> Number:
+    """Least integer not below `value`."""
+    return np.ceil(value) if isinstance(value, np.ndarray) else float(math.ceil(value))
+
+
+def floor(value: Number) -> Number:
+    """Greatest integer not above `value`."""
+    return np.floor(value) if isinstance(value, np.ndarray) else float(math.floor(value))
+
+
+def clog2(words: Number) -> Number:
+    """Address bits of a whole number of words: ceil(log2(words)), 0 for one word or none."""
+    if isinstance(words, np.ndarray):
+        # The exponent of a float is exact where a logarithm is rounded.
+        return np.frexp(np.maximum(words - 1.0, 0.0))[1].astype(np.float64)
+    return float((int(words) - 1).bit_length()) if words > 1 else 0.0
+
+
+def pow2(exponent: Number) -> Number:
+    """2 to the power of an integer."""
+    return np.exp2(exponent) if isinstance(exponent, np.ndarray) else 2.0**exponent
+
+
+def least(left: Number, right: Number) -> Number:
+    """The smaller of the two, element by element."""
+    if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
+        return np.minimum(left, right)
+    return left if left < right else right
+
+
+def most(left: Number, right: Number) -> Number:
+    """The larger of the two, element by element."""
+    if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
+        return np.maximum(left, right)
+    return left if left > right else right
+
+
+def where(condition: bool | NDArray[np.bool_], then: Number, otherwise: Number) -> Number:
+    """`then` where the condition holds, else `otherwise`."""
+    if isinstance(condition, np.ndarray):
+        return np.where(condition, then, otherwise)
+    return then if condition else otherwise
+
+
+def some(value: Number | NDArray[np.bool_]) -> bool:
+    """Whether any of it is not 0: what follows can be left out where nothing is."""
+    return bool(value.any()) if isinstance(value, np.ndarray) else bool(value)
+
+
+def flag(condition: bool | NDArray[np.bool_]) -> Number:
+    """1 where the condition holds, else 0."""
+    if isinstance(condition, np.ndarray):
+        return condition.astype(np.float64)
+    return 1.0 if condition else 0.0

@@ -1,0 +1,141 @@
+"""Basis of the matrix-vector unit."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw_targets.cost.basis.arithmetic import Number, clog2, flag, most, pow2, some, where
+from hw_targets.cost.basis.products import product_counts
+from hw_targets.cost.basis.terms import Basis, Fields, blocks, lut_ram, rom
+from hw_targets.families import Family
+
+FEW_WORDS = 8
+LONGEST_TREE = 8192
+"""Lanes for which an adder tree is tabulated; a unit has fewer."""
+
+
+def mvu(k: Fields, family: Family) -> Basis:
+    """Digits of two bits multiply in tables; their diagonals are added, then the lanes."""
+    simd, pe, weight_bits, act_bits = k["simd"], k["pe"], k["weight_bits"], k["act_bits"]
+    lanes = pe * simd
+    sf, nf, dsp = k["column_folds"], k["row_folds"], k["dsp"]
+    words = sf * nf
+    asked = lanes * dsp
+    hard = asked * flag(weight_bits + act_bits >= family.multiplier.least_product)
+    soft = lanes - asked
+    # Among few words many weight bits are constant or equal, and what they feed gets simpler.
+    fixed, many = flag(words <= 1), flag(words > FEW_WORDS)
+    few = 1 - fixed - many
+    block = k["block"] * (1 - fixed)
+    vector, rom_bits = simd * act_bits, lanes * weight_bits
+
+    rom_leaves, rom_muxes = rom(words, family)
+    replay = flag(nf > 1)
+    buffer = where(sf <= 2, 2.0, where(sf <= 16, 16.0, pow2(clog2(sf))))
+    block_buffer = replay * flag(buffer >= 128) * flag(buffer * vector >= 4096)
+    extra = most(block_buffer, block)
+
+    tables, adders, product_registers = _product(weight_bits, act_bits, k["act_signed"])
+    product = weight_bits + act_bits
+    # Digits of two bits: W/2 + A/2 - 1 diagonals.
+    diagonals = _half(weight_bits) + _half(act_bits) - 1
+    multiply = where(dsp > 0, 1.0, most(1.0, clog2(diagonals)))
+    levels = clog2(simd)
+    added, added_up, registered, registered_up = _tree(simd)
+    tree = pe * (added * product + added_up)
+    tree_registers = pe * (registered * product + registered_up)
+    control = clog2(sf) + clog2(nf) + clog2(words)
+    positions = replay * 3 * (clog2(buffer) + 1)
+    sums = pe * k["acc_bits"] * flag(sf > 1)
+    soft_work = soft * (tables + adders) + (1 - dsp) * tree
+    lut = {
+        "const": 1.0 + 0.0 * lanes,
+        "control": control,
+        "positions": positions,
+        "tables": soft * many * tables,
+        "adders": soft * many * adders,
+        "tree": (1 - dsp) * many * tree,
+        "few": few * soft_work,
+        "fixed": fixed * soft_work,
+        "tree_hard": tree * dsp,
+        # Too small for the multiplier the tool would take: its own multiplier in LUTs.
+        "refused": (asked - hard) * weight_bits * act_bits,
+        "accumulate": sums,
+        "rom": (1 - block) * rom_bits * rom_leaves,
+        "rom_mux": (1 - block) * rom_bits * rom_muxes,
+        "replay": (replay - block_buffer) * lut_ram(buffer, vector, family),
+        "vector": replay * vector,
+    }
+    ff = {
+        "const": lut["const"],
+        "control": control,
+        "positions": positions,
+        "latency": 2 * (1 + extra + multiply + levels),
+        "products": soft * product_registers,
+        "products_hard": asked * product,
+        "tree": tree_registers * (1 - dsp),
+        "tree_hard": tree_registers * dsp,
+        "accumulate": sums + pe * k["acc_bits"],
+        "rom": (1 - fixed) * (1 - block) * rom_bits,
+        "vector": (1 - block_buffer) * vector,
+        "extra": extra * (vector + rom_bits * (1 - fixed)),
+    }
+    bram = block * blocks(words, rom_bits, family) if some(block) else block
+    if some(block_buffer):
+        bram = bram + block_buffer * blocks(buffer, vector, family)
+    return Basis(lut, ff, dsp=hard, bram=bram)
+
+
+def _half(bits: Number) -> Number:
+    """Digits of two bits in a word: half of its bits, rounded up."""
+    return (bits + 1) // 2
+
+
+def _product(weight_bits: Number, act_bits: Number, signed: Number) -> tuple[Number, ...]:
+    """LUTs of the tables, adder bits and register bits of one product in LUTs."""
+    if isinstance(weight_bits, np.ndarray) or isinstance(act_bits, np.ndarray):
+        table = product_counts()
+        index = (np.asarray(weight_bits) * 9 + act_bits) * 2 + signed
+        return tuple(column.take(index.astype(np.intp)) for column in table.reshape(-1, 3).T)
+    return _listed_products()[int(weight_bits)][int(act_bits)][int(signed)]
+
+
+@cache
+def _listed_products() -> list[list[list[tuple[float, ...]]]]:
+    """The same as nested lists, which one look-up is quicker in."""
+    found: list[list[list[tuple[float, ...]]]] = product_counts().tolist()
+    return found
+
+
+def _tree(simd: Number) -> tuple[Number, ...]:
+    """An adder tree of `simd` terms of b bits, a register after every level.
+
+    (n, u, r, v): n * b + u bits are added, r * b + v bits are registered.
+    """
+    if isinstance(simd, np.ndarray):
+        return tuple(column.take(simd.astype(np.intp)) for column in _trees())
+    return _listed_trees()[int(simd)]
+
+
+@cache
+def _listed_trees() -> list[tuple[float, ...]]:
+    return list(zip(*(column.tolist() for column in _trees()), strict=True))
+
+
+@cache
+def _trees() -> tuple[NDArray[np.float64], ...]:
+    """Columns n, u, r, v of `_tree` by the number of terms, from none on."""
+    left = np.arange(LONGEST_TREE + 1, dtype=np.float64)
+    sums = [np.zeros_like(left) for _ in range(4)]
+    level = 0
+    while left.max() > 1:
+        level += 1
+        busy = left > 1
+        pairs, rest = np.floor(left / 2) * busy, np.ceil(left / 2) * busy
+        for total, part in zip(sums, (pairs, pairs * level, rest, rest * level), strict=True):
+            total += part
+        left = np.ceil(left / 2)
+    return tuple(sums)
