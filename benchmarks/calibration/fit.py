@@ -3,8 +3,8 @@
     python -m benchmarks.calibration.fit ecp5 [--date 2026-01-31]
 
 Non-negative least squares on relative error: every point weighs the same, large or small. Errors
-are mean absolute percentages, of the fit and with each point left out in turn. Writes
-`hw_targets/cost/data/<family>.json`; figures already in it that no new points replace are kept.
+are mean absolute percentages, of the fit and with each shape left out in turn. Writes
+`hw_targets/cost/data/<family>-rtl.json`; figures already in it that no new points replace are kept.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from __future__ import annotations
 import argparse
 import datetime
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from scipy.optimize import nnls
 
+from benchmarks.calibration.regression import fit_resource
 from benchmarks.calibration.sweep import load_points
 from benchmarks.calibration.synthesis import recipe_digest
-from hw_targets.cost.basis import BASES, Terms
+from hw_targets.cost.basis import BASES, Number
 from hw_targets.cost.coefficients import (
-    FOLDER,
+    VERSION,
     Coefficients,
-    Fit,
     KernelFit,
+    data_file,
     load_coefficients,
 )
 from hw_targets.cost.features import KERNELS, columns, domain
@@ -36,40 +37,20 @@ from hw_targets.families import Family, family_names, load_family
 COUNTED = frozenset({"depth", "row", "in_h", "in_w", "column_folds", "folds"})
 """Features that a kernel counts through, and has no hardware for beyond counters and memory."""
 
+SHAPES: dict[str, tuple[str, ...]] = {
+    "Mvu": ("mw", "mh"),
+    "Threshold": ("channels",),
+    "Swu": ("in_h", "in_w", "channels", "kernel_h", "kernel_w", "stride_h", "stride_w"),
+    "Pad": ("in_h", "in_w", "channels"),
+    "MaxPool": ("in_h", "in_w", "channels", "kernel"),
+    "ChannelAdd": ("channels",),
+    "LabelSelect": ("classes",),
+    "Fifo": ("width", "depth"),
+    "WidthConverter": ("in_lanes", "out_lanes"),
+}
+"""What makes two points of a kernel the same shape: left out together when a fit is tested."""
+
 Vector = NDArray[np.float64]
-FLOOR = 16.0
-"""LUTs or registers below which an error counts as if the kernel had this many."""
-
-
-def _weights(matrix: Vector, measured: Vector) -> Vector:
-    """Coefficients that make the relative errors least, none negative."""
-    scale = np.maximum(measured, FLOOR)
-    found, _ = nnls(matrix / scale[:, None], measured / scale, maxiter=50 * matrix.shape[1])
-    return np.asarray(found)
-
-
-def _errors(predicted: Vector, measured: Vector) -> float:
-    """Mean absolute percentage error."""
-    return float(100 * (np.abs(predicted - measured) / np.maximum(measured, FLOOR)).mean())
-
-
-def fit_resource(terms: Terms, measured: Vector) -> Fit:
-    """Coefficients of one resource of one kernel, with both errors in percent."""
-    # A term that no point has is left out: the model then knows that it knows nothing of it.
-    names = [name for name, values in terms.items() if values.any()]
-    matrix = np.stack([terms[name] for name in names], axis=1)
-    weights = _weights(matrix, measured)
-    left_out = np.array(
-        [
-            matrix[i] @ _weights(np.delete(matrix, i, 0), np.delete(measured, i))
-            for i in range(len(measured))
-        ]
-    )
-    return Fit(
-        coefficients={name: float(f"{w:.5g}") for name, w in zip(names, weights, strict=True)},
-        mape=round(_errors(matrix @ weights, measured), 2),
-        mape_left_out=round(_errors(left_out, measured), 2),
-    )
 
 
 def _bounds(name: str, values: Vector) -> tuple[float, float]:
@@ -87,7 +68,8 @@ def fit_kernel(kind: str, rows: list[dict[str, Any]], family: Family, recipe: st
     """All fits of one kernel from its rows of the data file."""
     kernels = [KERNELS[kind](**row["fields"]) for row in rows]
     table = columns(kind, kernels)
-    basis = BASES[kind](table, family)
+    basis = BASES[kind](dict(table), family)
+    shapes = [tuple(row["fields"][name] for name in SHAPES[kind]) for row in rows]
 
     def measured(resource: str) -> Vector:
         return np.array([row["resources"][resource] for row in rows])
@@ -96,13 +78,23 @@ def fit_kernel(kind: str, rows: list[dict[str, Any]], family: Family, recipe: st
         source=recipe,
         points=len(rows),
         domain={name: _bounds(name, values) for name, values in domain(kind, table).items()},
-        lut=fit_resource(basis.lut, measured("lut")),
-        ff=fit_resource(basis.ff, measured("ff")),
-        exact={
-            "dsp": round(float((np.equal(basis.dsp, measured("dsp"))).mean()), 3),
-            "bram": round(float((np.equal(basis.bram, measured("bram"))).mean()), 3),
-        },
+        lut=fit_resource(basis.lut, measured("lut"), shapes)[0],
+        ff=fit_resource(basis.ff, measured("ff"), shapes)[0],
+        **counted({"dsp": (basis.dsp, measured("dsp")), "bram": (basis.bram, measured("bram"))}),
     )
+
+
+def counted(blocks: Mapping[str, tuple[Number, Vector]]) -> dict[str, Any]:
+    """How the counts of hard blocks, (by formula, measured), agree: `exact` and `off`."""
+    exact, off = {}, {}
+    for name, (formula, measured) in blocks.items():
+        exact[name] = round(float(np.equal(formula, measured).mean()), 3)
+        shares = (measured - formula) / np.maximum(formula, 1.0)
+        off[name] = (
+            round(float(min(0.0, shares.min())), 3),
+            round(float(max(0.0, shares.max())), 3),
+        )
+    return {"exact": exact, "off": off}
 
 
 def fit_family(name: str, date: str) -> Coefficients:
@@ -123,8 +115,9 @@ def fit_family(name: str, date: str) -> Coefficients:
     for kind, rows in by_kind.items():
         fits[kind] = fit_kernel(kind, rows, family, recipe_digest(KERNELS[kind], family))
     return Coefficients(
-        version=1,
+        version=VERSION,
         family=name,
+        implementation="rtl",
         date=date,
         tool=", ".join(sorted(tools)) or (former.tool if former else ""),
         kernels=dict(sorted(fits.items())),
@@ -135,7 +128,8 @@ def fit_family(name: str, date: str) -> Coefficients:
 def show(fitted: Coefficients) -> Table:
     """The fits as a table, errors in percent."""
     table = Table(title=f"{fitted.family}, {fitted.tool}: mean absolute error, %")
-    for head in ("kernel", "points", "LUT", "LUT left out", "FF", "FF left out", "DSP", "BRAM"):
+    heads = ("kernel", "points", "LUT", "LUT left out", "in 90 %", "FF", "FF left out", "in 90 %")
+    for head in (*heads, "DSP", "BRAM"):
         table.add_column(head, justify="left" if head == "kernel" else "right")
     for kind, fit in fitted.kernels.items():
         table.add_row(
@@ -143,8 +137,10 @@ def show(fitted: Coefficients) -> Table:
             str(fit.points),
             f"{fit.lut.mape:.1f}",
             f"{fit.lut.mape_left_out:.1f}",
+            f"{fit.lut.coverage:.0%}",
             f"{fit.ff.mape:.1f}",
             f"{fit.ff.mape_left_out:.1f}",
+            f"{fit.ff.coverage:.0%}",
             f"{fit.exact['dsp']:.0%} exact",
             f"{fit.exact['bram']:.0%} exact",
         )
@@ -157,8 +153,9 @@ def main() -> None:
     parser.add_argument("--date", default=datetime.datetime.now(datetime.UTC).date().isoformat())
     options = parser.parse_args()
     fitted = fit_family(options.family, options.date)
-    FOLDER.mkdir(exist_ok=True)
-    (FOLDER / f"{options.family}.json").write_text(fitted.model_dump_json(indent=1) + "\n")
+    path = data_file(options.family, "rtl")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(fitted.model_dump_json(indent=1) + "\n")
     Console().print(show(fitted))
 
 

@@ -17,7 +17,13 @@ from pathlib import Path
 from benchmarks.calibration.sweep import WORK
 from benchmarks.calibration.synthesis import run_yosys, yosys_version
 from hw_targets.boards import Board, load_board
-from hw_targets.cost.coefficients import FOLDER, Coefficients, ShellFit, load_coefficients
+from hw_targets.cost.coefficients import (
+    VERSION,
+    Coefficients,
+    ShellFit,
+    data_file,
+    load_coefficients,
+)
 from hw_targets.families import RESOURCES, load_family
 from hw_targets.flows import yosys
 from hw_targets.shells.accelerator import Accelerator
@@ -79,10 +85,15 @@ def main() -> None:
     except subprocess.CalledProcessError as error:
         raise SystemExit(f"{error.stdout}\n{error.stderr}") from error
     fitted = load_coefficients(board.family) or Coefficients(
-        version=1, family=board.family, date=today, tool=yosys_version(), kernels={}
+        version=VERSION,
+        family=board.family,
+        implementation="rtl",
+        date=today,
+        tool=yosys_version(),
+        kernels={},
     )
     fitted = fitted.model_copy(update={"shells": {**fitted.shells, board.flow: shell}})
-    path = FOLDER / f"{board.family}.json"
+    path = data_file(board.family, "rtl")
     path.write_text(fitted.model_dump_json(indent=1) + "\n")
 
 

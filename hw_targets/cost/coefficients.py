@@ -11,29 +11,51 @@ from pydantic import BaseModel, ConfigDict
 from hw_targets.families import load_family
 
 FOLDER = Path(__file__).parent / "data"
-VERSION: Literal[1] = 1
+VERSION: Literal[2] = 2
+
+Implementation = Literal["rtl", "finn"]
+"""What hardware is meant: our own RTL under Yosys, or FINN's nodes under Vivado."""
 
 
 class _Schema(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+FLOOR = 16.0
+"""Size below which errors are told as if the kernel had this many LUTs or registers."""
+
+
+class Band(_Schema):
+    """How far from estimates up to `upto` measurements lie, nine times out of ten.
+
+    low, high: as shares of the estimate (at least `FLOOR`); upto: None for the largest ones.
+    """
+
+    upto: float | None
+    low: float
+    high: float
+
+
 class Fit(_Schema):
     """Weights of the basis terms of one resource, and how well they fit.
 
     A term without a weight was in none of the points: what has it is uncalibrated.
-    Errors are mean absolute percentages: of the points fitted, and of each left out in turn.
+    Errors are mean absolute percentages: of the points fitted, and of each shape (or network) left
+    out in turn. coverage: share of left-out points that lie in the interval of the others' bands.
     """
 
     coefficients: dict[str, float]
     mape: float
     mape_left_out: float
+    bands: tuple[Band, ...]
+    coverage: float
 
 
 class KernelFit(_Schema):
     """A kernel's fits. domain: feature -> least and greatest value synthesised.
 
     exact: share of the points whose multipliers and block RAMs the formulas count exactly.
+    off: how far the formulas' counts were from the points' at worst, as shares: below, above.
     """
 
     source: str
@@ -42,6 +64,7 @@ class KernelFit(_Schema):
     lut: Fit
     ff: Fit
     exact: dict[Literal["dsp", "bram"], float]
+    off: dict[Literal["dsp", "bram"], tuple[float, float]]
 
 
 class ShellFit(_Schema):
@@ -55,26 +78,32 @@ class ShellFit(_Schema):
 
 
 class Coefficients(_Schema):
-    """All that is fitted for one family under one tool."""
+    """All that is fitted for one implementation in one family under one tool."""
 
-    version: Literal[1]
+    version: Literal[2]
     family: str
+    implementation: Implementation
     date: str
     tool: str
     kernels: dict[str, KernelFit]
     shells: dict[str, ShellFit] = {}
 
 
+def data_file(family: str, implementation: Implementation) -> Path:
+    """Where the fits are kept."""
+    return FOLDER / f"{family}-{implementation}.json"
+
+
 @cache
-def load_coefficients(family: str) -> Coefficients | None:
-    """The fits of a family; None where it was never calibrated.
+def load_coefficients(family: str, implementation: Implementation = "rtl") -> Coefficients | None:
+    """The fits of an implementation in a family; None where it was never calibrated.
 
     Raises:
         LiftFlowError: no such family.
         pydantic.ValidationError: the data file is broken (a defect, not the user's doing).
     """
     load_family(family)
-    path = FOLDER / f"{family}.json"
+    path = data_file(family, implementation)
     if not path.is_file():
         return None
     return Coefficients.model_validate_json(path.read_text(encoding="utf-8"))

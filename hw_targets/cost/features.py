@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from operator import attrgetter
+from typing import TypeAlias
 
 import numpy as np
 
 from hw_targets.cost.basis import Column, Fields, Number
 from hw_targets.cost.basis.arithmetic import least, most
+from hw_targets.cost.finn import FINN_NODES
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Kernel
@@ -20,7 +23,10 @@ from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.width_converter import WidthConverter
 
-_FIELDS: dict[type[Kernel], tuple[str, ...]] = {
+Unit: TypeAlias = object
+"""What is priced: a kernel of ours, or one of `finn.FINN_NODES`."""
+
+_FIELDS: dict[type, tuple[str, ...]] = {
     Mvu: (
         "mw",
         "mh",
@@ -56,12 +62,15 @@ _FIELDS: dict[type[Kernel], tuple[str, ...]] = {
     LabelSelect: ("classes", "pe", "in_bits", "index_bits"),
     Fifo: ("width", "depth"),
     WidthConverter: ("in_lanes", "out_lanes", "bits"),
+    **{node: tuple(field.name for field in dataclasses.fields(node)) for node in FINN_NODES},
 }
 _FLAGS = {"arithmetic": ("dsp", "dsp"), "rom_style": ("block", "block")}
 """Fields that are words -> their name as numbers, and the word that is 1 (the hard block)."""
 
-KERNELS: dict[str, type[Kernel]] = {kind.__name__: kind for kind in _FIELDS}
-"""Every kernel the cost model knows, by class name."""
+KERNELS: dict[str, type[Kernel]] = {
+    kind.__name__: kind for kind in _FIELDS if issubclass(kind, Kernel)
+}
+"""Every kernel of ours the cost model knows, by class name."""
 
 _GETTERS = {kind.__name__: attrgetter(*fields) for kind, fields in _FIELDS.items()}
 _NAMES = {
@@ -74,7 +83,7 @@ _WORDS = {
 }
 
 
-def fields(kernel: Kernel) -> dict[str, float]:
+def fields(kernel: Unit) -> dict[str, float]:
     """The numbers of one kernel by name."""
     kind = type(kernel).__name__
     found: dict[str, float] = {}
@@ -83,7 +92,7 @@ def fields(kernel: Kernel) -> dict[str, float]:
     return found
 
 
-def columns(kind: str, kernels: Sequence[Kernel]) -> dict[str, Column]:
+def columns(kind: str, kernels: Sequence[Unit]) -> dict[str, Column]:
     """Numbers of `kernels`, all of class `kind`: field name -> (n,) values."""
     rows = list(map(_GETTERS[kind], kernels))
     table: dict[str, Column] = {}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hw_targets.boards import Board
 from hw_targets.cost.basis import BASES, Basis, Fields, Number, Terms
 from hw_targets.cost.coefficients import KernelFit, ShellFit, load_coefficients
-from hw_targets.cost.features import columns, domain, fields
+from hw_targets.cost.features import Unit, columns, domain, fields
 from hw_targets.families import RESOURCES, Family, load_family
 from hw_targets.rtl.kernel import Kernel
 
@@ -124,12 +124,12 @@ def kernel_model(kind: str, family: str) -> KernelModel:
         LiftFlowError: no such family.
         KeyError: no such kernel.
     """
-    fitted = load_coefficients(family)
+    fitted = load_coefficients(family, "finn" if kind.startswith("Finn") else "rtl")
     fit = fitted.kernels.get(kind) if fitted else None
     return KernelModel(kind, load_family(family), BASES[kind], fit)
 
 
-def estimate(kernel: Kernel, family: str) -> Estimate:
+def estimate(kernel: Unit, family: str) -> Estimate:
     """Modelled resources of one kernel.
 
     Raises:
@@ -142,7 +142,7 @@ def estimate(kernel: Kernel, family: str) -> Estimate:
     return _as_estimate(row, model.why(numbers) if unknown else "")
 
 
-def estimate_many(kernels: Sequence[Kernel], family: str) -> Matrix:
+def estimate_many(kernels: Sequence[Unit], family: str) -> Matrix:
     """(n, 4) modelled LUT, FF, DSP, block RAM of every kernel; NaN where uncalibrated."""
     found = np.full((len(kernels), len(RESOURCES)), np.nan)
     rows: dict[str, list[int]] = defaultdict(list)

@@ -10,6 +10,7 @@ from hw_targets.finn_adapter.execute import channels_last, disagreements, execut
 from hw_targets.finn_adapter.fold import Folding, FoldingConfig, fold
 from hw_targets.finn_adapter.instances import instances
 from hw_targets.finn_adapter.lower import lower
+from hw_targets.finn_adapter.nodes import node_luts
 from hw_targets.finn_adapter.vendor import build_config, estimates, rehearse, vendor_folding
 from hw_targets.rtl.kernel import Instance, IntArray
 
@@ -26,6 +27,7 @@ __all__ = [
     "fold",
     "instances",
     "lower",
+    "node_luts",
     "rehearse",
     "trace",
     "vendor_folding",

@@ -240,7 +240,7 @@ def test_goals_that_make_no_sense(wrong: dict[str, float], tmp_path: Path) -> No
 
 
 def test_uncalibrated_cost_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hw_targets.cost.model.load_coefficients", lambda _: None)
+    monkeypatch.setattr("hw_targets.cost.model.load_coefficients", lambda *_: None)
     kernel_model.cache_clear()
     try:
         with pytest.raises(LiftFlowError, match="uncalibrated"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hw_targets.cost.basis import images, logits, streams
+from hw_targets.cost.basis import finn, images, logits, streams
 from hw_targets.cost.basis.arithmetic import Column, Number
 from hw_targets.cost.basis.mvu import mvu
 from hw_targets.cost.basis.terms import Basis, Fields, Terms
@@ -29,5 +29,12 @@ BASES: dict[str, Callable[[Fields, Family], Basis]] = {
     "LabelSelect": logits.label_select,
     "Fifo": streams.fifo,
     "WidthConverter": streams.width_converter,
+    "FinnMvau": finn.mvau,
+    "FinnWindow": finn.window,
+    "FinnPadding": finn.padding,
+    "FinnThresholding": finn.thresholding,
+    "FinnFifo": finn.fifo,
+    "FinnWidthConverter": finn.width_converter,
+    "FinnLabelSelect": finn.label_select,
 }
-"""Kernel class name -> its basis."""
+"""Class name of a kernel of ours, or of a node of FINN's, -> its basis."""

@@ -1,0 +1,116 @@
+"""Fitting of one resource: non-negative, on relative error, honest about what was not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from hw_targets.cost.basis import Terms
+from hw_targets.cost.coefficients import FLOOR, Band, Fit
+
+Vector = NDArray[np.float64]
+CONFIDENCE = 0.9
+"""Share of measurements that an interval holds."""
+PRIOR_WEIGHT = 0.003
+"""What a coefficient's distance from its physical value counts, beside a point's relative error."""
+BAND_POINTS = 30
+"""Points a band of sizes has at least: fewer cannot tell a 90 % interval."""
+
+
+def fit_resource(
+    terms: Terms,
+    measured: Vector,
+    groups: Sequence[object],
+    priors: Mapping[str, float] | None = None,
+) -> tuple[Fit, Vector]:
+    """One resource of one kernel, and every point as a fit without its group predicts it.
+
+    Args:
+        groups: what is left out together, one a point: a shape, or the network it is from.
+        priors: physical value of every coefficient, that it is drawn to where points say little.
+    """
+    # A term that no point has is left out: the model then knows that it knows nothing of it.
+    names = [name for name, values in terms.items() if np.any(values)]
+    size = len(measured)
+    matrix = np.stack([np.broadcast_to(terms[name], size) for name in names], axis=1)
+    physical = np.array([priors[name] for name in names]) if priors else None
+    weights = _weights(matrix, measured, physical)
+    _, group = np.unique([repr(each) for each in groups], return_inverse=True)
+    predicted = np.empty(size)
+    for each in range(group.max() + 1):
+        out = group == each
+        predicted[out] = matrix[out] @ _weights(matrix[~out], measured[~out], physical)
+    fit = Fit(
+        coefficients={name: float(f"{w:.5g}") for name, w in zip(names, weights, strict=True)},
+        mape=round(mape(matrix @ weights, measured), 2),
+        mape_left_out=round(mape(predicted, measured), 2),
+        bands=bands(predicted, measured),
+        coverage=round(_coverage(predicted, measured, group), 3),
+    )
+    return fit, predicted
+
+
+def _weights(matrix: Vector, measured: Vector, physical: Vector | None) -> Vector:
+    """Coefficients that make the relative errors least, none negative."""
+    scale = np.maximum(measured, FLOOR)
+    left, right = matrix / scale[:, None], measured / scale
+    if physical is not None:
+        pull = np.sqrt(PRIOR_WEIGHT * len(measured))
+        left = np.vstack([left, np.diag(pull / physical)])
+        right = np.concatenate([right, np.full(len(physical), pull)])
+    found, _ = nnls(left, right, maxiter=100 * matrix.shape[1])
+    return np.asarray(found)
+
+
+def mape(predicted: Vector, measured: Vector) -> float:
+    """Mean absolute percentage error."""
+    return float(100 * (np.abs(predicted - measured) / np.maximum(measured, FLOOR)).mean())
+
+
+def bands(predicted: Vector, measured: Vector) -> tuple[Band, ...]:
+    """How far measurements lie from predictions, in bands of the predicted size.
+
+    Split conformal intervals: quantiles of the relative errors of points that were left out.
+    """
+    order = np.argsort(predicted, kind="stable")
+    count = max(1, min(4, len(order) // BAND_POINTS))
+    relative = (measured - predicted) / np.maximum(predicted, FLOOR)
+    found = []
+    for part in np.array_split(order, count):
+        # The finite-sample correction of split conformal prediction: one point more.
+        tail = (1 - CONFIDENCE) / 2
+        low = np.quantile(relative[part], max(0.0, tail - 0.5 / len(part)), method="lower")
+        high = np.quantile(relative[part], min(1.0, 1 - tail + 0.5 / len(part)), method="higher")
+        found.append(Band(upto=float(predicted[part[-1]]), low=min(0.0, low), high=max(0.0, high)))
+    return tuple(
+        Band(
+            upto=round(band.upto, 1) if index + 1 < count else None,
+            low=round(float(band.low), 4),
+            high=round(float(band.high), 4),
+        )
+        for index, band in enumerate(found)
+    )
+
+
+def _coverage(predicted: Vector, measured: Vector, group: NDArray[np.intp]) -> float:
+    """Share of points inside the interval that the other groups' points give."""
+    inside = np.zeros(len(measured), dtype=bool)
+    for each in range(group.max() + 1):
+        out = group == each
+        if out.all():
+            return 1.0
+        others = bands(predicted[~out], measured[~out])
+        for index in np.flatnonzero(out):
+            low, high = interval(predicted[index], others)
+            inside[index] = low - 0.5 <= measured[index] <= high + 0.5
+    return float(inside.mean())
+
+
+def interval(value: float, known: Sequence[Band]) -> tuple[float, float]:
+    """(low, high) of an estimate, by the band it lies in."""
+    band = next(band for band in known if band.upto is None or value <= band.upto)
+    size = max(value, FLOOR)
+    return max(0.0, value + band.low * size), value + band.high * size
