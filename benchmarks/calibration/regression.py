@@ -16,6 +16,7 @@ CONFIDENCE = 0.9
 """Share of measurements that an interval holds."""
 PRIOR_WEIGHT = 0.003
 """What a coefficient's distance from its physical value counts, beside a point's relative error."""
+FEW_GROUPS = 10
 BAND_POINTS = 30
 """Points a band of sizes has at least: fewer cannot tell a 90 % interval."""
 
@@ -47,7 +48,7 @@ def fit_resource(
         coefficients={name: float(f"{w:.5g}") for name, w in zip(names, weights, strict=True)},
         mape=round(mape(matrix @ weights, measured), 2),
         mape_left_out=round(mape(predicted, measured), 2),
-        bands=bands(predicted, measured),
+        bands=bands(predicted, measured, group),
         coverage=round(_coverage(predicted, measured, group), 3),
     )
     return fit, predicted
@@ -70,29 +71,43 @@ def mape(predicted: Vector, measured: Vector) -> float:
     return float(100 * (np.abs(predicted - measured) / np.maximum(measured, FLOOR)).mean())
 
 
-def bands(predicted: Vector, measured: Vector) -> tuple[Band, ...]:
+def bands(
+    predicted: Vector, measured: Vector, group: NDArray[np.intp] | None = None
+) -> tuple[Band, ...]:
     """How far measurements lie from predictions, in bands of the predicted size.
 
-    Split conformal intervals: quantiles of the relative errors of points that were left out.
+    Split conformal intervals: quantiles of the relative errors of points that were left out. Where
+    a handful of groups (networks) hold all points, a new one differs more than their points do:
+    the bounds are then the widest that the points without one of the groups give.
     """
+    if group is not None and 2 < len(np.unique(group)) <= FEW_GROUPS:
+        parts = [bands(predicted[group != g], measured[group != g]) for g in np.unique(group)]
+        if len({len(part) for part in parts}) == 1:
+            return tuple(
+                Band(
+                    upto=None if same[0].upto is None else max(band.upto or 0.0 for band in same),
+                    low=min(band.low for band in same),
+                    high=max(band.high for band in same),
+                )
+                for same in zip(*parts, strict=True)
+            )
     order = np.argsort(predicted, kind="stable")
     count = max(1, min(4, len(order) // BAND_POINTS))
     relative = (measured - predicted) / np.maximum(predicted, FLOOR)
     found = []
-    for part in np.array_split(order, count):
+    for index, part in enumerate(np.array_split(order, count)):
         # The finite-sample correction of split conformal prediction: one point more.
         tail = (1 - CONFIDENCE) / 2
         low = np.quantile(relative[part], max(0.0, tail - 0.5 / len(part)), method="lower")
         high = np.quantile(relative[part], min(1.0, 1 - tail + 0.5 / len(part)), method="higher")
-        found.append(Band(upto=float(predicted[part[-1]]), low=min(0.0, low), high=max(0.0, high)))
-    return tuple(
-        Band(
-            upto=round(band.upto, 1) if index + 1 < count else None,
-            low=round(float(band.low), 4),
-            high=round(float(band.high), 4),
+        found.append(
+            Band(
+                upto=round(float(predicted[part[-1]]), 1) if index + 1 < count else None,
+                low=round(min(0.0, float(low)), 4),
+                high=round(max(0.0, float(high)), 4),
+            )
         )
-        for index, band in enumerate(found)
-    )
+    return tuple(found)
 
 
 def _coverage(predicted: Vector, measured: Vector, group: NDArray[np.intp]) -> float:
@@ -102,7 +117,7 @@ def _coverage(predicted: Vector, measured: Vector, group: NDArray[np.intp]) -> f
         out = group == each
         if out.all():
             return 1.0
-        others = bands(predicted[~out], measured[~out])
+        others = bands(predicted[~out], measured[~out], group[~out])
         for index in np.flatnonzero(out):
             low, high = interval(predicted[index], others)
             inside[index] = low - 0.5 <= measured[index] <= high + 0.5

@@ -75,10 +75,10 @@ class FinnFifo:
 
 @dataclass(frozen=True)
 class FinnWidthConverter:
-    """StreamingDataWidthConverter; `hls` where neither width divides the other."""
+    """StreamingDataWidthConverter_rtl; one of the two widths divides the other."""
 
-    wide: int
-    hls: int = 0
+    in_width: int
+    out_width: int
 
 
 @dataclass(frozen=True)

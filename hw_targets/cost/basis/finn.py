@@ -7,7 +7,7 @@ for every threshold. Source of the structure: Blott et al., FINN-R (TRETS 2018),
 
 from __future__ import annotations
 
-from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, most, pow2, some
+from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, least, most, pow2, some
 from hw_targets.cost.basis.terms import Basis, Fields, blocks
 from hw_targets.families import Family
 
@@ -121,14 +121,15 @@ def fifo(k: Fields, _: Family) -> Basis:
 
 
 def width_converter(k: Fields, _: Family) -> Basis:
-    """A shift register as wide as the wider side; through a common multiple in HLS."""
-    wide, hls = k["wide"], k["hls"]
+    """A shift register as wide as the wider side, and a word of the narrower one beside it."""
+    wide, narrow = most(k["in_width"], k["out_width"]), least(k["in_width"], k["out_width"])
+    down = flag(k["in_width"] > k["out_width"])
     terms = {
         "const": 1.0 + 0.0 * wide,
-        "count": (1 - hls) * clog2(wide),
-        "width": (1 - hls) * wide,
-        "hls": hls,
-        "hls_width": hls * wide,
+        "count": clog2(ceil(wide / narrow)),
+        "narrow": narrow,
+        "gather": (1 - down) * wide,
+        "spread": down * wide,
     }
     return Basis(terms, terms, dsp=0.0, bram=0.0)
 

@@ -1,0 +1,1 @@
+"""The cost of FINN's nodes under Vivado: fitted, and compared with FINN's own estimates."""
