@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from hw_targets.boards import Board
 from hw_targets.cost.basis import BASES, Basis, Fields, Number, Terms
-from hw_targets.cost.coefficients import KernelFit, ShellFit, load_coefficients
+from hw_targets.cost.basis.arithmetic import most
+from hw_targets.cost.coefficients import FLOOR, Band, KernelFit, ShellFit, load_coefficients
 from hw_targets.cost.features import Unit, columns, domain, fields
 from hw_targets.families import RESOURCES, Family, load_family
 from hw_targets.rtl.kernel import Kernel
 
 Matrix = NDArray[np.float64]
+_NO_MARGINS = ((0.0, 0.0),) * len(RESOURCES)
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Estimate:
     """Modelled resources; a value is None where the model is not calibrated.
 
     why: what is uncalibrated, empty when nothing is.
+    low, high: bounds of the 90 % intervals, in the order of `families.RESOURCES`.
     """
 
     lut: float | None
@@ -33,6 +36,8 @@ class Estimate:
     dsp: float | None
     bram: float | None
     why: str = ""
+    low: tuple[float | None, ...] = (None,) * len(RESOURCES)
+    high: tuple[float | None, ...] = (None,) * len(RESOURCES)
 
     @property
     def calibrated(self) -> bool:
@@ -41,6 +46,13 @@ class Estimate:
     def as_dict(self) -> dict[str, float | None]:
         """Resource name -> value, in the order of `families.RESOURCES`."""
         return {"lut": self.lut, "ff": self.ff, "dsp": self.dsp, "bram": self.bram}
+
+    def intervals(self) -> dict[str, tuple[float, float] | None]:
+        """Resource name -> bounds that hold the measured count nine times out of ten."""
+        return {
+            name: None if low is None or high is None else (low, high)
+            for name, low, high in zip(RESOURCES, self.low, self.high, strict=True)
+        }
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,18 @@ class KernelModel:
         lut = weighted(basis.lut, self.fit.lut.coefficients) + unknown
         ff = weighted(basis.ff, self.fit.ff.coefficients) + unknown
         return lut, ff, basis.dsp, basis.bram
+
+    def spread(self, row: Sequence[Number]) -> tuple[tuple[Number, Number], ...]:
+        """How far below and above each of `resources` the measured count may lie, 9 times of 10."""
+        if self.fit is None:
+            return ((nan, nan),) * len(RESOURCES)
+        lut, ff, dsp, bram = row
+        return (
+            _margins(lut, self.fit.lut.bands),
+            _margins(ff, self.fit.ff.bands),
+            _off(dsp, self.fit.off["dsp"]),
+            _off(bram, self.fit.off["bram"]),
+        )
 
     def _outside(self, k: Fields) -> Number:
         """0 inside the calibrated domain, NaN outside."""
@@ -99,6 +123,35 @@ class KernelModel:
                 if term not in weights.coefficients and np.any(value > 0):
                     return f"{self.kind} with {term!r} was never synthesised for {name}"
         return ""
+
+
+def _margins(value: Number, bands: tuple[Band, ...]) -> tuple[Number, Number]:
+    """Below and above an estimate, by the band of sizes that it lies in."""
+    size = most(value, FLOOR)
+    if len(bands) == 1:
+        return -bands[0].low * size, bands[0].high * size
+    if isinstance(value, np.ndarray):
+        lows, highs, ends = _tabled(bands)
+        index = np.zeros(len(value), dtype=np.intp)
+        for end in ends:
+            index += value > end
+        return lows.take(index) * size, highs.take(index) * size
+    band = next(band for band in bands if band.upto is None or not value > band.upto)
+    return -band.low * size, band.high * size
+
+
+@cache
+def _tabled(bands: tuple[Band, ...]) -> tuple[Matrix, Matrix, tuple[float, ...]]:
+    """Shares below, shares above, and the ends of all bands but the last."""
+    lows = np.array([-band.low for band in bands])
+    highs = np.array([band.high for band in bands])
+    return lows, highs, tuple(band.upto for band in bands if band.upto is not None)
+
+
+def _off(value: Number, shares: tuple[float, float]) -> tuple[Number, Number]:
+    """Below and above a count by formula, as shares of it."""
+    below, above = shares
+    return (-below * value, above * value) if below or above else (0.0, 0.0)
 
 
 def weighted(terms: Terms, coefficients: Mapping[str, float]) -> Number:
@@ -139,7 +192,7 @@ def estimate(kernel: Unit, family: str) -> Estimate:
     numbers = fields(kernel)
     row = model.resources(numbers)
     unknown = any(value != value for value in row)
-    return _as_estimate(row, model.why(numbers) if unknown else "")
+    return _as_estimate(row, model.spread(row), model.why(numbers) if unknown else "")
 
 
 def estimate_many(kernels: Sequence[Unit], family: str) -> Matrix:
@@ -159,8 +212,9 @@ def estimate_many(kernels: Sequence[Unit], family: str) -> Matrix:
 def estimate_design(kernels: Iterable[Kernel], board: Board) -> Estimate:
     """Modelled resources of a whole design: its kernels (FIFOs among them) and the shell.
 
-    On boards whose shell the vendor's tools build, the shell lies outside the design that is
-    estimated and measured here, and counts nothing.
+    Kernels of one kind err alike, kinds each for themselves: margins are added within a kind, and
+    as squares between kinds. On boards whose shell the vendor's tools build, the shell lies outside
+    the design that is estimated and measured here, and counts nothing.
     """
     listed = list(kernels)
     values = estimate_many(listed, board.family)
@@ -171,18 +225,25 @@ def estimate_design(kernels: Iterable[Kernel], board: Board) -> Estimate:
         for kernel, row in zip(listed, values, strict=True)
         if np.isnan(row).any()
     ]
-    return _as_estimate(total, "; ".join(dict.fromkeys(filter(None, [*unknown, shell.why]))))
+    squares = np.zeros((len(RESOURCES), 2))
+    kinds = np.array([type(kernel).__name__ for kernel in listed])
+    for kind in dict.fromkeys(kinds.tolist()):
+        model = kernel_model(kind, board.family)
+        margins = model.spread(tuple(values[kinds == kind].T))
+        squares += np.array([[np.sum(below), np.sum(above)] for below, above in margins]) ** 2
+    why = "; ".join(dict.fromkeys(filter(None, [*unknown, shell.why])))
+    return _as_estimate(total, np.sqrt(squares), why)
 
 
 def shell_estimate(board: Board) -> Estimate:
     """Measured resources of the board's shell, uncalibrated where nobody measured it."""
     if board.flow == "vivado":
-        return Estimate(0.0, 0.0, 0.0, 0.0)
+        return _as_estimate(np.zeros(len(RESOURCES)), _NO_MARGINS, "")
     fitted = load_coefficients(board.family)
     shell: ShellFit | None = fitted.shells.get(board.flow) if fitted else None
     if shell is None:
         return Estimate(None, None, None, None, f"shell of flow {board.flow!r} was never measured")
-    return Estimate(shell.lut, shell.ff, shell.dsp, shell.bram)
+    return _as_estimate((shell.lut, shell.ff, shell.dsp, shell.bram), _NO_MARGINS, "")
 
 
 def as_row(value: Estimate) -> Matrix:
@@ -190,6 +251,13 @@ def as_row(value: Estimate) -> Matrix:
     return np.array([np.nan if v is None else v for v in value.as_dict().values()])
 
 
-def _as_estimate(row: Iterable[Number], why: str) -> Estimate:
-    lut, ff, dsp, bram = (None if value != value else float(value) for value in row)
-    return Estimate(lut, ff, dsp, bram, why)
+def _as_estimate(row: Iterable[Number], margins: Iterable[Iterable[Number]], why: str) -> Estimate:
+    values, lows, highs = [], [], []
+    for value, (below, above) in zip(row, margins, strict=True):
+        known = value == value
+        values.append(float(value) if known else None)
+        sure = known and below == below
+        lows.append(max(0.0, float(value) - float(below)) if sure else None)
+        highs.append(float(value) + float(above) if sure else None)
+    lut, ff, dsp, bram = values
+    return Estimate(lut, ff, dsp, bram, why, tuple(lows), tuple(highs))

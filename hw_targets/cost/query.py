@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hw_targets.cost.basis import Fields, Number
-from hw_targets.cost.basis.arithmetic import clog2, flag, most, pow2, where
+from hw_targets.cost.basis.arithmetic import clog2, flag, most, pow2, some, where
 from hw_targets.cost.layer import MIN_FIFO_DEPTH
 from hw_targets.cost.model import kernel_model
 from hw_targets.rtl.swu import FRAME_STALL, SLACK_BEATS
@@ -56,13 +57,28 @@ class LayerQuery:
 
 @dataclass(frozen=True)
 class LayerCost:
-    """Modelled resources (NaN where uncalibrated) and clock cycles between frames of a layer."""
+    """Modelled resources (NaN where uncalibrated) and clock cycles between frames of a layer.
+
+    low, high: bounds of the 90 % interval; of multipliers and block RAMs, which are counted, the
+    bounds are the count itself wherever calibration found every count exact.
+    """
 
     lut: Number
     ff: Number
     dsp: Number
     bram: Number
     cycles: Number
+    lut_low: Number
+    lut_high: Number
+    ff_low: Number
+    ff_high: Number
+    bram_low: Number
+    bram_high: Number
+
+    @property
+    def inside(self) -> bool | NDArray[np.bool_]:
+        """Whether the layer lies inside the calibrated domain."""
+        return self.lut == self.lut
 
 
 def layer_cost(query: LayerQuery, family: str) -> LayerCost:
@@ -92,6 +108,9 @@ def layer_cost(query: LayerQuery, family: str) -> LayerCost:
 def _layer_cost(query: LayerQuery, family: str) -> LayerCost:
     lut: Number = 0.0
     ff, dsp, bram, cycles = lut, lut, lut, lut
+    # Below and above, squared: of LUTs, registers and block RAMs.
+    margins: list[Number] = [0.0] * 6
+    skids: list[Number] = [0.0] * 6
     for kind, present, k, busy in _units(query):
         row: tuple[Number, ...] = kernel_model(kind, family).resources(k)
         if present is not None:
@@ -99,7 +118,24 @@ def _layer_cost(query: LayerQuery, family: str) -> LayerCost:
             busy = busy * present
         lut, ff, dsp, bram = lut + row[0], ff + row[1], dsp + row[2], bram + row[3]
         cycles = most(cycles, busy)
-    return LayerCost(lut, ff, dsp, bram, cycles)
+        spread = kernel_model(kind, family).spread(row)
+        beside = [side for index in (0, 1, 3) for side in spread[index]]
+        if present is not None:
+            beside = [where(present > 0, side, 0.0) for side in beside]
+        if kind == "Fifo":
+            # FIFOs err alike: their margins are added before they are squared.
+            skids = [total + side for total, side in zip(skids, beside, strict=True)]
+        else:
+            margins = [total + side * side for total, side in zip(margins, beside, strict=True)]
+    off = [
+        np.sqrt(total + side * side) if some(total + side) else 0.0
+        for total, side in zip(margins, skids, strict=True)
+    ]
+    return LayerCost(
+        *(lut, ff, dsp, bram, cycles),
+        *(most(lut - off[0], 0.0), lut + off[1], most(ff - off[2], 0.0), ff + off[3]),
+        *(bram - off[4], bram + off[5]),
+    )
 
 
 _Unit = tuple[str, Number | None, Fields, Number]

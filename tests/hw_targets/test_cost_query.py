@@ -99,7 +99,7 @@ def test_a_query_is_the_sum_of_the_units_that_lowering_builds(
     layer, choice, in_bits, in_signed = drawn
     kernels = kernels_of(layer, choice, in_bits, in_signed)
     expected = [*estimate_many(kernels, family).sum(axis=0), max(k.cycles for k in kernels)]
-    found = as_row(layer_cost(query_of(*drawn), family))
+    found = as_row(layer_cost(query_of(*drawn), family))[: len(expected)]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
