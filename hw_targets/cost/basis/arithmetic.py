@@ -40,17 +40,17 @@ def pow2(exponent: Number) -> Number:
 
 
 def least(left: Number, right: Number) -> Number:
-    """The smaller of the two, element by element."""
+    """The smaller of the two, element by element; unknown (NaN) where `left` is."""
     if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
         return np.minimum(left, right)
-    return left if left < right else right
+    return right if right < left else left
 
 
 def most(left: Number, right: Number) -> Number:
-    """The larger of the two, element by element."""
+    """The larger of the two, element by element; unknown (NaN) where `left` is."""
     if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
         return np.maximum(left, right)
-    return left if left > right else right
+    return right if right > left else left
 
 
 def where(condition: bool | NDArray[np.bool_], then: Number, otherwise: Number) -> Number:
