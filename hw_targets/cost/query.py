@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from hw_targets.cost.basis import Fields, Number
 from hw_targets.cost.basis.arithmetic import clog2, flag, most, pow2, some, where
+from hw_targets.cost.basis.products import MOST_BITS
 from hw_targets.cost.layer import MIN_FIFO_DEPTH
 from hw_targets.cost.model import kernel_model
+from hw_targets.rtl.mvu import WEIGHT_BITS
 from hw_targets.rtl.swu import FRAME_STALL, SLACK_BEATS
 
 CHUNK = 8192
@@ -292,3 +294,50 @@ def _acc_bits(q: LayerQuery, mw: Number) -> Number:
     # reverse, whichever is further down.
     lowest = where(q.in_signed > 0, most(lowest, mw * (half - 1) * top), lowest)
     return most(clog2(lowest), clog2(highest + 1)) + 1
+
+
+def uncalibrated(query: LayerQuery, family: str) -> str:
+    """Why one layer's cost is not known; empty where it is."""
+    for kind, present, fields, _ in _units(query):
+        if present is None or present > 0:
+            numbers = {name: float(value) for name, value in fields.items()}
+            why = kernel_model(kind, family).why(numbers)
+            if why:
+                return why
+    return ""
+
+
+def complaint(query: LayerQuery) -> str:
+    """What is wrong with one layer's query, in one clause; empty where nothing is."""
+    q = {name: float(value) for name, value in vars(query).items()}
+    for name, value in q.items():
+        least_value = 0 if name in _MAY_BE_ZERO else 1
+        if not value.is_integer() or value < least_value:
+            return f"{name} is {value:g}, not a whole number of at least {least_value}"
+    for name, (low, high) in _RANGES.items():
+        if not low <= q[name] <= high:
+            return f"{name} is {q[name]:g}, hardware has {low} to {high}"
+    if q["activation"] and not q["act_bits"]:
+        return "act_bits is 0, and the layer has an activation"
+    if q["out_channels"] % q["pe"]:
+        return f"pe {q['pe']:g} does not divide out_channels {q['out_channels']:g}"
+    windows = max(q["kernel_h"], q["kernel_w"], q["stride_h"], q["stride_w"]) > 1
+    if q["in_channels"] % q["simd"]:
+        return f"simd {q['simd']:g} does not divide in_channels {q['in_channels']:g}"
+    for side, kernel, pad in (("in_h", "kernel_h", "pad_h"), ("in_w", "kernel_w", "pad_w")):
+        if windows and q[kernel] > q[side] + 2 * q[pad]:
+            return f"{kernel} {q[kernel]:g} is larger than the padded image, {side} {q[side]:g}"
+    return ""
+
+
+_MAY_BE_ZERO = frozenset({"act_bits", "pad_h", "pad_w", "activation", "in_signed", "dsp", "block"})
+_RANGES = {
+    "weight_bits": (WEIGHT_BITS.start, WEIGHT_BITS.stop - 1),
+    "in_bits": (1, MOST_BITS),
+    "act_bits": (0, MOST_BITS),
+    "activation": (0, 1),
+    "in_signed": (0, 1),
+    "dsp": (0, 1),
+    "block": (0, 1),
+}
+"""Field -> least and greatest value."""
