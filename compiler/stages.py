@@ -195,7 +195,8 @@ class Allocation:
 
     gap: proven relative optimality gap of the solver (0.0: optimal). interval: modelled clock
     cycles between frames. estimate: resource name (lut, ff, dsp, bram) -> whole design, shell and
-    FIFOs included; None where uncalibrated. loss: the objective, modelled relevance-weighted error.
+    FIFOs included; None where uncalibrated. loss: the objective, modelled error of the output.
+    errors: layer -> weight bits offered -> its part of that.
     """
 
     board: str
@@ -207,6 +208,7 @@ class Allocation:
     loss: float
     gap: float
     mean_weight_bits: float
+    errors: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -296,9 +298,9 @@ class BitMargin:
     """What the bits of one layer's weights were weighed by.
 
     error: modelled error of its weights at the chosen `bits`; less, more: at one bit less and one
-    more, None where hardware has no such width. Units of `Allocation.loss`. relevance: share of all
-    layers' summed channel relevance. weights: share of all weights. step: what one bit of this
-    layer is of all weight bits.
+    more, None where there was no such width to choose. Units of `Allocation.loss`. relevance: share
+    of all layers' summed channel relevance. weights: share of all weights. step: what one bit of
+    this layer is of all weight bits.
     """
 
     bits: int

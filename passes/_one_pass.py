@@ -7,7 +7,7 @@ should not spend.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -33,8 +33,10 @@ class OnePassDeepLift(DeepLift):  # type: ignore[misc]
         model: nn.Module,
         layers: Mapping[str, nn.Module],
         visit: Callable[[Attribution], None],
+        reference_as: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         super().__init__(model)
+        self.reference_as = reference_as
         self.layers = layers
         self.visit = visit
         self._output_delta = torch.empty(0)
@@ -55,7 +57,7 @@ class OnePassDeepLift(DeepLift):  # type: ignore[misc]
         self._input_delta = samples.detach() - references
 
         def forward() -> Tensor:
-            with torch.no_grad():
+            with torch.no_grad(), self.reference_as():
                 self._reference_run = True
                 reference = model(references)
             self._reference_run = False

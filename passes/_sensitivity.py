@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from compiler.stages import ScoredModel
 from passes._allocation_error import quantized
 from passes._graph import layers_of, placed, predict
 from passes._relevance import Settings, measure
+from passes._rounding_lift import output_shifts
 from passes.base import Context
 
 Errors = dict[str, dict[int, float]]
@@ -24,7 +25,29 @@ MEASURED = 256
 """Training samples of the measured sensitivity."""
 
 
-def deeplift(model: ScoredModel, bits: Sequence[int], _ctx: Context | None = None) -> Errors:
+def deeplift(model: ScoredModel, bits: Sequence[int], ctx: Context) -> Errors:
+    """What the output moves by, by DeepLIFT: `shift` in chains, `relevance` where branches join.
+
+    In a chain all of the signal goes through every layer, and what its errors do in common is what
+    counts. A branch past a layer makes up for that; there the errors of single weights, taken for
+    independent, tell more at few bits.
+    """
+    return shift(model, bits, ctx) if model.network.chain else relevance(model, bits)
+
+
+def shift(model: ScoredModel, bits: Sequence[int], ctx: Context) -> Errors:
+    """Mean over samples of |what rounding the layer moves the target by| (`_rounding_lift`)."""
+    before, rounded = {}, {}
+    for name, weight, per_channel in _weights(model):
+        before[name] = torch.from_numpy(weight).float()
+        rounded[name] = {
+            width: torch.from_numpy(quantized(weight, width, per_channel=per_channel)).float()
+            for width in bits
+        }
+    return output_shifts(model, before, rounded, ctx)
+
+
+def relevance(model: ScoredModel, bits: Sequence[int], _ctx: Context | None = None) -> Errors:
     """Sum over weights of relevance x |rounding error|: what the output moves by, first order."""
     return _weighted(
         model, bits, lambda name, delta: float((_importance(model, name) * np.abs(delta)).sum())
@@ -38,7 +61,7 @@ def comparable(errors: Errors, model: ScoredModel) -> Errors:
     """
     widths = sorted(next(iter(errors.values())))
     middle = widths[len(widths) // 2]
-    wanted = sum(table[middle] for table in deeplift(model, (middle,)).values())
+    wanted = sum(table[middle] for table in relevance(model, (middle,)).values())
     total = sum(table[middle] for table in errors.values())
     factor = wanted / total if total else 1.0
     return {name: {w: e * factor for w, e in table.items()} for name, table in errors.items()}
@@ -91,8 +114,12 @@ def measured(model: ScoredModel, bits: Sequence[int], ctx: Context) -> Errors:
     return _weighted(model, bits, error)
 
 
+IN_OUTPUT = frozenset({"deeplift", "deeplift-relevance"})
+"""Sensitivities whose errors are in units of the output, as those of activations are."""
+
 SENSITIVITIES: dict[str, Callable[[ScoredModel, Sequence[int], Context], Errors]] = {
     "deeplift": deeplift,
+    "deeplift-relevance": relevance,
     "mse": mse,
     "hessian": hessian,
     "measured": measured,
@@ -107,15 +134,21 @@ def _weighted(
     model: ScoredModel, bits: Sequence[int], error: Callable[[str, NDArray[np.float64]], float]
 ) -> Errors:
     """error(layer, rounding errors in the weight's shape) for every layer and width."""
-    found: Errors = {}
+    return {
+        name: {
+            width: error(name, weight - quantized(weight, width, per_channel=per_channel))
+            for width in bits
+        }
+        for name, weight, per_channel in _weights(model)
+    }
+
+
+def _weights(model: ScoredModel) -> Iterator[tuple[str, NDArray[np.float64], bool]]:
+    """Every layer's name, its weights, pruned ones 0, and whether channels have own scales."""
     *_, last = names = [layer.name for layer in model.network.layers]
     for name in names:
         parameter = model.module.get_parameter(f"{name}.weight")
         weight = parameter.detach().cpu().numpy().astype(np.float64)
         if name in model.masks:
             weight = weight * model.masks[name]
-        found[name] = {
-            width: error(name, weight - quantized(weight, width, per_channel=name != last))
-            for width in bits
-        }
-    return found
+        yield name, weight, name != last

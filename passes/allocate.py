@@ -20,7 +20,7 @@ from passes import _allocation_bits as bits
 from passes import _allocation_error as error
 from passes import _allocation_solve as solve
 from passes._allocation_space import Errors, Space, build_space
-from passes._sensitivity import SENSITIVITIES, comparable, deeplift
+from passes._sensitivity import IN_OUTPUT, SENSITIVITIES, comparable, relevance
 from passes.base import Context, Pass
 
 NO_RATE = 2**62
@@ -88,8 +88,9 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
     board: a board's name or TOML file. clock_mhz: of the design. mean_weight_bits: limit of the
     average over all weights. mean_act_bits: the same over activations, of networks that branch
     only. weight_bits, act_bits: widths to choose from. sensitivity: what says how much rounded
-    weights hurt, "deeplift", or for comparison "mse", "hessian" (HAWQ-v2) or "measured" (one layer
-    rounded at a time). thrift: modelled error that all LUTs of the budget must buy to be spent.
+    weights hurt, "deeplift", or for comparison "deeplift-relevance" (errors of single weights added
+    up in chains too), "mse", "hessian" (HAWQ-v2) or "measured" (one layer rounded at a time).
+    thrift: modelled error that all LUTs of the budget must buy to be spent.
     time_limit_s: of the solver; what it has then is taken, its optimality gap reported.
     """
 
@@ -104,6 +105,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         "passes._allocation_prune",
         "passes._allocation_solve",
         "passes._allocation_space",
+        "passes._rounding_lift",
         "passes._sensitivity",
         "passes._relevance",
         "passes.criteria",
@@ -152,7 +154,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         if found is None:
             raise explain(model.network, goal, self.weight_bits, self.act_bits,
                           self.mean_weight_bits, self.time_limit_s)  # fmt: skip
-        allocation = _allocation(model.network, goal, found)
+        allocation = _allocation(model.network, goal, found, errors)
         self._prove(allocation, ctx)
         ctx.say(
             f"{allocation.mean_weight_bits:.2f} bits a weight, {allocation.interval} cycles a "
@@ -162,11 +164,11 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         return replace(model, allocation=allocation)
 
     def _errors(self, model: ScoredModel, ctx: Context) -> tuple[Errors, ...]:
-        if self.sensitivity == "deeplift":
-            return layer_errors(model, self.weight_bits, self.act_bits)
         ctx.say(f"sensitivity of weights: {self.sensitivity}", None)
-        measured = SENSITIVITIES[self.sensitivity](model, self.weight_bits, ctx)
-        return layer_errors(model, self.weight_bits, self.act_bits, comparable(measured, model))
+        found = SENSITIVITIES[self.sensitivity](model, self.weight_bits, ctx)
+        if self.sensitivity not in IN_OUTPUT:
+            found = comparable(found, model)
+        return layer_errors(model, self.weight_bits, self.act_bits, found)
 
     def _bits_only(self, model: ScoredModel, ctx: Context) -> Allocation:
         ctx.say("the network branches: bits are allocated, hardware is not modelled", 0.0)
@@ -202,6 +204,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
             loss=loss,
             gap=0.0,
             mean_weight_bits=bits.mean([layer.weights for layer in layers], weights),
+            errors=_by_layer(model.network, errors),
         )
         self._prove_bits(allocation, ctx)
         mean_act = bits.mean([elements[layers[index].name] for index in acting], acts)
@@ -253,15 +256,15 @@ def layer_errors(
     """Modelled error of every layer's choices of bits, as shares of the relevance in a layer.
 
     Args:
-        weight_errors: layer -> weight bits -> error by another sensitivity; DeepLIFT's by default.
+        weight_errors: layer -> weight bits -> error; "deeplift-relevance" by default.
     """
     whole = error.scale(model.relevance.layers)
     governors = governing(model)
-    by_weight = weight_errors or deeplift(model, weight_bits)
+    by_weight = weight_errors or relevance(model, weight_bits)
     found: list[Errors] = []
     for layer in model.network.layers:
-        relevance = model.relevance.layers[layer.name]
-        by_act = error.activation_errors(relevance, act_bits) if layer.name in governors else {}
+        of_layer = model.relevance.layers[layer.name]
+        by_act = error.activation_errors(of_layer, act_bits) if layer.name in governors else {}
         found.append(
             Errors(
                 {bits: value / whole for bits, value in by_weight[layer.name].items()},
@@ -387,7 +390,9 @@ def _require_calibrated(space: Space, goal: Goal) -> None:
             )
 
 
-def _allocation(network: NetworkShape, goal: Goal, found: solve.Solution) -> Allocation:
+def _allocation(
+    network: NetworkShape, goal: Goal, found: solve.Solution, errors: Sequence[Errors]
+) -> Allocation:
     choices = [
         LayerChoice(
             choice.weight_bits,
@@ -412,4 +417,9 @@ def _allocation(network: NetworkShape, goal: Goal, found: solve.Solution) -> All
         loss=found.loss,
         gap=found.gap,
         mean_weight_bits=found.mean_weight_bits,
+        errors=_by_layer(network, errors),
     )
+
+
+def _by_layer(network: NetworkShape, errors: Sequence[Errors]) -> dict[str, Mapping[int, float]]:
+    return {layer.name: e.weights for layer, e in zip(network.layers, errors, strict=True)}

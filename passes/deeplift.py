@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,17 +101,19 @@ def attribute_targets(
     coefficients: Tensor,
     layers: Mapping[str, nn.Module],
     visit: Callable[[Attribution], None],
+    reference_as: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> None:
     """`attribute_all_layers` for several targets: one forward pass, a backward pass a target.
 
     Args:
         coefficients: (targets, batch, classes).
+        reference_as: the references run inside of it; another state of `model` then.
         visit: called with each target's attribution in turn; what it does not keep is freed before
             the next, so that memory does not grow with the targets.
     """
     from passes._one_pass import OnePassDeepLift
 
-    lift = OnePassDeepLift(_Targets(model, coefficients), layers, visit)
+    lift = OnePassDeepLift(_Targets(model, coefficients), layers, visit, reference_as)
     with warnings.catch_warnings(), full_precision(inputs.device):
         # Captum announces the hooks it sets on every call.
         warnings.filterwarnings("ignore", message=r"\s*Setting forward, backward hooks")

@@ -97,19 +97,25 @@ def counted(blocks: Mapping[str, tuple[Number, Vector]]) -> dict[str, Any]:
     return {"exact": exact, "off": off}
 
 
+def fitting_rows(name: str) -> dict[str, list[dict[str, Any]]]:
+    """Kernel -> its points in a family that are made from its present source."""
+    family = load_family(name)
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in load_points(name):
+        kind = row["kernel"]
+        if row["recipe"] == recipe_digest(KERNELS[kind], family):
+            found[kind].append(row)
+    return dict(sorted(found.items()))
+
+
 def fit_family(name: str, date: str) -> Coefficients:
     """Fits of every kernel that has points made from its present source.
 
     A kernel without any keeps the fit it had, whose `source` tells of what.
     """
     family = load_family(name)
-    by_kind: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    tools = set()
-    for row in load_points(name):
-        kind = row["kernel"]
-        if row["recipe"] == recipe_digest(KERNELS[kind], family):
-            by_kind[kind].append(row)
-            tools.add(row["tool"])
+    by_kind = fitting_rows(name)
+    tools = {row["tool"] for rows in by_kind.values() for row in rows}
     former = load_coefficients(name)
     fits = dict(former.kernels) if former else {}
     for kind, rows in by_kind.items():

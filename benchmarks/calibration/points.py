@@ -23,16 +23,17 @@ from hw_targets.rtl.width_converter import WidthConverter
 
 SEED = 20260101
 COUNTS: dict[str, int] = {
-    "Mvu": 44,
-    "Threshold": 22,
-    "Swu": 16,
-    "Fifo": 18,
-    "Pad": 8,
-    "MaxPool": 12,
-    "ChannelAdd": 8,
-    "LabelSelect": 10,
-    "WidthConverter": 10,
+    "Mvu": 300,
+    "Threshold": 150,
+    "Swu": 100,
+    "Fifo": 110,
+    "Pad": 60,
+    "MaxPool": 100,
+    "ChannelAdd": 60,
+    "LabelSelect": 60,
+    "WidthConverter": 60,
 }
+"""Points a kernel: some thousand in all."""
 
 
 class _Draw:
@@ -49,11 +50,11 @@ class _Draw:
 
 
 def _mvu(d: _Draw) -> Kernel:
-    simd, pe = d.of(1, 2, 3, 4, 6, 8, 12, 16), d.of(1, 2, 3, 4, 5, 8, 10, 16)
-    while pe * simd > (144 if d.of(0, 0, 0, 1) else 48):
+    simd, pe = d.of(1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 32), d.of(1, 2, 3, 4, 5, 8, 10, 16, 32)
+    while pe * simd > d.of(8, 24, 48, 48, 48, 96, 144):
         simd, pe = max(1, simd // 2), max(1, pe // 2)
-    folds = d.log(1, 64), d.of(1, 1, 2, 3, 4, 6, 8, 16)
-    weight_bits, act_bits = d.of(2, 3, 4, 5, 6, 8), d.of(2, 3, 4, 5, 6, 8)
+    folds = d.log(1, 128), d.of(1, 1, 2, 3, 4, 6, 8, 16, 32)
+    weight_bits, act_bits = d.of(2, 3, 4, 5, 6, 7, 8), d.of(1, 2, 3, 4, 5, 6, 7, 8)
     arithmetic = "dsp" if d.of(0, 0, 1) and pe * simd <= 48 else "lut"
     depth = folds[0] * folds[1]
     memory = "block" if depth >= 16 and d.of(0, 0, 1) else "distributed"
@@ -70,58 +71,62 @@ def _mvu(d: _Draw) -> Kernel:
 
 def _threshold(d: _Draw) -> Kernel:
     pe, folds, out_bits = (
-        d.of(1, 2, 3, 4, 8, 16),
         d.of(1, 2, 3, 4, 8, 16, 32),
-        d.of(1, 2, 3, 4, 5, 6, 8),
+        d.of(1, 2, 3, 4, 8, 16, 32, 64, 128),
+        d.of(1, 2, 3, 4, 4, 5, 6, 7, 8),
     )
     while pe * folds << out_bits > 1024:
         pe, folds = max(1, pe // 2), max(1, folds // 2)
         if pe == folds == 1:
             break
-    return Threshold(pe * folds, pe, 4, d.of(6, 8, 10, 12, 14, 16, 20), True, out_bits, False)
+    return Threshold(pe * folds, pe, 4, round(d.log(5, 24)), True, out_bits, False)
 
 
 def _swu(d: _Draw) -> Kernel:
-    kernel, stride = d.of(1, 2, 3, 3, 3, 5), d.of(1, 1, 1, 2)
+    kernel, stride = d.of(1, 2, 3, 3, 3, 5, 7), d.of(1, 1, 1, 2)
     stride = 2 if kernel == 1 else stride
-    simd = d.of(1, 1, 2, 3, 4, 8, 16)
-    size = max(kernel, d.log(4, 34))
-    return Swu(size, size, simd * d.of(1, 1, 2, 3, 4, 8), kernel, kernel, stride, stride, simd,
-               d.of(2, 3, 4, 5, 6, 8), False)  # fmt: skip
+    simd = d.of(1, 1, 2, 3, 4, 8, 16, 32)
+    high, wide = (max(kernel, d.log(4, 64)) for _ in range(2))
+    across = d.of(kernel, kernel, kernel, 1)
+    if across == kernel == 1:
+        stride = 2
+    return Swu(high, wide, simd * d.of(1, 1, 2, 3, 4, 8, 16), kernel, across, stride, stride, simd,
+               d.of(1, 2, 3, 4, 5, 6, 8), False)  # fmt: skip
 
 
 def _pad(d: _Draw) -> Kernel:
-    simd, size, margin = d.of(1, 2, 3, 4, 8, 16), d.log(4, 64), d.of(1, 1, 2)
-    return Pad(size, size, simd * d.of(1, 2, 4, 8), margin, margin, margin, margin, simd,
-               d.of(2, 3, 4, 6, 8), False)  # fmt: skip
+    simd, margin = d.of(1, 2, 3, 4, 8, 16, 32), d.of(1, 1, 1, 2, 3)
+    return Pad(d.log(4, 128), d.log(4, 128), simd * d.of(1, 2, 3, 4, 8, 16), margin, margin, margin,
+               margin, simd, d.of(1, 2, 3, 4, 6, 8), False)  # fmt: skip
 
 
 def _maxpool(d: _Draw) -> Kernel:
-    pe, kernel = d.of(1, 2, 3, 4, 8, 16), d.of(2, 2, 2, 3, 4)
-    size = max(kernel, d.log(4, 34))
-    return MaxPool(size, size, pe * d.of(1, 1, 2, 4, 8), kernel, pe, d.of(2, 3, 4, 5, 6, 8), False)
+    pe, kernel = d.of(1, 2, 3, 4, 8, 16, 32), d.of(2, 2, 2, 2, 3, 4)
+    high, wide = (max(kernel, d.log(4, 64)) for _ in range(2))
+    return MaxPool(high, wide, pe * d.of(1, 1, 2, 4, 8, 16), kernel, pe, d.of(1, 2, 3, 4, 5, 6, 8),
+                   False)  # fmt: skip
 
 
 def _channel_add(d: _Draw) -> Kernel:
-    pe, bits = d.of(1, 2, 5, 10, 16), d.of(6, 10, 12, 14, 16, 20)
-    return ChannelAdd(pe * d.of(1, 2, 5, 10), pe, 1, bits, True, bits, bits + 1)
+    pe, bits = d.of(1, 2, 3, 4, 5, 8, 10, 16, 20), d.of(6, 8, 10, 12, 14, 16, 18, 20, 24)
+    return ChannelAdd(pe * d.of(1, 2, 3, 4, 5, 8, 10, 20), pe, 1, bits, True, bits, bits + 1)
 
 
 def _label_select(d: _Draw) -> Kernel:
-    classes = d.of(2, 4, 10, 10, 16, 20, 100)
-    pes = [pe for pe in (1, 2, 4, 5, 10, 16, 20) if classes % pe == 0]
-    return LabelSelect(classes, d.of(*pes), d.of(7, 9, 11, 13, 15, 17, 21), True)
+    classes = d.of(2, 3, 4, 5, 6, 8, 10, 10, 12, 16, 20, 35, 64, 100)
+    pes = [pe for pe in range(1, min(classes, 20) + 1) if classes % pe == 0]
+    return LabelSelect(classes, d.of(*pes), d.of(7, 9, 11, 13, 15, 17, 19, 21, 25), True)
 
 
 def _fifo(d: _Draw) -> Kernel:
-    depth = d.of(2, 2, 2, d.log(3, 300), d.log(3, 300), d.log(16, 2048))
-    return Fifo(d.log(1, 256 if depth < 64 else 64), depth, 16)
+    depth = d.of(2, 2, 2, d.log(3, 300), d.log(3, 300), d.log(16, 4096))
+    return Fifo(d.log(1, 512 if depth < 64 else 128 if depth < 512 else 64), depth, 16)
 
 
 def _width_converter(d: _Draw) -> Kernel:
-    few, ratio, bits = d.of(1, 1, 2, 3, 4, 8), d.of(2, 3, 4, 6, 8, 16), d.of(2, 3, 4, 6, 8)
+    few, ratio = d.of(1, 1, 2, 3, 4, 8, 16), d.of(2, 3, 4, 5, 6, 8, 9, 16, 32)
     lanes = (few, few * ratio) if d.of(0, 1) else (few * ratio, few)
-    return WidthConverter(*lanes, bits, few * ratio * 4)
+    return WidthConverter(*lanes, d.of(1, 2, 3, 4, 5, 6, 8), few * ratio * 4)
 
 
 _DRAWS: dict[str, Callable[[_Draw], Kernel]] = {
@@ -144,6 +149,9 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         Mvu(576, 64, 8, 4, 4, 4, 4, False, "lut", "block"),
         Mvu(512, 128, 4, 2, 1, 3, 4, False, "dsp", "block"),
         Mvu(288, 16, 16, 16, 4, 2, 2, False, "lut", "distributed"),
+        Mvu(256, 256, 1, 1, 1, 8, 8, False, "dsp", "block"),
+        Mvu(512, 64, 64, 8, 1, 2, 2, False, "lut", "block"),
+        Mvu(384, 48, 32, 16, 1, 3, 4, False, "lut", "block"),
     ),
     "Swu": (
         Swu(34, 34, 32, 3, 3, 1, 1, 8, 4, False),

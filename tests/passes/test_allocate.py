@@ -32,7 +32,7 @@ from passes import Context
 from passes import _allocation_bits as bits
 from passes._allocation_error import activation_errors
 from passes._allocation_space import divisors
-from passes._sensitivity import deeplift
+from passes._sensitivity import relevance
 from passes.allocate import Allocate, feasible, governed_elements, layer_errors
 
 torch = pytest.importorskip("torch")
@@ -166,6 +166,7 @@ def test_equals_brute_force(seed: int, tmp_path: Path) -> None:
         weight_bits=WIDTHS,
         act_bits=ACTS,
         thrift=float(rng.choice([0.01, 0.3])),
+        sensitivity="deeplift-relevance",
     )
     best = brute_force(task, model)
     if best is None:
@@ -184,7 +185,7 @@ def test_equals_brute_force(seed: int, tmp_path: Path) -> None:
 
 def test_keeps_to_the_budget_and_the_bits(tmp_path: Path) -> None:
     ctx = context(tmp_path)
-    task = Allocate("ulx3s-85f", clock_mhz=50.0, fps=20_000.0)
+    task = Allocate("ulx3s-85f", clock_mhz=50.0, fps=20_000.0, sensitivity="deeplift-relevance")
     found = task.run(scored(DIGITS), ctx).allocation
     assert found is not None
     for name, used in found.estimate.items():
@@ -199,9 +200,11 @@ def test_keeps_to_the_budget_and_the_bits(tmp_path: Path) -> None:
 
 def test_most_frames_when_no_rate_is_asked_for(tmp_path: Path) -> None:
     model = scored(DIGITS)
-    free = Allocate("ulx3s-25f", clock_mhz=50.0, act_bits=(3, 4)).run(model, context(tmp_path))
+    free = Allocate("ulx3s-25f", 50.0, act_bits=(3, 4), sensitivity="deeplift-relevance").run(
+        model, context(tmp_path)
+    )
     assert free.allocation is not None
-    slow = Allocate("ulx3s-25f", clock_mhz=50.0, fps=1000.0, act_bits=(3, 4))
+    slow = Allocate("ulx3s-25f", 50.0, 1000.0, act_bits=(3, 4), sensitivity="deeplift-relevance")
     kept = slow.run(model, context(tmp_path)).allocation
     assert kept is not None
     assert free.allocation.interval < kept.interval
@@ -225,7 +228,7 @@ def test_a_rate_beyond_any_folding_names_the_layer() -> None:
 
 
 def test_fewer_bits_than_there_are(tmp_path: Path) -> None:
-    task = Allocate(BOARD, 50.0, 1000.0, mean_weight_bits=1.5)
+    task = Allocate(BOARD, 50.0, 1000.0, mean_weight_bits=1.5, sensitivity="deeplift-relevance")
     with pytest.raises(InfeasibleError, match="below the least width"):
         task.run(scored(TINY), context(tmp_path))
 
@@ -251,14 +254,13 @@ def test_uncalibrated_cost_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_errors_shrink_with_bits() -> None:
     model = scored(TINY)
-    relevance = model.relevance.layers["conv"]
-    by_weight = deeplift(model, (2, 3, 4, 6, 8))["conv"]
-    by_act = activation_errors(relevance, (2, 3, 4, 6, 8))
+    by_weight = relevance(model, (2, 3, 4, 6, 8))["conv"]
+    by_act = activation_errors(model.relevance.layers["conv"], (2, 3, 4, 6, 8))
     for table in (by_weight, by_act):
         assert list(table.values()) == sorted(table.values(), reverse=True)
     with torch.no_grad():
         model.module.get_parameter("conv.weight").zero_()
-    assert deeplift(model, (2,))["conv"][2] == 0.0
+    assert relevance(model, (2,))["conv"][2] == 0.0
 
 
 def cheapest(errors: list[dict[int, float]], sizes: list[int], mean: float) -> float | None:

@@ -283,9 +283,10 @@ def test_margins_are_what_the_allocation_weighed() -> None:
     layers = dict(model.allocation.layers)
     layers["fc1"] = replace(layers["fc1"], weight_bits=2)
     layers["fc2"] = replace(layers["fc2"], weight_bits=8)
-    model = replace(model, allocation=replace(model.allocation, layers=layers))
-    found = bit_margins(model)
     errors = dict(zip(layers, layer_errors(model, range(2, 9), ()), strict=True))
+    told = {name: each.weights for name, each in errors.items()}
+    model = replace(model, allocation=replace(model.allocation, layers=layers, errors=told))
+    found = bit_margins(model)
     assert (found["fc1"].less, found["fc2"].more) == (None, None)
     for name, margin_of in found.items():
         bits = layers[name].weight_bits

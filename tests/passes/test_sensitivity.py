@@ -15,9 +15,12 @@ from compiler.stages import LayerRelevance
 from hw_targets.errors import LiftFlowError
 from passes._allocation_error import activation_errors, quantized
 from passes._graph import layers_of
+from passes._relevance import choose
+from passes._rounding_lift import output_shifts, signed_shifts
 from passes._sensitivity import SENSITIVITIES, comparable
 from passes.allocate import Allocate
 from passes.attribute import Attribute
+from passes.deeplift import target_coefficients
 
 WIDTHS = (2, 4, 8)
 
@@ -29,6 +32,51 @@ def test_fewer_bits_hurt_more(tmp_path: Path, name: str) -> None:
     assert list(errors) == list(layers_of(model.module))
     for table in errors.values():
         assert table[2] > table[4] > table[8] >= 0
+
+
+def test_shifts_of_all_layers_sum_to_what_rounding_does_to_the_output(tmp_path: Path) -> None:
+    """DeepLIFT's completeness, against the network really rounded: one sample, one target."""
+    model, ctx = scored(tmp_path)
+    layers = layers_of(model.module)
+    before = {name: layer.weight.detach().clone() for name, layer in layers.items()}
+    last = list(layers)[-1]
+    rounded = {
+        name: {
+            width: torch.from_numpy(
+                quantized(w.double().numpy(), width, per_channel=name != last)
+            ).float()
+            for width in (2, 3)
+        }
+        for name, w in before.items()
+    }
+    one = replace(model, relevance=replace(model.relevance, samples=1))
+    picked, _ = choose(ctx.data, 1, ctx.rng("sensitivity"))
+    x = torch.from_numpy(ctx.data.train_x[picked])
+    y = torch.from_numpy(ctx.data.train_y[picked])
+    module = copy.deepcopy(model.module)
+    with torch.no_grad():
+        logits = module(x)
+        coefficients = target_coefficients(model.relevance.target, logits, y)[0]
+        for name, layer in layers_of(module).items():
+            layer.weight.copy_(rounded[name][3])
+        moved = float(((module(x) - logits) * coefficients).sum())
+    shifts = signed_shifts(one, before, rounded, ctx)
+    assert sum(float(table[3]) for table in shifts.values()) == pytest.approx(moved, rel=1e-4)
+    found = output_shifts(one, before, rounded, ctx)
+    for name, table in found.items():
+        assert table[3] == pytest.approx(abs(float(shifts[name][3])), rel=1e-6)
+    for name, layer in layers.items():
+        assert torch.equal(layer.weight, before[name])
+
+
+def test_rounding_that_does_nothing_shifts_nothing(tmp_path: Path) -> None:
+    model, ctx = scored(tmp_path)
+    layers = layers_of(model.module)
+    with torch.no_grad():
+        for layer in layers.values():
+            layer.weight.copy_(layer.weight.sign())
+    errors = SENSITIVITIES["deeplift"](model, (2, 8), ctx)
+    assert all(error < 1e-4 for table in errors.values() for error in table.values())
 
 
 def test_mse_is_the_squared_rounding_error(tmp_path: Path) -> None:
@@ -77,7 +125,7 @@ def test_hessian_uses_the_mean_diagonal_of_the_layer(tmp_path: Path) -> None:
 
 def test_other_units_are_brought_to_deeplifts(tmp_path: Path) -> None:
     model, ctx = scored(tmp_path)
-    ours = SENSITIVITIES["deeplift"](model, WIDTHS, ctx)
+    ours = SENSITIVITIES["deeplift-relevance"](model, WIDTHS, ctx)
     theirs = SENSITIVITIES["mse"](model, WIDTHS, ctx)
     scaled = comparable(theirs, model)
     total = sum(table[4] for table in ours.values())
@@ -88,7 +136,9 @@ def test_other_units_are_brought_to_deeplifts(tmp_path: Path) -> None:
 
 def test_unknown_sensitivity(tmp_path: Path) -> None:
     _, ctx = scored(tmp_path)
-    with pytest.raises(LiftFlowError, match="no such sensitivity: 'guess'; use deeplift, mse"):
+    with pytest.raises(
+        LiftFlowError, match="no such sensitivity: 'guess'; use deeplift, deeplift-relevance, mse"
+    ):
         Allocate(board="ulx3s-85f", clock_mhz=50, sensitivity="guess").refuse(ctx)
 
 

@@ -21,9 +21,9 @@ def ceil(value: Number) -> Number:
     return np.ceil(value) if isinstance(value, np.ndarray) else float(math.ceil(value))
 
 
-def floor(value: Number) -> Number:
-    """Greatest integer not above `value`."""
-    return np.floor(value) if isinstance(value, np.ndarray) else float(math.floor(value))
+def whole(value: Number, part: float) -> Number:
+    """How many parts of a size hold `value`: their quotient, rounded up."""
+    return np.ceil(value / part) if isinstance(value, np.ndarray) else -(-value // part)
 
 
 def clog2(words: Number) -> Number:
@@ -37,6 +37,11 @@ def clog2(words: Number) -> Number:
 def pow2(exponent: Number) -> Number:
     """2 to the power of an integer."""
     return np.exp2(exponent) if isinstance(exponent, np.ndarray) else 2.0**exponent
+
+
+def exp(exponent: Number) -> Number:
+    """e to the power of `exponent`."""
+    return np.exp(exponent) if isinstance(exponent, np.ndarray) else math.exp(exponent)
 
 
 def least(left: Number, right: Number) -> Number:

@@ -7,18 +7,30 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from hw_targets.cost.basis.arithmetic import Number, clog2, flag, most, pow2, some, where
-from hw_targets.cost.basis.products import product_counts
+from hw_targets.cost.basis.arithmetic import (
+    Number,
+    clog2,
+    exp,
+    flag,
+    least,
+    most,
+    pow2,
+    some,
+    where,
+)
+from hw_targets.cost.basis.products import product_list, product_table
 from hw_targets.cost.basis.terms import Basis, Fields, blocks, lut_ram, rom
 from hw_targets.families import Family
 
 FEW_WORDS = 8
+MANY_WORDS = 20.0
+"""Words from which on no two bits of a memory are equal by chance."""
 LONGEST_TREE = 8192
 """Lanes for which an adder tree is tabulated; a unit has fewer."""
 
 
 def mvu(k: Fields, family: Family) -> Basis:
-    """Digits of two bits multiply in tables; their diagonals are added, then the lanes."""
+    """Products, an adder tree and an accumulator a row; weights from a memory; a vector kept."""
     simd, pe, weight_bits, act_bits = k["simd"], k["pe"], k["weight_bits"], k["act_bits"]
     lanes = pe * simd
     sf, nf, dsp = k["column_folds"], k["row_folds"], k["dsp"]
@@ -38,7 +50,14 @@ def mvu(k: Fields, family: Family) -> Basis:
     block_buffer = replay * flag(buffer >= 128) * flag(buffer * vector >= 4096)
     extra = most(block_buffer, block)
 
-    tables, adders, product_registers = _product(weight_bits, act_bits, k["act_signed"])
+    signed = k["act_signed"]
+    product_luts, product_registers, _ = _product(family, weight_bits, act_bits, signed, 0.0)
+    refused = asked - hard
+    refused_luts: Number = 0.0
+    if some(refused):
+        refused_luts = refused * where(
+            refused > 0, _product(family, weight_bits, act_bits, signed, 1.0)[0], 0.0
+        )
     product = weight_bits + act_bits
     # Digits of two bits: W/2 + A/2 - 1 diagonals.
     diagonals = _half(weight_bits) + _half(act_bits) - 1
@@ -50,21 +69,25 @@ def mvu(k: Fields, family: Family) -> Basis:
     control = clog2(sf) + clog2(nf) + clog2(words)
     positions = replay * 3 * (clog2(buffer) + 1)
     sums = pe * k["acc_bits"] * flag(sf > 1)
-    soft_work = soft * (tables + adders) + (1 - dsp) * tree
+    products = soft * where(soft > 0, product_luts, 0.0)
+    soft_work = products + (1 - dsp) * tree
+    # Of a few words only so many functions of the address exist: bits that are equal share.
+    kinds = pow2(least(words, MANY_WORDS)) - 2
+    distinct = most(kinds, 1.0) * (1 - exp(-rom_bits / most(kinds, 1.0)))
+    stored = least(distinct, rom_bits)
     lut = {
         "const": 1.0 + 0.0 * lanes,
         "control": control,
         "positions": positions,
-        "tables": soft * many * tables,
-        "adders": soft * many * adders,
+        "products": many * products,
         "tree": (1 - dsp) * many * tree,
         "few": few * soft_work,
         "fixed": fixed * soft_work,
         "tree_hard": tree * dsp,
         # Too small for the multiplier the tool would take: its own multiplier in LUTs.
-        "refused": (asked - hard) * weight_bits * act_bits,
+        "refused": refused_luts,
         "accumulate": sums,
-        "rom": (1 - block) * rom_bits * rom_leaves,
+        "rom": (1 - block) * stored * rom_leaves,
         "rom_mux": (1 - block) * rom_bits * rom_muxes,
         "replay": (replay - block_buffer) * lut_ram(buffer, vector, family),
         "vector": replay * vector,
@@ -74,12 +97,12 @@ def mvu(k: Fields, family: Family) -> Basis:
         "control": control,
         "positions": positions,
         "latency": 2 * (1 + extra + multiply + levels),
-        "products": soft * product_registers,
+        "products": soft * where(soft > 0, product_registers, 0.0),
         "products_hard": asked * product,
         "tree": tree_registers * (1 - dsp),
         "tree_hard": tree_registers * dsp,
         "accumulate": sums + pe * k["acc_bits"],
-        "rom": (1 - fixed) * (1 - block) * rom_bits,
+        "rom": (1 - fixed) * (1 - block) * stored,
         "vector": (1 - block_buffer) * vector,
         "extra": extra * (vector + rom_bits * (1 - fixed)),
     }
@@ -94,20 +117,16 @@ def _half(bits: Number) -> Number:
     return (bits + 1) // 2
 
 
-def _product(weight_bits: Number, act_bits: Number, signed: Number) -> tuple[Number, ...]:
-    """LUTs of the tables, adder bits and register bits of one product in LUTs."""
+def _product(
+    family: Family, weight_bits: Number, act_bits: Number, signed: Number, hard: Number
+) -> tuple[Number, ...]:
+    """LUTs, registers and multipliers of one product, as measured (`products`)."""
     if isinstance(weight_bits, np.ndarray) or isinstance(act_bits, np.ndarray):
-        table = product_counts()
-        index = (np.asarray(weight_bits) * 9 + act_bits) * 2 + signed
+        table = product_table(family.name)
+        index = ((np.asarray(weight_bits) * 9 + act_bits) * 2 + signed) * 2 + hard
         return tuple(column.take(index.astype(np.intp)) for column in table.reshape(-1, 3).T)
-    return _listed_products()[int(weight_bits)][int(act_bits)][int(signed)]
-
-
-@cache
-def _listed_products() -> list[list[list[tuple[float, ...]]]]:
-    """The same as nested lists, which one look-up is quicker in."""
-    found: list[list[list[tuple[float, ...]]]] = product_counts().tolist()
-    return found
+    rows = product_list(family.name)
+    return rows[int(weight_bits)][int(act_bits)][int(signed)][int(hard)]
 
 
 def _tree(simd: Number) -> tuple[Number, ...]:

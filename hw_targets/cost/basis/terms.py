@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hw_targets.cost.basis.arithmetic import Number, ceil, flag, least, where
+from hw_targets.cost.basis.arithmetic import Number, ceil, flag, least, where, whole
 from hw_targets.families import Family, LutRam
 
 Fields = Mapping[str, Number]
@@ -46,7 +46,7 @@ def lut_ram(depth: Number, width: Number, family: Family) -> Number:
     cell = lut_ram_cell(family)
     found: Number | None = None
     for words, bits in cell.shapes:
-        luts = ceil(depth / words) * ceil(width / bits) * cell.luts
+        luts = whole(depth, words) * whole(width, bits) * cell.luts
         found = luts if found is None else least(found, luts)
     assert found is not None
     return found
@@ -56,7 +56,7 @@ def blocks(depth: Number, width: Number, family: Family) -> Number:
     """Block RAMs of a memory: the aspect ratio that needs the fewest."""
     found: Number | None = None
     for words, bits in family.block_ram.shapes:
-        count = ceil(depth / words) * ceil(width / bits)
+        count = whole(depth, words) * whole(width, bits)
         found = count if found is None else least(found, count)
     assert found is not None
     return found
@@ -71,8 +71,8 @@ def in_block_ram(depth: Number, width: Number, family: Family) -> Number:
     cell = lut_ram_cell(family)
     soft: Number | None = None
     for words, bits in cell.shapes:
-        banks = ceil(depth / words)
-        cells = cell.cost * ceil(width / bits) + cell.cost_width * width / bits
+        banks = whole(depth, words)
+        cells = cell.cost * whole(width, bits) + cell.cost_width * width / bits
         cost = banks * cells + (banks - 1) * width / 2
         soft = cost if soft is None else least(soft, cost)
     assert soft is not None

@@ -18,7 +18,7 @@ def threshold(k: Fields, family: Family) -> Basis:
     pe, bits, in_bits, width = k["pe"], k["out_bits"], k["in_bits"], k["in_bits"] + 1
     fold = clog2(k["folds"])
     leaves_all: Number = 0.0 * pe
-    muxes_all, bram, registers, folds, reads, memory = (leaves_all,) * 6
+    merged, muxes_all, bram, registers, folds, reads, memory = (leaves_all,) * 7
     last = int(bits.max()) if isinstance(bits, np.ndarray) else int(bits)
     for stage in range(last):
         used = flag(bits > stage)
@@ -30,7 +30,9 @@ def threshold(k: Fields, family: Family) -> Basis:
         if some(block):
             bram = bram + block * blocks(depth, width, family)
         leaves, muxes = rom(depth, family)
-        leaves_all = leaves_all + (used - block) * width * leaves
+        # A memory that is read in the stage itself can share LUTs with the comparison.
+        leaves_all = leaves_all + (read - block) * width * leaves
+        merged = merged + (used - read) * width * leaves
         muxes_all = muxes_all + (used - block) * width * muxes
         # The first prefix bits are empty.
         registers = registers + alive * in_bits + used * (stage + 1) + read * (in_bits + stage)
@@ -45,6 +47,7 @@ def threshold(k: Fields, family: Family) -> Basis:
         "compare": pe * width * (bits - fixed),
         "compare_fixed": pe * width * fixed,
         "rom": pe * leaves_all,
+        "rom_merged": pe * merged,
         "rom_mux": pe * muxes_all,
     }
     ff = {

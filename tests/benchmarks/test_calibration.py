@@ -1,0 +1,75 @@
+"""Calibration: points spread and always the same, products complete, FINN asked for like nodes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.calibration.fit import SHAPES, counted
+from benchmarks.calibration.points import COUNTS, arrays_for, points
+from benchmarks.calibration.products import combinations
+from benchmarks.calibration.tables import finn_node
+from hw_targets.cost.basis.products import product_table, products_file
+from hw_targets.cost.features import KERNELS
+from hw_targets.families import family_names, load_family
+from hw_targets.finn_adapter import node_luts
+from hw_targets.rtl.fifo import Fifo
+from hw_targets.rtl.mvu import Mvu
+from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.width_converter import WidthConverter
+
+
+def test_points_are_many_distinct_and_always_the_same() -> None:
+    listed = list(points(tuple(COUNTS), 10**6))
+    assert len(listed) == len(set(listed)) >= 1000
+    assert listed == list(points(tuple(COUNTS), 10**6))
+    # A shorter sweep makes some of the same points.
+    assert set(points(tuple(COUNTS), 20)) < set(listed)
+    assert set(COUNTS) == set(KERNELS) == set(SHAPES)
+
+
+def test_points_have_contents_for_their_memories() -> None:
+    for kernel in points(tuple(COUNTS), 8):
+        for words in kernel.memories(arrays_for(kernel)).values():
+            assert words
+
+
+@pytest.mark.parametrize("name", family_names())
+def test_every_product_a_unit_can_have_was_measured(name: str) -> None:
+    if not products_file(name).is_file():
+        pytest.skip(f"{name} was never calibrated")
+    table = product_table(name)
+    for weight_bits, act_bits, signed, hard in combinations(load_family(name)):
+        lut, ff, dsp = table[weight_bits, act_bits, int(signed), int(hard)]
+        assert lut > 0
+        assert ff > 0
+        assert dsp == 0
+    # More bits are never cheaper by more than what odd digits save.
+    soft = table[2:, 1:, :, 0, 0]
+    assert (soft[2:] >= soft[:-2]).all()
+    assert (soft[:, 2:] >= soft[:, :-2]).all()
+
+
+def test_finn_is_asked_for_a_node_of_the_same_shape() -> None:
+    kernels = (
+        Mvu(36, 16, 4, 2, 9, 4, 4, False, "lut", "distributed"),
+        Mvu(36, 16, 4, 2, 9, 4, 1, True, "dsp", "block"),
+        Threshold(32, 4, 9, 12, True, 4, False),
+        Swu(16, 16, 8, 3, 3, 1, 1, 2, 4, False),
+        Fifo(32, 64, 16),
+        WidthConverter(2, 8, 4, 64),
+    )
+    nodes = [finn_node(kernel) for kernel in kernels]
+    assert all(node is not None for node in nodes)
+    luts = node_luts([node for node in nodes if node is not None])
+    assert all(lut > 0 for lut in luts)
+    assert luts[0] > 300  # FINN's constant part of a matrix unit
+    assert finn_node(Pad(8, 8, 4, 1, 1, 1, 1, 2, 4, False)) is None
+
+
+def test_counts_that_are_off_are_told() -> None:
+    measured = np.array([2.0, 4.0, 9.0])
+    told = counted({"bram": (np.array([2.0, 5.0, 8.0]), measured)})
+    assert told == {"exact": {"bram": 0.333}, "off": {"bram": (-0.2, 0.125)}}
