@@ -11,6 +11,7 @@ import numpy as np
 
 from compiler.stages import Allocation, LayerChoice, ScoredModel
 from hw_targets.boards import Board, load_board
+from hw_targets.cost.coefficients import calibrated_families
 from hw_targets.cost.layer import network_kernels
 from hw_targets.cost.model import as_row, estimate_design, shell_estimate
 from hw_targets.errors import InfeasibleError, LiftFlowError
@@ -386,7 +387,8 @@ def _require_calibrated(space: Space, goal: Goal) -> None:
             raise LiftFlowError(
                 f"cost is uncalibrated for every choice: {space.uncalibrated[layer.name]}",
                 where=f"{goal.board.family} layer {layer.name}",
-                mend=f"extend benchmarks/calibration and refit {goal.board.family}",
+                mend="use a board of a calibrated family "
+                f"({', '.join(calibrated_families())}), or extend benchmarks/calibration",
             )
 
 

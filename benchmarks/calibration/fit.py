@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.calibration.regression import fit_resource
+from benchmarks.calibration.regression import fit_resource, share
 from benchmarks.calibration.sweep import load_points
 from benchmarks.calibration.synthesis import recipe_digest
 from hw_targets.cost.basis import BASES, Number
@@ -143,10 +143,10 @@ def show(fitted: Coefficients) -> Table:
             str(fit.points),
             f"{fit.lut.mape:.1f}",
             f"{fit.lut.mape_left_out:.1f}",
-            f"{fit.lut.coverage:.0%}",
+            f"{share(fit.lut.coverage)}",
             f"{fit.ff.mape:.1f}",
             f"{fit.ff.mape_left_out:.1f}",
-            f"{fit.ff.coverage:.0%}",
+            f"{share(fit.ff.coverage)}",
             f"{fit.exact['dsp']:.0%} exact",
             f"{fit.exact['bram']:.0%} exact",
         )

@@ -10,6 +10,7 @@ from scipy.optimize import nnls
 
 from hw_targets.cost.basis import Terms
 from hw_targets.cost.coefficients import FLOOR, Band, Fit
+from hw_targets.cost.model import margins
 
 Vector = NDArray[np.float64]
 CONFIDENCE = 0.9
@@ -49,7 +50,7 @@ def fit_resource(
         mape=round(mape(matrix @ weights, measured), 2),
         mape_left_out=round(mape(predicted, measured), 2),
         bands=bands(predicted, measured, group),
-        coverage=round(_coverage(predicted, measured, group), 3),
+        coverage=_coverage(predicted, measured, group),
     )
     return fit, predicted
 
@@ -69,6 +70,11 @@ def _weights(matrix: Vector, measured: Vector, physical: Vector | None) -> Vecto
 def mape(predicted: Vector, measured: Vector) -> float:
     """Mean absolute percentage error."""
     return float(100 * (np.abs(predicted - measured) / np.maximum(measured, FLOOR)).mean())
+
+
+def share(value: float | None) -> str:
+    """A share as tables tell it."""
+    return "unknown" if value is None else f"{value:.0%}"
 
 
 def bands(
@@ -110,22 +116,15 @@ def bands(
     return tuple(found)
 
 
-def _coverage(predicted: Vector, measured: Vector, group: NDArray[np.intp]) -> float:
-    """Share of points inside the interval that the other groups' points give."""
+def _coverage(predicted: Vector, measured: Vector, group: NDArray[np.intp]) -> float | None:
+    """Share of points inside the interval that the other groups' points give; None of one group."""
+    if len(np.unique(group)) < 2:
+        return None
     inside = np.zeros(len(measured), dtype=bool)
-    for each in range(group.max() + 1):
+    for each in np.unique(group):
         out = group == each
-        if out.all():
-            return 1.0
         others = bands(predicted[~out], measured[~out], group[~out])
-        for index in np.flatnonzero(out):
-            low, high = interval(predicted[index], others)
-            inside[index] = low - 0.5 <= measured[index] <= high + 0.5
-    return float(inside.mean())
-
-
-def interval(value: float, known: Sequence[Band]) -> tuple[float, float]:
-    """(low, high) of an estimate, by the band it lies in."""
-    band = next(band for band in known if band.upto is None or value <= band.upto)
-    size = max(value, FLOOR)
-    return max(0.0, value + band.low * size), value + band.high * size
+        below, above = margins(predicted[out], others)
+        off = measured[out] - predicted[out]
+        inside[out] = (off >= -below - 0.5) & (off <= above + 0.5)
+    return round(float(inside.mean()), 3)

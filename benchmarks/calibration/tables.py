@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.calibration.fit import SHAPES, fitting_rows
-from benchmarks.calibration.regression import mape
+from benchmarks.calibration.regression import mape, share
 from hw_targets.cost.coefficients import Coefficients, load_coefficients
 from hw_targets.cost.features import KERNELS
 from hw_targets.families import family_names
@@ -138,8 +138,8 @@ def section(fitted: Coefficients, finns: dict[str, float]) -> list[str]:
         theirs = f" {finns[kind]:.0f} |" if kind in finns else " |" if finns else ""
         lines.append(
             f"| {kind} | {fit.points} | {fit.lut.mape:.1f} | {fit.lut.mape_left_out:.1f} | "
-            f"{fit.lut.coverage:.0%} |{theirs} {fit.ff.mape:.1f} | {fit.ff.mape_left_out:.1f} | "
-            f"{fit.ff.coverage:.0%} | {fit.exact['dsp']:.0%} | {fit.exact['bram']:.0%} |"
+            f"{share(fit.lut.coverage)} |{theirs} {fit.ff.mape:.1f} | {fit.ff.mape_left_out:.1f} | "
+            f"{share(fit.ff.coverage)} | {fit.exact['dsp']:.0%} | {fit.exact['bram']:.0%} |"
         )
     return [*lines, ""]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.calibration.fit import counted
-from benchmarks.calibration.regression import Vector, fit_resource, mape
+from benchmarks.calibration.regression import Vector, fit_resource, mape, share
 from benchmarks.vivado.rows import Measured, kinds, measured
 from hw_targets.cost.basis import BASES
 from hw_targets.cost.coefficients import VERSION, Coefficients, KernelFit, data_file
@@ -126,7 +126,7 @@ def page(rows: list[Measured], fits: dict[str, KernelFit], unseen: dict[str, Vec
             theirs, better = f"{error:.1f}", f"{error / ours:.1f}"
         lines.append(
             f"| {kind.removeprefix('Finn')} | {len(part)} | {ours:.1f} | {theirs} | {better} | "
-            f"{fit.lut.coverage:.0%} | {fit.exact['dsp']:.0%} | {fit.exact['bram']:.0%} |"
+            f"{share(fit.lut.coverage)} | {fit.exact['dsp']:.0%} | {fit.exact['bram']:.0%} |"
         )
     lines += ["", "By network left out, matrix-vector units:", ""]
     lines += ["| network | rows | ours | mean signed error |", "| --- | --- | --- | --- |"]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from hw_targets.families import load_family
+from hw_targets.families import family_names, load_family
 
 FOLDER = Path(__file__).parent / "data"
 VERSION: Literal[2] = 2
@@ -41,14 +41,15 @@ class Fit(_Schema):
 
     A term without a weight was in none of the points: what has it is uncalibrated.
     Errors are mean absolute percentages: of the points fitted, and of each shape (or network) left
-    out in turn. coverage: share of left-out points that lie in the interval of the others' bands.
+    out in turn. coverage: share of left-out points that lie in the interval of the others' bands,
+    None where all were left out together.
     """
 
     coefficients: dict[str, float]
     mape: float
     mape_left_out: float
     bands: tuple[Band, ...]
-    coverage: float
+    coverage: float | None
 
 
 class KernelFit(_Schema):
@@ -92,6 +93,11 @@ class Coefficients(_Schema):
 def data_file(family: str, implementation: Implementation) -> Path:
     """Where the fits are kept."""
     return FOLDER / f"{family}-{implementation}.json"
+
+
+def calibrated_families() -> tuple[str, ...]:
+    """Families that our own RTL was calibrated for, sorted."""
+    return tuple(name for name in family_names() if data_file(name, "rtl").is_file())
 
 
 @cache

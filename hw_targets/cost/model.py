@@ -87,8 +87,8 @@ class KernelModel:
             return ((nan, nan),) * len(RESOURCES)
         lut, ff, dsp, bram = row
         return (
-            _margins(lut, self.fit.lut.bands),
-            _margins(ff, self.fit.ff.bands),
+            margins(lut, self.fit.lut.bands),
+            margins(ff, self.fit.ff.bands),
             _off(dsp, self.fit.off["dsp"]),
             _off(bram, self.fit.off["bram"]),
         )
@@ -125,7 +125,7 @@ class KernelModel:
         return ""
 
 
-def _margins(value: Number, bands: tuple[Band, ...]) -> tuple[Number, Number]:
+def margins(value: Number, bands: tuple[Band, ...]) -> tuple[Number, Number]:
     """Below and above an estimate, by the band of sizes that it lies in."""
     size = most(value, FLOOR)
     if len(bands) == 1:
@@ -229,8 +229,8 @@ def estimate_design(kernels: Iterable[Kernel], board: Board) -> Estimate:
     kinds = np.array([type(kernel).__name__ for kernel in listed])
     for kind in dict.fromkeys(kinds.tolist()):
         model = kernel_model(kind, board.family)
-        margins = model.spread(tuple(values[kinds == kind].T))
-        squares += np.array([[np.sum(below), np.sum(above)] for below, above in margins]) ** 2
+        beside = model.spread(tuple(values[kinds == kind].T))
+        squares += np.array([[np.sum(below), np.sum(above)] for below, above in beside]) ** 2
     why = "; ".join(dict.fromkeys(filter(None, [*unknown, shell.why])))
     return _as_estimate(total, np.sqrt(squares), why)
 

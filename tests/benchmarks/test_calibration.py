@@ -8,8 +8,9 @@ import pytest
 from benchmarks.calibration.fit import SHAPES, counted
 from benchmarks.calibration.points import COUNTS, arrays_for, points
 from benchmarks.calibration.products import combinations
+from benchmarks.calibration.synthesis import recipe_digest
 from benchmarks.calibration.tables import finn_node
-from hw_targets.cost.basis.products import product_table, products_file
+from hw_targets.cost.basis.products import Products, product_table, products_file
 from hw_targets.cost.features import KERNELS
 from hw_targets.families import family_names, load_family
 from hw_targets.finn_adapter import node_luts
@@ -40,8 +41,11 @@ def test_points_have_contents_for_their_memories() -> None:
 def test_every_product_a_unit_can_have_was_measured(name: str) -> None:
     if not products_file(name).is_file():
         pytest.skip(f"{name} was never calibrated")
+    described = load_family(name)
+    kept = Products.model_validate_json(products_file(name).read_text())
+    assert kept.source == recipe_digest(Mvu, described), "make the products anew"
     table = product_table(name)
-    for weight_bits, act_bits, signed, hard in combinations(load_family(name)):
+    for weight_bits, act_bits, signed, hard in combinations(described):
         lut, ff, dsp = table[weight_bits, act_bits, int(signed), int(hard)]
         assert lut > 0
         assert ff > 0

@@ -2,8 +2,9 @@
 
 A resource is a weighted sum of the terms, the weights fitted to synthesis results
 (`hw_targets/cost/data`). Terms are never negative and never shrink when a width, a fold's
-parallelism or a depth grows, so neither does an estimate. Multipliers and block RAMs are not
-fitted: they are counted exactly.
+parallelism or a depth grows, so neither does an estimate, but for products: these are measured,
+and an odd width can cost a LUT or two more than the even one above it. Multipliers and block RAMs
+are not fitted: they are counted exactly.
 """
 
 from __future__ import annotations

@@ -92,14 +92,17 @@ def mvu(k: Fields, family: Family) -> Basis:
         "replay": (replay - block_buffer) * lut_ram(buffer, vector, family),
         "vector": replay * vector,
     }
+    soft_registers = soft * where(soft > 0, product_registers, 0.0)
     ff = {
         "const": lut["const"],
         "control": control,
         "positions": positions,
         "latency": 2 * (1 + extra + multiply + levels),
-        "products": soft * where(soft > 0, product_registers, 0.0),
+        "products": many * soft_registers,
         "products_hard": asked * product,
-        "tree": tree_registers * (1 - dsp),
+        "tree": many * tree_registers * (1 - dsp),
+        "few": few * (soft_registers + tree_registers * (1 - dsp)),
+        "fixed": fixed * (soft_registers + tree_registers * (1 - dsp)),
         "tree_hard": tree_registers * dsp,
         "accumulate": sums + pe * k["acc_bits"],
         "rom": (1 - fixed) * (1 - block) * stored,
