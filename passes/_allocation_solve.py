@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 _UNBOUNDED = np.inf
+_NOTHING = 1e-3
+"""What a budget of nothing is taken for: smaller, and coefficients get too large to solve for."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def least_share(space: Space, limits: Limits, time_limit_s: float) -> tuple[floa
     found = _solve(part, limits, None, time_limit_s)
     if found is None:
         return None
-    return float((found.cost / np.maximum(limits.budget, 1e-9)).max()), found
+    return float((found.cost / np.maximum(limits.budget, _NOTHING)).max()), found
 
 
 def least_interval(space: Space, limits: Limits, time_limit_s: float) -> Solution | None:
@@ -151,7 +153,7 @@ def _solve(
     if limits.loss is not None:
         rows.append(space.loss)
         upper.append(limits.loss)
-    scale = np.maximum(limits.budget, 1e-9)[:, None]
+    scale = np.maximum(limits.budget, _NOTHING)[:, None]
     use = space.cost.T / scale
     matrix = vstack([flow, csr_array(np.vstack([*rows, use]))])
     shares = np.full(len(limits.budget), 1.0 if objective is not None else 0.0)

@@ -252,6 +252,12 @@ def test_uncalibrated_cost_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         kernel_model.cache_clear()
 
 
+@pytest.mark.parametrize("share", [1e-6, 0.001, 0.004, 0.01])
+def test_a_budget_that_the_shell_alone_exceeds_says_what_is_needed(share: float) -> None:
+    with pytest.raises(InfeasibleError, match=r"needs at least [\d,]+ [A-Z]+ of [\d,]+ allowed"):
+        feasible(DIGITS, BOARD, 50.0, None, share)
+
+
 def test_errors_shrink_with_bits() -> None:
     model = scored(TINY)
     by_weight = relevance(model, (2, 3, 4, 6, 8))["conv"]
