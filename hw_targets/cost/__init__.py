@@ -5,13 +5,14 @@ What was never calibrated is None, not 0.
 """
 
 from hw_targets.cost.layer import kernels_of, network_kernels
-from hw_targets.cost.model import Estimate, estimate, estimate_design, estimate_many
+from hw_targets.cost.model import Estimate, estimate, estimate_design, estimate_many, estimate_units
 
 __all__ = [
     "Estimate",
     "estimate",
     "estimate_design",
     "estimate_many",
+    "estimate_units",
     "kernels_of",
     "network_kernels",
 ]

@@ -21,6 +21,7 @@ from hw_targets.rtl.kernel import Kernel
 
 Matrix = NDArray[np.float64]
 _NO_MARGINS = ((0.0, 0.0),) * len(RESOURCES)
+_NOTHING = (0.0,) * len(RESOURCES)
 
 
 @dataclass(frozen=True)
@@ -212,23 +213,34 @@ def estimate_many(kernels: Sequence[Unit], family: str) -> Matrix:
 def estimate_design(kernels: Iterable[Kernel], board: Board) -> Estimate:
     """Modelled resources of a whole design: its kernels (FIFOs among them) and the shell.
 
-    Kernels of one kind err alike, kinds each for themselves: margins are added within a kind, and
-    as squares between kinds. On boards whose shell the vendor's tools build, the shell lies outside
-    the design that is estimated and measured here, and counts nothing.
+    On boards whose shell the vendor's tools build, the shell lies outside the design that is
+    estimated and measured here, and counts nothing.
     """
-    listed = list(kernels)
-    values = estimate_many(listed, board.family)
-    shell = shell_estimate(board)
+    return _estimate_all(list(kernels), board.family, shell_estimate(board))
+
+
+def estimate_units(kernels: Iterable[Kernel], family: str) -> Estimate:
+    """Modelled resources of several kernels together, of a part of a design: no shell."""
+    return _estimate_all(list(kernels), family, _as_estimate(_NOTHING, _NO_MARGINS, ""))
+
+
+def _estimate_all(kernels: Sequence[Kernel], family: str, shell: Estimate) -> Estimate:
+    """Kernels and shell together.
+
+    Kernels of one kind err alike, kinds each for themselves: margins are added within a kind, and
+    as squares between kinds.
+    """
+    values = estimate_many(kernels, family)
     total = values.sum(axis=0) + as_row(shell)
     unknown = [
-        kernel_model(type(kernel).__name__, board.family).why(fields(kernel))
-        for kernel, row in zip(listed, values, strict=True)
+        kernel_model(type(kernel).__name__, family).why(fields(kernel))
+        for kernel, row in zip(kernels, values, strict=True)
         if np.isnan(row).any()
     ]
     squares = np.zeros((len(RESOURCES), 2))
-    kinds = np.array([type(kernel).__name__ for kernel in listed])
+    kinds = np.array([type(kernel).__name__ for kernel in kernels])
     for kind in dict.fromkeys(kinds.tolist()):
-        model = kernel_model(kind, board.family)
+        model = kernel_model(kind, family)
         beside = model.spread(tuple(values[kinds == kind].T))
         squares += np.array([[np.sum(below), np.sum(above)] for below, above in beside]) ** 2
     why = "; ".join(dict.fromkeys(filter(None, [*unknown, shell.why])))
@@ -238,7 +250,7 @@ def estimate_design(kernels: Iterable[Kernel], board: Board) -> Estimate:
 def shell_estimate(board: Board) -> Estimate:
     """Measured resources of the board's shell, uncalibrated where nobody measured it."""
     if board.flow == "vivado":
-        return _as_estimate(np.zeros(len(RESOURCES)), _NO_MARGINS, "")
+        return _as_estimate(_NOTHING, _NO_MARGINS, "")
     fitted = load_coefficients(board.family)
     shell: ShellFit | None = fitted.shells.get(board.flow) if fitted else None
     if shell is None:
