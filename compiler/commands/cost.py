@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,42 +22,138 @@ NEEDED = tuple(
 )
 
 
+DEFAULT_BOARD = "ulx3s-85f"
+LAYER_FLAGS = ("channels", "size", "kernel", "stride", "pad", "pool", "bits", "signed", "lines")
+NETWORK_FLAGS = (
+    "family", "weight_bits", "act_bits", "input_bits", "share", "fps", "interval", "fold",
+)  # fmt: skip
+LAYER, NETWORK = "Of one layer", "Of a network"
+
+
 def cost(
-    board: Annotated[str, typer.Option(help="Board name, or a board's TOML file.")] = "ulx3s-85f",
-    clock_mhz: Annotated[float | None, typer.Option(help="Clock; the board's default.")] = None,
-    channels: Annotated[
-        str | None, typer.Option(help="Channels in and out, as in 16:32; a dense layer's sizes.")
+    context: typer.Context,
+    model: Annotated[
+        Path | None,
+        typer.Argument(help="A compilation's TOML file, or a QONNX file; none for one layer."),
     ] = None,
-    size: Annotated[str, typer.Option(help="Image, HEIGHTxWIDTH, before padding.")] = "1x1",
-    kernel: Annotated[str, typer.Option(help="Kernel, HEIGHTxWIDTH or one side.")] = "1",
-    stride: Annotated[str, typer.Option(help="Stride, the same way.")] = "1",
-    pad: Annotated[str, typer.Option(help="Padding on each side, the same way.")] = "0",
-    pool: Annotated[int, typer.Option(help="Side of the maximum pooling behind it.")] = 1,
-    bits: Annotated[
-        str, typer.Option(help="Bits of inputs, weights and outputs, as in 4:4:4; 0 for logits.")
-    ] = "4:4:4",
-    signed: Annotated[bool, typer.Option("--signed", help="Inputs have a sign.")] = False,
-    pe: Annotated[int, typer.Option(help="Rows computed at once.")] = 1,
-    simd: Annotated[int, typer.Option(help="Inputs of a row multiplied at once.")] = 1,
+    board: Annotated[
+        str | None,
+        typer.Option(help="Board name, or a board's TOML file; the TOML's own, or ulx3s-85f."),
+    ] = None,
+    clock_mhz: Annotated[float | None, typer.Option(help="Clock; the board's default.")] = None,
+    pe: Annotated[int | None, typer.Option(help="Rows computed at once; 1.")] = None,
+    simd: Annotated[int | None, typer.Option(help="Inputs of a row multiplied at once; 1.")] = None,
     dsp: Annotated[bool, typer.Option("--dsp", help="Multiply in hard multipliers.")] = False,
     block: Annotated[bool, typer.Option("--block", help="Weights in block RAM.")] = False,
-    lines: Annotated[
-        bool, typer.Option("--lines", help="Answer every line of JSON on standard input.")
-    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            help="Channels in and out, as in 16:32; a dense layer's sizes.",
+            rich_help_panel=LAYER,
+        ),
+    ] = None,
+    size: Annotated[
+        str, typer.Option(help="Image, HEIGHTxWIDTH, before padding.", rich_help_panel=LAYER)
+    ] = "1x1",
+    kernel: Annotated[
+        str, typer.Option(help="Kernel, HEIGHTxWIDTH or one side.", rich_help_panel=LAYER)
+    ] = "1",
+    stride: Annotated[str, typer.Option(help="Stride, the same way.", rich_help_panel=LAYER)] = "1",
+    pad: Annotated[
+        str, typer.Option(help="Padding on each side, the same way.", rich_help_panel=LAYER)
+    ] = "0",
+    pool: Annotated[
+        int, typer.Option(help="Side of the maximum pooling behind it.", rich_help_panel=LAYER)
+    ] = 1,
+    bits: Annotated[
+        str,
+        typer.Option(
+            help="Bits of inputs, weights and outputs, as in 4:4:4; 0 for logits.",
+            rich_help_panel=LAYER,
+        ),
+    ] = "4:4:4",
+    signed: Annotated[
+        bool, typer.Option("--signed", help="Inputs have a sign.", rich_help_panel=LAYER)
+    ] = False,
+    lines: Annotated[
+        bool,
+        typer.Option(
+            "--lines",
+            help="Answer every line of JSON on standard input.",
+            rich_help_panel=LAYER,
+        ),
+    ] = False,
+    family: Annotated[
+        str | None,
+        typer.Option(help="Device family instead of a board: no shell.", rich_help_panel=NETWORK),
+    ] = None,
+    weight_bits: Annotated[
+        int | None, typer.Option(help="Bits of weights; 4.", rich_help_panel=NETWORK)
+    ] = None,
+    act_bits: Annotated[
+        int | None, typer.Option(help="Bits of activations; 4.", rich_help_panel=NETWORK)
+    ] = None,
+    input_bits: Annotated[
+        int | None,
+        typer.Option(
+            help="Bits of a QONNX file's input that has no quantizer.", rich_help_panel=NETWORK
+        ),
+    ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(help="Share of the board to use; 0.7.", rich_help_panel=NETWORK),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            help="Least frames a second; the TOML's goal, or as many as fit.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    interval: Annotated[
+        int | None,
+        typer.Option(help="Most cycles between frames, instead.", rich_help_panel=NETWORK),
+    ] = None,
+    fold: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A layer's folding by hand, LAYER=PE:SIMD; may be repeated.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
 ) -> None:
-    """What a layer costs: LUT, FF, DSP, block RAM, cycles, with 90 % intervals.
+    """What a layer or a network costs: LUT, FF, DSP, block RAM, cycles, with 90 % intervals.
+
+    With MODEL, the whole network, layer by layer: bits by flags (a QONNX file has its own), and
+    the folding that the allocator's solver finds, or by hand with --pe, --simd and --fold.
 
     With --lines, every line of standard input is an object of the fields of LayerQuery, and
     optionally "board" and "clock_mhz"; every answer is a line, an error too, and the command goes
     on. A line of its own is flushed at once, so that other tools can keep it running.
     """
+    if model is not None:
+        _refuse(context, LAYER_FLAGS, "is of one layer", "leave it or the model out")
+        from compiler.commands.cost_network import Asked, cost_network
+        from compiler.pricing.source import Given
+
+        asked_network = Asked(
+            board, family, clock_mhz, share, fps, interval, pe, simd, tuple(fold or ()),
+            "dsp" if dsp else "lut", "block" if block else "distributed",
+        )  # fmt: skip
+        cost_network(model, Given(weight_bits, act_bits, input_bits), asked_network, as_json)
+        return
+    _refuse(context, NETWORK_FLAGS, "is of a network", "give a model, a TOML or QONNX file")
+    board = board or DEFAULT_BOARD
+    pe, simd = 1 if pe is None else pe, 1 if simd is None else simd
     if lines:
         _answer_lines(board, clock_mhz)
         return
     if channels is None:
         raise LiftFlowError(
-            "no layer is given", where="cost", mend="give --channels IN:OUT, or --lines"
+            "no layer and no model is given",
+            where="cost",
+            mend="give --channels IN:OUT, a TOML or QONNX file, or --lines",
         )
     in_channels, out_channels = _numbers("channels", channels, ":", 2)
     in_bits, weight_bits, act_bits = _numbers("bits", bits, ":", 3)
@@ -99,6 +196,15 @@ def cost(
     out.print(shown)
     if answer["why"]:
         out.print(f"uncalibrated: {answer['why']}")
+
+
+def _refuse(context: typer.Context, flags: Sequence[str], what: str, mend: str) -> None:
+    """Raises LiftFlowError where one of `flags` was given."""
+    for name in flags:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            flag = f"--{name.replace('_', '-')}"
+            raise LiftFlowError(f"{flag} {what}", where="cost", mend=mend)
 
 
 def _answer_lines(board: str, clock_mhz: float | None) -> None:

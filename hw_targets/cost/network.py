@@ -1,0 +1,110 @@
+"""What a whole network costs under one choice of bits and folding a layer, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from hw_targets.boards import Board
+from hw_targets.cost.latency import latency_cycles
+from hw_targets.cost.layer import Choice, kernels_of, simd_limit
+from hw_targets.cost.model import Estimate, estimate_design, estimate_units, shell_estimate
+from hw_targets.errors import LiftFlowError
+from hw_targets.network import LayerShape, NetworkShape
+from hw_targets.rtl.fifo import Fifo
+from hw_targets.rtl.kernel import Kernel
+from hw_targets.rtl.width_converter import WidthConverter
+
+C = TypeVar("C", bound=Choice)
+
+
+@dataclass(frozen=True)
+class LayerPart(Generic[C]):
+    """One layer of a network: its units, FIFOs and width converters in front among them.
+
+    cycles: between frames, were there no other layer.
+    """
+
+    layer: LayerShape
+    choice: C
+    estimate: Estimate
+    cycles: int
+
+
+@dataclass(frozen=True)
+class NetworkCost(Generic[C]):
+    """A network's cost. The layers and the shell add up to the total.
+
+    shell: of the board; None without a board. fifos, converters: what the FIFOs and the width
+    converters of all layers take of the total. interval: cycles between frames. latency: cycles
+    from a frame's first input beat to its last output beat.
+    """
+
+    layers: tuple[LayerPart[C], ...]
+    shell: Estimate | None
+    total: Estimate
+    fifos: Estimate
+    converters: Estimate
+    interval: int
+    latency: int
+
+
+def layered_kernels(
+    network: NetworkShape, choices: Sequence[Choice]
+) -> tuple[tuple[Kernel, ...], ...]:
+    """The units of every layer in stream order: `layer.network_kernels`, layer by layer.
+
+    Raises:
+        LiftFlowError: a folding does not divide its layer.
+    """
+    found: list[tuple[Kernel, ...]] = []
+    bits, signed, lanes = network.input_bits, network.input_signed, None
+    for layer, choice in zip(network.layers, choices, strict=True):
+        require_division(layer, choice.pe, choice.simd)
+        found.append(kernels_of(layer, choice, bits, signed, lanes))
+        bits, signed, lanes = choice.act_bits, False, choice.pe
+    return tuple(found)
+
+
+def network_cost(
+    network: NetworkShape, choices: Sequence[C], family: str, board: Board | None = None
+) -> NetworkCost[C]:
+    """What a network costs in a family, with the shell of `board` where one is given.
+
+    Args:
+        choices: bits and folding of every layer, in order.
+
+    Raises:
+        LiftFlowError: no such family, or a folding does not divide its layer.
+    """
+    by_layer = layered_kernels(network, choices)
+    kernels = [kernel for of_layer in by_layer for kernel in of_layer]
+    return NetworkCost(
+        layers=tuple(
+            LayerPart(
+                layer, choice, estimate_units(units, family), max(unit.cycles for unit in units)
+            )
+            for layer, choice, units in zip(network.layers, choices, by_layer, strict=True)
+        ),
+        shell=shell_estimate(board) if board else None,
+        total=estimate_design(kernels, board) if board else estimate_units(kernels, family),
+        fifos=estimate_units((k for k in kernels if isinstance(k, Fifo)), family),
+        converters=estimate_units((k for k in kernels if isinstance(k, WidthConverter)), family),
+        interval=max(kernel.cycles for kernel in kernels),
+        latency=latency_cycles(kernels),
+    )
+
+
+def require_division(layer: LayerShape, pe: int, simd: int) -> None:
+    """Raises LiftFlowError where PE does not divide the outputs or SIMD the inputs of a layer."""
+    limit = simd_limit(layer)
+    for name, value, size in (("PE", pe, layer.out_channels), ("SIMD", simd, limit)):
+        if value < 1 or size % value:
+            what = "outputs" if name == "PE" else "inputs"
+            known = ", ".join(str(n) for n in range(1, size + 1) if size % n == 0)
+            raise LiftFlowError(
+                f"{name} {value} does not divide its {size} {what}",
+                where=f"layer {layer.name}",
+                mend=f"use one of {known}",
+            )
