@@ -1,109 +1,96 @@
 """Leaves out choices that cannot be part of a best design, without losing any optimum.
 
 A matrix edge a dominates b when swapping b for a is never worse, whatever its neighbours are: its
-own cost, plus the most the width converter before it and the threshold and converter behind it can
-grow by the swap, does not exceed b's, in every resource, in error and in weight bits.
+own use and objective, plus the most that the width converter before it and the threshold and
+converter behind it can grow by the swap, do not exceed b's, in any row.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from passes._allocation_space import SINK, Node, Space
+from passes._allocation_paths import Graph
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
-
-def prune(space: Space, *, keep_loss: bool) -> Space:
-    """`space` without dominated matrix edges. keep_loss: whether error counts at all."""
-    leaving: dict[Node, list[int]] = defaultdict(list)
-    arriving: dict[Node, list[int]] = defaultdict(list)
-    groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
-    for edge, (tail, head) in enumerate(zip(space.tails, space.heads, strict=True)):
-        if space.choices[edge] is None:
-            leaving[tail].append(edge)
-            arriving[head].append(edge)
-        else:
-            groups[tail[1], tail[2], head[2]].append(edge)
-    keep = [edge for edge, choice in enumerate(space.choices) if choice is None]
-    for members in groups.values():
-        keep += _undominated(space, members, leaving, arriving, keep_loss)
-    return space.subset(np.sort(np.array(keep, dtype=np.intp)))
+TOLERANCE = 1e-12
 
 
-def _undominated(
-    space: Space,
-    members: Sequence[int],
-    leaving: Mapping[Node, Sequence[int]],
-    arriving: Mapping[Node, Sequence[int]],
-    keep_loss: bool,
-) -> list[int]:
-    """Members (same layer, same input and accumulator bits) that no other member dominates."""
-    tails = list(dict.fromkeys(space.tails[edge] for edge in members))
-    heads = list(dict.fromkeys(space.heads[edge] for edge in members))
-    before = _growth([_by_context(space, arriving.get(node, ()), space.tails) for node in tails])
-    behind = _growth([_outwards(space, leaving, node) for node in heads])
-    at_tail = np.array([tails.index(space.tails[edge]) for edge in members])
-    at_head = np.array([heads.index(space.heads[edge]) for edge in members])
-    index = np.asarray(members)
-    cost = space.cost[index]
-    other = space.weight_bits[index][:, None]
-    if keep_loss:
-        other = np.hstack([other, space.loss[index][:, None]])
-    alive = np.ones(len(index), dtype=bool)
+def undominated(graph: Graph, rows: Floats, matrix: int, ranks: int) -> NDArray[np.bool_]:
+    """(edges,) False of the matrix edges that another one dominates.
+
+    Args:
+        rows: (edges, n) what must not grow.
+        matrix: the rank of the first layer's matrix edges; a layer has `ranks` ranks.
+    """
+    keep = np.ones(len(graph.tails), dtype=bool)
+    parts = graph.slices
+    for rank in range(matrix, len(parts), ranks):
+        edges = np.arange(parts[rank].start, parts[rank].stop)
+        tails, at_tail = np.unique(graph.tails[edges], return_inverse=True)
+        heads, at_head = np.unique(graph.heads[edges], return_inverse=True)
+        before = _growth(_arriving(graph, rows, parts[rank - 1], tails))
+        behind = _growth(_leaving(graph, rows, parts[rank + 1 : rank + 3], heads))
+        keep[edges] = _alive(rows[edges], at_tail, at_head, before, behind)
+    return keep
+
+
+def _alive(
+    rows: Floats, at_tail: Indices, at_head: Indices, before: Floats, behind: Floats
+) -> NDArray[np.bool_]:
+    """Which edges no other dominates; of equal ones the first stays."""
+    alive = np.ones(len(rows), dtype=bool)
     # Cheap ones first: they dominate most, and what is dominated need not be compared again.
-    for a in np.argsort(cost[:, 0], kind="stable"):
+    for a in np.argsort(rows.sum(axis=1), kind="stable"):
         if not alive[a]:
             continue
         rest = np.flatnonzero(alive)
-        grown = cost[a] + before[at_tail[a], at_tail[rest]] + behind[at_head[a], at_head[rest]]
-        beaten = (grown <= cost[rest] + 1e-9).all(axis=1) & (other[a] <= other[rest]).all(axis=1)
+        grown = rows[a] + before[at_tail[a], at_tail[rest]] + behind[at_head[a], at_head[rest]]
+        beaten = (grown <= rows[rest] + TOLERANCE).all(axis=1)
         beaten[rest == a] = False
         alive[rest[beaten]] = False
-    return [int(edge) for edge in index[alive]]
+    return alive
 
 
-def _by_context(space: Space, edges: Sequence[int], ends: Sequence[Node]) -> dict[Hashable, Array]:
-    """Cost of reaching a node from each neighbour (`ends` of the edge)."""
-    return {ends[edge]: space.cost[edge] for edge in edges}
-
-
-def _outwards(
-    space: Space, leaving: Mapping[Node, Sequence[int]], node: Node
-) -> dict[Hashable, Array]:
-    """Cost from a (accumulator, PE) node to every (bits, SIMD) the next layer can take."""
-    found: dict[Hashable, Array] = {}
-    for back in leaving.get(node, ()):
-        middle = space.heads[back]
-        if middle == SINK:
-            found[SINK] = space.cost[back]
-        for link in leaving.get(middle, ()):
-            found[space.heads[link]] = space.cost[back] + space.cost[link]
+def _arriving(graph: Graph, rows: Floats, part: slice, nodes: Indices) -> Floats:
+    """(nodes, contexts, n) rows of the link from every node before; infinite where none is."""
+    contexts, at = np.unique(graph.tails[part], return_inverse=True)
+    found = np.full((len(nodes), len(contexts), rows.shape[1]), np.inf)
+    found[np.searchsorted(nodes, graph.heads[part]), at] = rows[part]
     return found
 
 
-def _growth(options: Sequence[Mapping[Hashable, Array]]) -> Array:
-    """(n, n, 4): the most that the cost grows, over all contexts, when option b becomes a.
+def _leaving(graph: Graph, rows: Floats, parts: list[slice], nodes: Indices) -> Floats:
+    """(nodes, contexts, n) rows from every node through its activation to what the next takes."""
+    back = parts[0]
+    outs, at = np.unique(graph.heads[back], return_inverse=True)
+    here = np.searchsorted(nodes, graph.tails[back])
+    if len(parts) == 1:
+        found = np.full((len(nodes), len(outs), rows.shape[1]), np.inf)
+        found[here, at] = rows[back]
+        return found
+    link = parts[1]
+    ins, into = np.unique(graph.heads[link], return_inverse=True)
+    onward = np.full((len(outs), len(ins), rows.shape[1]), np.inf)
+    onward[np.searchsorted(outs, graph.tails[link]), into] = rows[link]
+    found = np.full((len(nodes), len(ins), rows.shape[1]), np.inf)
+    for node, out, edge in zip(here, at, range(back.start, back.stop), strict=True):
+        # What the next layer takes tells the activation's bits: there is one way to it at most.
+        found[node] = np.minimum(found[node], rows[edge] + onward[out])
+    return found
+
+
+def _growth(costs: Floats) -> Floats:
+    """(n, n, rows): the most that rows grow, over all contexts, when option b becomes a.
 
     Infinite where a context of b is none of a's; a context that b lacks does not matter.
     """
-    contexts = list(dict.fromkeys(context for option in options for context in option))
-    growth = np.zeros((len(options), len(options), 4))
-    if not contexts:
-        return growth
-    costs = np.full((len(options), len(contexts), 4), np.inf)
-    for row, option in enumerate(options):
-        for column, context in enumerate(contexts):
-            if context in option:
-                costs[row, column] = option[context]
-    for b in range(len(options)):
+    options = len(costs)
+    growth = np.full((options, options, costs.shape[2]), -np.inf)
+    for b in range(options):
         possible = np.isfinite(costs[b]).all(axis=1)
         if possible.any():
             growth[:, b] = (costs[:, possible] - costs[b, possible]).max(axis=1)
-        else:
-            growth[:, b] = -np.inf
     return growth

@@ -1,28 +1,23 @@
-"""Exact solution of the allocation: a mixed-integer programme on the graph of choices (HiGHS).
-
-Flow one enters at the source and is conserved at every node, so the chosen edges form a path.
-Only matrix edges need to be integer: they leave no freedom to the rest.
-"""
+"""What is asked of the space of designs: least error, least hardware, most frames a second."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hw_targets.families import RESOURCES
-from passes._allocation_prune import prune
-from passes._allocation_space import SINK, SOURCE, MatrixChoice, Space
+from passes._allocation_bound import Problem
+from passes._allocation_core import best_path
+from passes._allocation_space import MatrixChoice, Space
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
-_UNBOUNDED = np.inf
 _NOTHING = 1e-3
 """What a budget of nothing is taken for: smaller, and coefficients get too large to solve for."""
+TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -32,7 +27,7 @@ class Limits:
     mean_weight_bits: over all weights of the network. loss: modelled error, None for no limit.
     """
 
-    budget: NDArray[np.float64]
+    budget: Floats
     interval: int
     mean_weight_bits: float
     loss: float | None = None
@@ -40,11 +35,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class Solution:
-    """A path: one matrix choice a layer, and the act bits after it (0 for the logits)."""
+    """A path: one matrix choice a layer, and the act bits after it (0 for the logits).
+
+    gap: how far, as a share of the objective, a better design may lie; 0.0 of a proven best.
+    """
 
     choices: tuple[MatrixChoice, ...]
     act_bits: tuple[int, ...]
-    cost: NDArray[np.float64]
+    cost: Floats
     interval: int
     loss: float
     mean_weight_bits: float
@@ -62,9 +60,8 @@ def least_error(
     weights = (
         thrift / np.maximum(limits.budget, 1.0) * np.where(np.array(RESOURCES) == "lut", 1.0, 0.1)
     )
-    part = _reduced(space, limits.interval, keep_loss=True)
-    objective = part.loss + part.cost @ weights
-    return _solve(part, limits, objective, time_limit_s)
+    part = space.subset(space.cycles <= limits.interval)
+    return _least(part, limits, part.loss + part.cost @ weights, time_limit_s)
 
 
 def least_share(space: Space, limits: Limits, time_limit_s: float) -> tuple[float, Solution] | None:
@@ -72,18 +69,15 @@ def least_share(space: Space, limits: Limits, time_limit_s: float) -> tuple[floa
 
     None when not even a boundless board makes it: an interval or a mean of bits out of reach.
     """
-    part = _reduced(space, limits.interval, keep_loss=limits.loss is not None)
-    found = _solve(part, limits, None, time_limit_s)
-    if found is None:
-        return None
-    return float((found.cost / np.maximum(limits.budget, _NOTHING)).max()), found
+    found = _least(space.subset(space.cycles <= limits.interval), limits, None, time_limit_s)
+    return None if found is None else (share_of(found.cost, limits.budget), found)
 
 
 def least_interval(space: Space, limits: Limits, time_limit_s: float) -> Solution | None:
     """The fewest cycles between frames that a design within the limits reaches, by bisection.
 
-    `limits.interval` bounds the search from above. Each probe asks for the least share of the
-    budget, and a design found faster than asked for bounds the next probe. Probes share the time.
+    `limits.interval` bounds the search from above. Each probe asks for a design within the budget,
+    and one found faster than asked for bounds the next probe. Probes share the time.
     """
     candidates = np.unique(space.cycles[space.cycles <= limits.interval])
     low, high = 0, len(candidates) - 1
@@ -91,139 +85,72 @@ def least_interval(space: Space, limits: Limits, time_limit_s: float) -> Solutio
     probe_s = max(2.0, time_limit_s / 8)
     while low <= high:
         middle = (low + high) // 2
-        wanted = Limits(
-            limits.budget, int(candidates[middle]), limits.mean_weight_bits, limits.loss
-        )
-        found = least_share(space, wanted, probe_s)
-        if found is not None and found[0] <= 1.0 + 1e-9:
-            best = found[1]
-            high = int(np.searchsorted(candidates, best.interval)) - 1
+        part = space.subset(space.cycles <= candidates[middle])
+        found = _least(part, limits, None, probe_s, enough=(1.0, 1.0 + TOLERANCE))
+        if found is not None and share_of(found.cost, limits.budget) <= 1.0 + TOLERANCE:
+            best = found
+            high = int(np.searchsorted(candidates, found.interval)) - 1
         else:
             low = middle + 1
     return best
 
 
+def share_of(cost: Floats, budget: Floats) -> float:
+    """The multiple of a budget that a cost is, by the resource that is scarcest."""
+    return float((cost / np.maximum(budget, _NOTHING)).max())
+
+
 def slowest_layer(space: Space, interval: int) -> tuple[str, int] | None:
     """The layer that cannot keep to `interval` under any choice, and the cycles it needs."""
     for index, layer in enumerate(space.network.layers):
-        cycles = [
-            int(space.cycles[position])
-            for position, choice in enumerate(space.choices)
-            if choice is not None and choice.layer == index
-        ]
-        if cycles and min(cycles) > interval:
-            return layer.name, min(cycles)
+        cycles = space.cycles[space.of_layer(index)]
+        if len(cycles) and int(cycles.min()) > interval:
+            return layer.name, int(cycles.min())
     return None
 
 
-def _reduced(space: Space, interval: int, *, keep_loss: bool) -> Space:
-    """Edges that keep to the interval, lie on a path and can be part of a best design."""
-    kept = _connected(space.subset(np.flatnonzero(space.cycles <= interval)))
-    return _connected(prune(kept, keep_loss=keep_loss))
-
-
-def _connected(space: Space) -> Space:
-    """Only edges that a path from source to sink can use; edges are in stream order."""
-    forward, backward = {SOURCE}, {SINK}
-    for tail, head in zip(space.tails, space.heads, strict=True):
-        if tail in forward:
-            forward.add(head)
-    for tail, head in zip(reversed(space.tails), reversed(space.heads), strict=True):
-        if head in backward:
-            backward.add(tail)
-    ends = enumerate(zip(space.tails, space.heads, strict=True))
-    keep = [i for i, (tail, head) in ends if tail in forward and head in backward]
-    return space.subset(np.array(keep, dtype=np.intp))
-
-
-def _solve(
-    space: Space, limits: Limits, objective: NDArray[np.float64] | None, time_limit_s: float
-) -> Solution | None:
-    """Minimise `objective` within the budget, or without one the share of the budget."""
-    from scipy.optimize import Bounds, LinearConstraint, milp
-    from scipy.sparse import csr_array, hstack, vstack
-
-    edges = len(space.tails)
-    if edges == 0:
-        return None
-    flow, supply = _conservation(space)
-    weights = float(space.network.weights)
-    rows = [space.weight_bits / weights]
+def _problem(space: Space, limits: Limits, objective: Floats | None) -> Problem:
+    """`objective` within the budget, or without one the least share of the budget."""
+    rows = [space.weight_bits / float(space.network.weights)]
     upper = [limits.mean_weight_bits]
     if limits.loss is not None:
-        rows.append(space.loss)
-        upper.append(limits.loss)
-    scale = np.maximum(limits.budget, _NOTHING)[:, None]
-    use = space.cost.T / scale
-    matrix = vstack([flow, csr_array(np.vstack([*rows, use]))])
-    shares = np.full(len(limits.budget), 1.0 if objective is not None else 0.0)
-    lower = np.concatenate([supply, np.full(len(rows) + len(use), -_UNBOUNDED)])
-    above = np.concatenate([supply, upper, shares])
-    integer = np.array([choice is not None for choice in space.choices], dtype=np.int64)
-    top = np.ones(edges)
-    if objective is None:
-        # One more variable, the share: use <= share, and the share is what is minimised.
-        column = np.concatenate([np.zeros(len(supply) + len(rows)), -np.ones(len(use))])
-        matrix = hstack([matrix, csr_array(column[:, None])])
-        cost = np.concatenate([np.zeros(edges), [1.0]])
-        integer, top = np.append(integer, 0), np.append(top, _UNBOUNDED)
-    else:
-        cost = objective
-    result = milp(
-        cost,
-        integrality=integer,
-        bounds=Bounds(np.zeros_like(top), top),
-        constraints=LinearConstraint(matrix.tocsc(), lower, above),
-        options={"time_limit": time_limit_s, "mip_rel_gap": 0.0},
+        # As a share of the limit: errors may be of any size.
+        scale = max(limits.loss, 1e-30)
+        rows.append(space.loss / scale)
+        upper.append(limits.loss / scale)
+    use = space.cost.T / np.maximum(limits.budget, _NOTHING)[:, None]
+    free = objective is None
+    return Problem(
+        space.graph,
+        np.zeros(len(space)) if objective is None else objective,
+        np.vstack([*rows, use]),
+        np.concatenate([upper, np.full(len(use), 0.0 if free else 1.0)]),
+        np.concatenate([np.zeros(len(upper)), np.full(len(use), 1.0 if free else 0.0)]),
+        1.0 if free else 0.0,
     )
-    if result.x is None:
+
+
+def _least(
+    space: Space,
+    limits: Limits,
+    objective: Floats | None,
+    time_limit_s: float,
+    enough: tuple[float, float] | None = None,
+) -> Solution | None:
+    """The best design, by its gap proven to be so; None where none keeps to the limits."""
+    if not len(space):
         return None
-    return _path(space, result.x[:edges], float(result.mip_gap or 0.0))
+    found = best_path(_problem(space, limits, objective), time_limit_s, enough)
+    return None if found.path is None else _solution(space, found.path, found.gap)
 
 
-def _conservation(space: Space) -> tuple[csr_array, NDArray[np.float64]]:
-    """(nodes, edges) incidence and what flows out of each node; the sink's row is implied."""
-    from scipy.sparse import csr_array
-
-    numbers = {SOURCE: 0}
-    for head in space.heads:
-        if head != SINK:
-            numbers.setdefault(head, len(numbers))
-    row, column, value = [], [], []
-    for edge, (tail, head) in enumerate(zip(space.tails, space.heads, strict=True)):
-        row.append(numbers[tail])
-        column.append(edge)
-        value.append(1.0)
-        if head != SINK:
-            row.append(numbers[head])
-            column.append(edge)
-            value.append(-1.0)
-    supply = np.zeros(len(numbers))
-    supply[0] = 1.0
-    shape = (len(numbers), len(space.tails))
-    return csr_array((value, (row, column)), shape=shape), supply
-
-
-def _path(space: Space, flow: Sequence[float] | NDArray[np.float64], gap: float) -> Solution:
-    """Reads the path off the flow: at every node the edge that carries it."""
-    leaving: dict[tuple[str, int, int, int], int] = {}
-    for edge in np.flatnonzero(np.asarray(flow) > 0.5).tolist():
-        leaving[space.tails[edge]] = edge
-    taken: list[int] = []
-    node = SOURCE
-    while node != SINK:
-        edge = leaving[node]
-        taken.append(edge)
-        node = space.heads[edge]
-    chosen = space.subset(np.array(taken, dtype=np.intp))
-    outputs = {head[1]: head[2] for head in chosen.heads if head[0] == "out"}
-    layers = len(space.network.layers)
+def _solution(space: Space, path: Indices, gap: float) -> Solution:
     return Solution(
-        choices=tuple(choice for choice in chosen.choices if choice is not None),
-        act_bits=tuple(outputs.get(index, 0) for index in range(layers)),
-        cost=np.asarray(chosen.cost.sum(axis=0)),
-        interval=int(chosen.cycles.max()),
-        loss=float(chosen.loss.sum()),
-        mean_weight_bits=float(chosen.weight_bits.sum() / space.network.weights),
+        choices=space.choices(path),
+        act_bits=space.act_bits(path),
+        cost=np.asarray(space.cost[path].sum(axis=0)),
+        interval=int(space.cycles[path].max()),
+        loss=float(space.loss[path].sum()),
+        mean_weight_bits=float(space.weight_bits[path].sum() / space.network.weights),
         gap=gap,
     )

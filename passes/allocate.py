@@ -20,7 +20,8 @@ from hw_targets.network import NetworkShape
 from passes import _allocation_bits as bits
 from passes import _allocation_error as error
 from passes import _allocation_solve as solve
-from passes._allocation_space import Errors, Space, build_space
+from passes._allocation_build import build_space
+from passes._allocation_space import Errors, Space
 from passes._sensitivity import IN_OUTPUT, SENSITIVITIES, comparable, relevance
 from passes.base import Context, Pass
 
@@ -103,6 +104,10 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         "hw_targets.families",
         "passes._allocation_bits",
         "passes._allocation_error",
+        "passes._allocation_bound",
+        "passes._allocation_build",
+        "passes._allocation_core",
+        "passes._allocation_paths",
         "passes._allocation_prune",
         "passes._allocation_solve",
         "passes._allocation_space",
@@ -150,7 +155,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         errors = self._errors(model, ctx)
         space = build_space(model.network, goal.board, self.weight_bits, self.act_bits, errors)
         _require_calibrated(space, goal)
-        ctx.say(f"solving over {len(space.tails)} choices", 0.3)
+        ctx.say(f"solving over {len(space)} choices", 0.3)
         found = self._solve(space, goal)
         if found is None:
             raise explain(model.network, goal, self.weight_bits, self.act_bits,
@@ -381,9 +386,8 @@ def explain(
 
 def _require_calibrated(space: Space, goal: Goal) -> None:
     """Raises LiftFlowError when some layer has no choice whose cost is known."""
-    priced = {choice.layer for choice in space.choices if choice is not None}
     for index, layer in enumerate(space.network.layers):
-        if index not in priced:
+        if not len(space.of_layer(index)):
             raise LiftFlowError(
                 f"cost is uncalibrated for every choice: {space.uncalibrated[layer.name]}",
                 where=f"{goal.board.family} layer {layer.name}",

@@ -30,8 +30,8 @@ from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.kernel import Kernel
 from passes import Context
 from passes import _allocation_bits as bits
+from passes._allocation_build import divisors
 from passes._allocation_error import activation_errors
-from passes._allocation_space import divisors
 from passes._sensitivity import relevance
 from passes.allocate import Allocate, feasible, governed_elements, layer_errors
 
