@@ -284,7 +284,13 @@ class _Builder:
         known = np.asarray(~np.isnan(cost).any(axis=1))
         if known.all():
             return whole
-        return replace(whole.subset(known), uncalibrated=self._reasons(costs, group_cost))
+        unpriced = tuple(
+            layer.name
+            for index, layer in enumerate(self._network.layers)
+            if not known[whole.of_layer(index)].any()
+        )
+        reasons = self._reasons(costs, group_cost)
+        return replace(whole.subset(known), uncalibrated=reasons, unpriced=unpriced)
 
     def _units(self, columns: dict[str, Floats], layer: LayerShape) -> tuple[Floats, Integers]:
         """(edges, 4) resources of matrix-vector units, and their cycles a frame."""

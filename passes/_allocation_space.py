@@ -62,7 +62,8 @@ class Space:
     cost: (edges, 4) LUT, FF, DSP, block RAM. cycles, loss: (edges,). weight_bits: (edges,) weights
     of the layer x bits. decided: (edges, 5) weight bits, PE, SIMD, DSP arithmetic and block memory
     of matrix edges; activation bits first of back edges; zeros of links. uncalibrated: layer ->
-    why edges of it were left out, the first reason.
+    why edges of it were left out, the first reason. unpriced: those that have no matrix edge left;
+    with one of them there is no path, and no edge.
     """
 
     network: NetworkShape
@@ -73,6 +74,7 @@ class Space:
     weight_bits: Floats
     decided: Integers
     uncalibrated: Mapping[str, str]
+    unpriced: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.cycles)

@@ -385,15 +385,14 @@ def explain(
 
 
 def _require_calibrated(space: Space, goal: Goal) -> None:
-    """Raises LiftFlowError when some layer has no choice whose cost is known."""
-    for index, layer in enumerate(space.network.layers):
-        if not len(space.of_layer(index)):
-            raise LiftFlowError(
-                f"cost is uncalibrated for every choice: {space.uncalibrated[layer.name]}",
-                where=f"{goal.board.family} layer {layer.name}",
-                mend="use a board of a calibrated family "
-                f"({', '.join(calibrated_families())}), or extend benchmarks/calibration",
-            )
+    """Raises LiftFlowError when a layer has no choice whose cost is known."""
+    for name in space.unpriced:
+        raise LiftFlowError(
+            f"cost is uncalibrated for every choice: {space.uncalibrated[name]}",
+            where=f"{goal.board.family} layer {name}",
+            mend="use a board of a calibrated family "
+            f"({', '.join(calibrated_families())}), or extend benchmarks/calibration",
+        )
 
 
 def _allocation(

@@ -342,3 +342,14 @@ def test_a_network_that_branches_gets_bits_and_no_hardware(tmp_path: Path) -> No
     best = cheapest([dict(table) for table in by_act], list(elements.values()), 3.5)
     mine = [found.layers[name].act_bits for name in elements]
     assert sum(t[b] for t, b in zip(by_act, mine, strict=True)) == pytest.approx(best)
+
+
+def test_the_layer_that_no_choice_is_priced_of_is_named() -> None:
+    layers = (
+        LayerShape("a", "dense", 8, 8),
+        LayerShape("wide", "conv", 8, 8, (1, 1), (1, 1), (1, 1), (4000, 4000)),
+        LayerShape("c", "dense", 8, 4, activation=False),
+    )
+    network = NetworkShape("cut", layers, (8,), 4, False, 4)
+    with pytest.raises(LiftFlowError, match="layer wide: cost is uncalibrated"):
+        feasible(network, BOARD, 50.0, None, 0.7)
