@@ -134,7 +134,8 @@ def cost(
     """
     if model is not None:
         _refuse(context, LAYER_FLAGS, "is of one layer", "leave it or the model out")
-        from compiler.commands.cost_network import Asked, cost_network
+        from compiler.commands.cost_network import cost_network
+        from compiler.pricing.asked import Asked
         from compiler.pricing.source import Given
 
         asked_network = Asked(

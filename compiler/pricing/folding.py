@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor
 from typing import Literal
 
@@ -16,12 +16,14 @@ from hw_targets.boards import Board, board_names, load_board
 from hw_targets.cost.coefficients import calibrated_families
 from hw_targets.cost.layer import front_kernels, matrix_kernel, simd_limit
 from hw_targets.cost.model import as_row, shell_estimate
-from hw_targets.cost.network import require_division
+from hw_targets.cost.network import layer_query, require_division
+from hw_targets.cost.query import layer_cost, uncalibrated
 from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.families import RESOURCES, load_family
 from hw_targets.network import LayerShape, NetworkShape
 from passes import _allocation_solve as solve
-from passes._allocation_space import Errors, Space, build_space
+from passes._allocation_build import build_space, divisors
+from passes._allocation_space import Errors, Space
 
 NO_RATE = 2**62
 """Cycles between frames when no rate is asked for."""
@@ -74,13 +76,34 @@ def price(network: NetworkShape, widths: Widths, family: str) -> Priced:
         for weight, act in zip(widths.weights, widths.acts, strict=True)
     ]
     every = build_space(network, family_board(family), weight_bits, act_bits, errors)
-    space = every.subset(np.flatnonzero(every.loss == 0.0))
-    priced = {choice.layer for choice in space.choices if choice is not None}
-    for index, layer in enumerate(network.layers):
-        if index not in priced:
-            why = every.uncalibrated.get(layer.name, "no folding has a price")
-            return Priced(network, widths, family, None, f"layer {layer.name}: {why}")
+    space = every.subset(every.loss == 0.0)
+    if not len(space):
+        return Priced(network, widths, family, None, _blamed(network, widths, family))
     return Priced(network, widths, family, space)
+
+
+def _blamed(network: NetworkShape, widths: Widths, family: str) -> str:
+    """Which layer has no folding with a price, and why; or that none of them fit together."""
+    for index, layer in enumerate(network.layers):
+        pe, simd, dsp, block = (
+            axis.ravel().astype(np.float64)
+            for axis in np.meshgrid(
+                divisors(layer.out_channels), divisors(simd_limit(layer)), (0, 1), (0, 1)
+            )
+        )
+        bits, signed = _arriving(network, widths, index)
+        query = layer_query(layer, widths.weights[index], widths.acts[index], bits, signed)
+        every = replace(query, pe=pe, simd=simd, dsp=dsp, block=block)
+        if np.isnan(layer_cost(every, family).lut).all():
+            return f"layer {layer.name}: {uncalibrated(query, family)}"
+    return "no calibrated foldings fit together"
+
+
+def _arriving(network: NetworkShape, widths: Widths, index: int) -> tuple[int, bool]:
+    """Bits and sign of what a layer takes."""
+    if index == 0:
+        return network.input_bits, network.input_signed
+    return widths.acts[index - 1], False
 
 
 def family_board(family: str) -> Board:
@@ -117,9 +140,10 @@ def require_room(board: Board, share: float) -> NDArray[np.float64]:
     return room
 
 
-def boundless(board: Board) -> NDArray[np.float64]:
-    """Room for any network, the resources weighed as on `board`."""
-    return _BOUNDLESS * np.array([float(count) for count in board.resources.as_dict().values()])
+def boundless(family: str) -> NDArray[np.float64]:
+    """Room for any network, the resources weighed as on the family's largest board."""
+    holds = family_board(family).resources.as_dict()
+    return _BOUNDLESS * np.array([float(count) for count in holds.values()])
 
 
 def interval_of(fps: float, clock_mhz: float) -> int:
@@ -128,16 +152,32 @@ def interval_of(fps: float, clock_mhz: float) -> int:
 
 
 def fastest(
-    priced: Priced, room: NDArray[np.float64], time_limit_s: float = 20.0
+    priced: Priced,
+    room: NDArray[np.float64],
+    interval: int = NO_RATE,
+    time_limit_s: float = 20.0,
 ) -> Folding | None:
-    """The folding with the fewest cycles between frames that `room` holds; None where none is."""
+    """The fewest cycles between frames that `room` allows, with the least hardware for them.
+
+    None where no folding keeps to `interval`.
+    """
     assert priced.space is not None
-    found = solve.least_interval(priced.space, priced.limits(room), time_limit_s)
-    return _folding(found) if found else None
+    # One question tells whether anything fits at all, and from where to search.
+    nearest = thinnest(priced, room, interval, time_limit_s)
+    if nearest is None or not holds(room, nearest.cost):
+        return None
+    limits = priced.limits(room, nearest.interval)
+    found = solve.least_interval(priced.space, limits, time_limit_s)
+    if found is None:
+        return nearest
+    return smallest(priced, room, found.interval, time_limit_s) or _folding(found)
 
 
 def smallest(
-    priced: Priced, room: NDArray[np.float64], interval: int, time_limit_s: float = 20.0
+    priced: Priced,
+    room: NDArray[np.float64],
+    interval: int = NO_RATE,
+    time_limit_s: float = 20.0,
 ) -> Folding | None:
     """The least hardware that `room` holds and keeps to `interval`; None where none does."""
     assert priced.space is not None
@@ -180,6 +220,11 @@ def by_hand(
     return tuple(choices)
 
 
+def holds(room: NDArray[np.float64], cost: NDArray[np.float64]) -> bool:
+    """Whether a design fits."""
+    return bool((cost <= room * (1.0 + 1e-9) + 1e-9).all())
+
+
 def tight(cost: NDArray[np.float64], room: NDArray[np.float64]) -> tuple[str, ...]:
     """The resources that a design takes most of, or nearly so, as shares of the room."""
     shares = cost / np.maximum(room, 1e-3)
@@ -194,18 +239,23 @@ def binding(priced: Priced, room: NDArray[np.float64], interval: int) -> str:
     """What keeps a network from being faster than `interval`, as a person reads it."""
     assert priced.space is not None
     faster = priced.space.cycles[priced.space.cycles < interval]
-    if faster.size:
-        wanted = int(faster.max())
-        found = thinnest(priced, room, wanted)
-        if found is not None:
-            return ", ".join(name.upper() for name in tight(found.cost, room))
-        slow = solve.slowest_layer(priced.space, wanted)
-        if slow is not None and slow[1] > unfolded_cycles(priced, slow[0]):
-            return f"calibrated foldings of {slow[0]}"
-        if slow is not None:
-            return f"parallelism of {slow[0]}"
+    wanted = int(faster.max()) if faster.size else interval - 1
+    found = thinnest(priced, room, wanted)
+    if found is not None:
+        return ", ".join(name.upper() for name in tight(found.cost, room))
+    return limit(priced, wanted)
+
+
+def limit(priced: Priced, interval: int) -> str:
+    """Why not even a boundless board keeps to `interval`, as a person reads it."""
+    assert priced.space is not None
+    slow = solve.slowest_layer(priced.space, interval)
+    if slow is None:
         return "calibrated foldings"
-    return "parallelism"
+    name, cycles = slow
+    if cycles > unfolded_cycles(priced, name):
+        return f"calibrated foldings of {name}"
+    return f"parallelism of {name}"
 
 
 def unfolded_cycles(priced: Priced, name: str) -> int:
@@ -214,8 +264,7 @@ def unfolded_cycles(priced: Priced, name: str) -> int:
     names = [layer.name for layer in network.layers]
     index = names.index(name)
     layer: LayerShape = network.layers[index]
-    bits = widths.acts[index - 1] if index else network.input_bits
-    signed = network.input_signed if index == 0 else False
+    bits, signed = _arriving(network, widths, index)
     simd = simd_limit(layer)
     matrix = matrix_kernel(
         layer, widths.weights[index], layer.out_channels, simd, bits, signed, "lut", "distributed"

@@ -10,6 +10,7 @@ from hw_targets.boards import Board
 from hw_targets.cost.latency import latency_cycles
 from hw_targets.cost.layer import Choice, kernels_of, simd_limit
 from hw_targets.cost.model import Estimate, estimate_design, estimate_units, shell_estimate
+from hw_targets.cost.query import LayerQuery
 from hw_targets.errors import LiftFlowError
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.fifo import Fifo
@@ -93,6 +94,32 @@ def network_cost(
         converters=estimate_units((k for k in kernels if isinstance(k, WidthConverter)), family),
         interval=max(kernel.cycles for kernel in kernels),
         latency=latency_cycles(kernels),
+    )
+
+
+def layer_query(
+    layer: LayerShape, weight_bits: int, act_bits: int, in_bits: int, in_signed: bool
+) -> LayerQuery:
+    """One layer, not folded over lanes (PE = SIMD = 1), as `query.layer_cost` takes it."""
+    return LayerQuery(
+        in_channels=layer.in_channels,
+        out_channels=layer.out_channels,
+        in_bits=in_bits,
+        weight_bits=weight_bits,
+        act_bits=act_bits,
+        pe=1,
+        simd=1,
+        in_h=layer.in_size[0],
+        in_w=layer.in_size[1],
+        kernel_h=layer.kernel[0],
+        kernel_w=layer.kernel[1],
+        stride_h=layer.stride[0],
+        stride_w=layer.stride[1],
+        pad_h=layer.padding[0],
+        pad_w=layer.padding[1],
+        pool=layer.pool,
+        activation=int(layer.activation),
+        in_signed=int(in_signed),
     )
 
 
