@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
+from math import erf, exp, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hw_targets.cost.basis.arithmetic import (
     Number,
+    ceil,
     clog2,
-    exp,
     flag,
     least,
     most,
@@ -18,15 +19,28 @@ from hw_targets.cost.basis.arithmetic import (
     some,
     where,
 )
-from hw_targets.cost.basis.products import product_list, product_table
-from hw_targets.cost.basis.terms import Basis, Fields, blocks, lut_ram, rom
+from hw_targets.cost.basis.products import MOST_BITS, product_list, product_table
+from hw_targets.cost.basis.terms import (
+    Basis,
+    Fields,
+    blocks,
+    carry,
+    carry_pairs,
+    constant_blocks,
+    distinct,
+    free_words,
+    lut_ram,
+)
 from hw_targets.families import Family
 
-FEW_WORDS = 8
-MANY_WORDS = 20.0
-"""Words from which on no two bits of a memory are equal by chance."""
 LONGEST_TREE = 8192
 """Lanes for which an adder tree is tabulated; a unit has fewer."""
+MANY_WORDS = 32
+"""Words from which on every weight bit is taken to vary, and all rows to differ."""
+MANY_ROWS = 64
+"""Rows for which it is tabulated how many agree; in units of more a greater share does."""
+WEIGHT_SPREAD = 2.2
+"""Standard deviations between weight 0 and the largest one: trained weights are bell-shaped."""
 
 
 def mvu(k: Fields, family: Family) -> Basis:
@@ -35,22 +49,22 @@ def mvu(k: Fields, family: Family) -> Basis:
     lanes = pe * simd
     sf, nf, dsp = k["column_folds"], k["row_folds"], k["dsp"]
     words = sf * nf
+    signed = k["act_signed"]
     asked = lanes * dsp
+    if some(signed):
+        # Times 0 or -1: no multiplication to the tool.
+        asked = asked * (1 - signed * flag(act_bits <= 1))
     hard = asked * flag(weight_bits + act_bits >= family.multiplier.least_product)
     soft = lanes - asked
-    # Among few words many weight bits are constant or equal, and what they feed gets simpler.
-    fixed, many = flag(words <= 1), flag(words > FEW_WORDS)
-    few = 1 - fixed - many
+    fixed = flag(words <= 1)
     block = k["block"] * (1 - fixed)
     vector, rom_bits = simd * act_bits, lanes * weight_bits
 
-    rom_leaves, rom_muxes = rom(words, family)
     replay = flag(nf > 1)
     buffer = where(sf <= 2, 2.0, where(sf <= 16, 16.0, pow2(clog2(sf))))
     block_buffer = replay * flag(buffer >= 128) * flag(buffer * vector >= 4096)
     extra = most(block_buffer, block)
 
-    signed = k["act_signed"]
     product_luts, product_registers, _ = _product(family, weight_bits, act_bits, signed, 0.0)
     refused = asked - hard
     refused_luts: Number = 0.0
@@ -58,58 +72,61 @@ def mvu(k: Fields, family: Family) -> Basis:
         refused_luts = refused * where(
             refused > 0, _product(family, weight_bits, act_bits, signed, 1.0)[0], 0.0
         )
+    varying, constant, active = _content(weight_bits, words, pe)
     product = weight_bits + act_bits
     # Digits of two bits: W/2 + A/2 - 1 diagonals.
     diagonals = _half(weight_bits) + _half(act_bits) - 1
     multiply = where(dsp > 0, 1.0, most(1.0, clog2(diagonals)))
     levels = clog2(simd)
-    added, added_up, registered, registered_up = _tree(simd)
+    # Products that are always 0 are not added; hard multipliers are kept even of those.
+    added, added_up, registered, registered_up = _tree(
+        where(dsp > 0, simd, simd * active), product, family
+    )
     tree = pe * (added * product + added_up)
     tree_registers = pe * (registered * product + registered_up)
     control = clog2(sf) + clog2(nf) + clog2(words)
     positions = replay * 3 * (clog2(buffer) + 1)
-    sums = pe * k["acc_bits"] * flag(sf > 1)
-    products = soft * where(soft > 0, product_luts, 0.0)
-    soft_work = products + (1 - dsp) * tree
-    # Of a few words only so many functions of the address exist: bits that are equal share.
-    kinds = pow2(least(words, MANY_WORDS)) - 2
-    distinct = most(kinds, 1.0) * (1 - exp(-rom_bits / most(kinds, 1.0)))
-    stored = least(distinct, rom_bits)
+    accumulators = pe * flag(sf > 1)
+    in_luts = where(soft > 0, soft * product_luts, 0.0)
+    stored = (1 - block) * distinct(rom_bits, words)
+    banks = ceil(words / 2**family.lut_inputs) - 1
+    blocks_of_weights, between = block, block
+    if some(block):
+        blocks_of_weights, between = constant_blocks(words, rom_bits, family)
     lut = {
         "const": 1.0 + 0.0 * lanes,
         "control": control,
         "positions": positions,
-        "products": many * products,
-        "tree": (1 - dsp) * many * tree,
-        "few": few * soft_work,
-        "fixed": fixed * soft_work,
-        "tree_hard": tree * dsp,
+        "products": varying * in_luts,
+        "constant": constant * in_luts,
+        "tree": (1 - dsp) * tree,
+        "tree_hard": dsp * tree,
         # Too small for the multiplier the tool would take: its own multiplier in LUTs.
         "refused": refused_luts,
-        "accumulate": sums,
-        "rom": (1 - block) * stored * rom_leaves,
-        "rom_mux": (1 - block) * rom_bits * rom_muxes,
+        "accumulate": accumulators * carry(k["acc_bits"], family),
+        "rom": flag(words > free_words(family)) * stored * (1 + banks),
+        "rom_mux": (1 - block) * rom_bits * banks,
+        "block_mux": block * between,
         "replay": (replay - block_buffer) * lut_ram(buffer, vector, family),
         "vector": replay * vector,
     }
-    soft_registers = soft * where(soft > 0, product_registers, 0.0)
+    in_registers = where(soft > 0, soft * product_registers, 0.0)
     ff = {
         "const": lut["const"],
         "control": control,
         "positions": positions,
         "latency": 2 * (1 + extra + multiply + levels),
-        "products": many * soft_registers,
+        "products": varying * in_registers,
+        "constant": constant * in_registers,
         "products_hard": asked * product,
-        "tree": many * tree_registers * (1 - dsp),
-        "few": few * (soft_registers + tree_registers * (1 - dsp)),
-        "fixed": fixed * (soft_registers + tree_registers * (1 - dsp)),
-        "tree_hard": tree_registers * dsp,
-        "accumulate": sums + pe * k["acc_bits"],
-        "rom": (1 - fixed) * (1 - block) * stored,
+        "tree": (1 - dsp) * tree_registers,
+        "tree_hard": dsp * tree_registers,
+        "accumulate": (accumulators + pe) * k["acc_bits"],
+        "rom": (1 - fixed) * stored,
         "vector": (1 - block_buffer) * vector,
         "extra": extra * (vector + rom_bits * (1 - fixed)),
     }
-    bram = block * blocks(words, rom_bits, family) if some(block) else block
+    bram = block * blocks_of_weights
     if some(block_buffer):
         bram = bram + block_buffer * blocks(buffer, vector, family)
     return Basis(lut, ff, dsp=hard, bram=bram)
@@ -132,32 +149,86 @@ def _product(
     return rows[int(weight_bits)][int(act_bits)][int(signed)][int(hard)]
 
 
-def _tree(simd: Number) -> tuple[Number, ...]:
-    """An adder tree of `simd` terms of b bits, a register after every level.
+def _content(weight_bits: Number, words: Number, pe: Number) -> tuple[Number, ...]:
+    """What a unit of few words leaves of its products, as shares (see `_contents`)."""
+    words, pe = least(words, MANY_WORDS), least(pe, MANY_ROWS)
+    index = (weight_bits * (MANY_WORDS + 1) + words) * (MANY_ROWS + 1) + pe
+    if isinstance(index, np.ndarray):
+        cells = index.astype(np.intp)
+        return tuple(column.take(cells) for column in _contents())
+    return tuple(float(column[int(index)]) for column in _contents())
 
-    (n, u, r, v): n * b + u bits are added, r * b + v bits are registered.
+
+@cache
+def _contents() -> tuple[NDArray[np.float64], ...]:
+    """By [weight bits, words, rows]: shares of the products that vary, are constant, are active.
+
+    A product whose weight is 0 in every word is not there, and of rows whose weights agree in every
+    word only one is: what is left is the sum of the first two shares, split by how many of the
+    weight's bits change from word to word. Active is the share of lanes with a weight other than 0.
     """
+    shape = (MOST_BITS + 1, MANY_WORDS + 1, MANY_ROWS + 1)
+    varying, constant, active = np.ones(shape), np.zeros(shape), np.ones(shape)
+    words, rows = np.arange(MANY_WORDS)[:, None], np.arange(1.0, MANY_ROWS + 1)
+    for bits in range(2, MOST_BITS + 1):
+        values, chances = _weights(bits)
+        chances_of_bits = [chances[(values >> bit) & 1 == 1].sum() for bit in range(bits)]
+        changing = np.mean([1 - one**words - (1 - one) ** words for one in chances_of_bits], axis=0)
+        there = 1 - chances[values == 0] ** words
+        # Rows draw from as many columns of weights as their entropy tells.
+        kinds = np.minimum(exp(-(chances * np.log(chances)).sum()) ** words, 1e9)
+        apart = kinds * (1 - np.exp(-rows / kinds)) / rows
+        changing = np.clip(changing, 0.0, there)
+        varying[bits, :-1, 1:] = changing * apart
+        constant[bits, :-1, 1:] = (there - changing) * apart
+        active[bits, :-1, 1:] = there
+    return varying.ravel(), constant.ravel(), active.ravel()
+
+
+def _weights(bits: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Weights of a width, and how likely each is."""
+    limit = 2 ** (bits - 1) - 1
+    values = np.arange(-limit, limit + 1)
+    ends = np.array([-np.inf, *(values[:-1] + 0.5), np.inf]) * WEIGHT_SPREAD / limit
+    below = np.array([0.5 * (1 + erf(end / sqrt(2))) for end in ends])
+    return values, np.diff(below)
+
+
+def _tree(simd: Number, product: Number, family: Family) -> tuple[Number, ...]:
+    """An adder tree of `simd` terms of `product` bits, a register after every level.
+
+    (n, u, r, v): n * product + u LUTs add, r * product + v bits are registered. A number of terms
+    that is not whole is rounded.
+    """
+    odd: Number = product % 2 if carry_pairs(family) else 0.0
     if isinstance(simd, np.ndarray):
-        return tuple(column.take(simd.astype(np.intp)) for column in _trees())
-    return _listed_trees()[int(simd)]
+        index = (2 * np.rint(simd) + odd).astype(np.intp)
+        return tuple(column.take(index) for column in _trees(carry_pairs(family)))
+    return _listed_trees(carry_pairs(family))[int(2 * round(simd) + odd)]
 
 
 @cache
-def _listed_trees() -> list[tuple[float, ...]]:
-    return list(zip(*(column.tolist() for column in _trees()), strict=True))
+def _listed_trees(pairs: bool) -> list[tuple[float, ...]]:
+    return list(zip(*(column.tolist() for column in _trees(pairs)), strict=True))
 
 
 @cache
-def _trees() -> tuple[NDArray[np.float64], ...]:
-    """Columns n, u, r, v of `_tree` by the number of terms, from none on."""
-    left = np.arange(LONGEST_TREE + 1, dtype=np.float64)
+def _trees(pairs: bool) -> tuple[NDArray[np.float64], ...]:
+    """Columns n, u, r, v of `_tree` by twice the number of terms, plus 1 for products of odd width.
+
+    pairs: LUTs of a carry chain come in twos, so that a sum of odd width takes one more.
+    """
+    left = np.repeat(np.arange(LONGEST_TREE + 1, dtype=np.float64), 2)
+    odd = np.tile([0, 1], LONGEST_TREE + 1)
     sums = [np.zeros_like(left) for _ in range(4)]
     level = 0
     while left.max() > 1:
         level += 1
         busy = left > 1
-        pairs, rest = np.floor(left / 2) * busy, np.ceil(left / 2) * busy
-        for total, part in zip(sums, (pairs, pairs * level, rest, rest * level), strict=True):
+        several, rest = np.floor(left / 2) * busy, np.ceil(left / 2) * busy
+        wider = level + (pairs * (odd + level)) % 2
+        parts = (several, several * wider, rest, rest * level)
+        for total, part in zip(sums, parts, strict=True):
             total += part
         left = np.ceil(left / 2)
     return tuple(sums)

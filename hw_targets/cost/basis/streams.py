@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from hw_targets.cost.basis.arithmetic import ceil, clog2, flag, least, most, some
-from hw_targets.cost.basis.terms import Basis, Fields, blocks, in_block_ram, lut_ram, lut_ram_cell
+from hw_targets.cost.basis.terms import (
+    Basis,
+    Fields,
+    blocks,
+    in_block_ram,
+    lut_ram,
+    lut_ram_cell,
+    resets_are_few,
+)
 from hw_targets.families import Family
+from hw_targets.flows.yosys import LEAST_RESET
 
 
 def fifo(k: Fields, family: Family) -> Basis:
@@ -38,15 +47,17 @@ def fifo(k: Fields, family: Family) -> Basis:
     return Basis(lut, ff, dsp=0.0, bram=bram)
 
 
-def width_converter(k: Fields, _: Family) -> Basis:
-    """A register as wide as the wider side, filled or emptied step by step."""
+def width_converter(k: Fields, family: Family) -> Basis:
+    """A register as wide as the wider side, filled or emptied step by step.
+
+    Filled from the top it needs no multiplexers; emptied it has one a bit, but for the last word,
+    behind which zeros move in: its registers are reset instead, where resets may be that few.
+    """
     wide = most(k["in_lanes"], k["out_lanes"])
-    ratio = wide / least(k["in_lanes"], k["out_lanes"])
+    narrow = least(k["in_lanes"], k["out_lanes"])
     down = flag(k["in_lanes"] > k["out_lanes"])
-    terms = {
-        "const": 1.0 + 0.0 * wide,
-        "count": clog2(ratio),
-        "gather": (1 - down) * wide * k["bits"],
-        "spread": down * wide * k["bits"],
-    }
-    return Basis(terms, terms, dsp=0.0, bram=0.0)
+    width, last = wide * k["bits"], narrow * k["bits"]
+    least_reset = LEAST_RESET if resets_are_few(family) else 1
+    terms = {"const": 1.0 + 0.0 * wide, "down": down, "count": clog2(ceil(wide / narrow))}
+    lut = {**terms, "muxes": down * (width - flag(last >= least_reset) * last)}
+    return Basis(lut, {**terms, "word": width}, dsp=0.0, bram=0.0)

@@ -1,16 +1,30 @@
-"""What a basis is, and the terms that several kernels share: constant memories, RAMs, blocks."""
+"""What a basis is, and the terms that several kernels share: carries, constant memories, RAMs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hw_targets.cost.basis.arithmetic import Number, ceil, flag, least, where, whole
+from hw_targets.cost.basis.arithmetic import (
+    Number,
+    exp,
+    flag,
+    least,
+    most,
+    pow2,
+    where,
+    whole,
+)
 from hw_targets.families import Family, LutRam
 
 Fields = Mapping[str, Number]
 """A kernel's fields by name: numbers for one kernel, columns of equal length for many."""
 Terms = dict[str, Number]
+
+MANY_WORDS = 20.0
+"""Words from which on no two bits of a constant memory are equal by chance."""
+CARRY_PAIR = "CCU2C"
+"""ECP5's carry cell: two bits, hence two LUTs whether both are used or one."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +44,38 @@ def lut_ram_cell(family: Family) -> LutRam:
     return family.lut_ram
 
 
-def rom(depth: Number, family: Family) -> tuple[Number, Number]:
-    """LUTs for one bit of a constant memory: those at its leaves, and multiplexers above them.
+def carry_pairs(family: Family) -> bool:
+    """Whether LUTs on a carry chain come in twos."""
+    return CARRY_PAIR in family.cells["lut"]
 
-    A memory of one word is a constant; of two words every bit is the address bit, its inverse or
-    constant; of four words so few functions exist that bits share them.
+
+def carry(bits: Number, family: Family) -> Number:
+    """LUTs of a carry chain over `bits`."""
+    return 2.0 * whole(bits, 2) if carry_pairs(family) else bits
+
+
+def resets_are_few(family: Family) -> bool:
+    """Whether the synthesis script allows a reset only to many registers together (ECP5)."""
+    return carry_pairs(family)
+
+
+def free_words(family: Family) -> float:
+    """Words of a registered constant memory that take no LUTs.
+
+    Of two words every bit is the address bit, its inverse or constant. Where registers have resets
+    of their own, these select the words of up to five: one against all others, and others again.
     """
-    leaves = ceil(depth / 2**family.lut_inputs)
-    shared = where(depth <= 2, 0.0, where(depth <= 4, 0.6, 1.0))
-    return leaves * shared, leaves - 1
+    return 2.0 if resets_are_few(family) else 5.0
+
+
+def distinct(bits: Number, words: Number) -> Number:
+    """How many of `bits` columns of a constant memory differ: equal ones share their logic.
+
+    Of a few words only 2**words - 2 different columns exist besides the constant ones; contents
+    are taken as random.
+    """
+    kinds = most(pow2(least(words, MANY_WORDS)) - 2, 1.0)
+    return least(kinds * (1 - exp(-bits / kinds)), bits)
 
 
 def lut_ram(depth: Number, width: Number, family: Family) -> Number:
@@ -53,7 +90,7 @@ def lut_ram(depth: Number, width: Number, family: Family) -> Number:
 
 
 def blocks(depth: Number, width: Number, family: Family) -> Number:
-    """Block RAMs of a memory: the aspect ratio that needs the fewest."""
+    """Block RAMs of a memory that is written: the aspect ratio that needs the fewest."""
     found: Number | None = None
     for words, bits in family.block_ram.shapes:
         count = whole(depth, words) * whole(width, bits)
@@ -62,11 +99,36 @@ def blocks(depth: Number, width: Number, family: Family) -> Number:
     return found
 
 
+def constant_blocks(depth: Number, width: Number, family: Family) -> tuple[Number, Number]:
+    """Block RAMs of a constant memory, and the bits multiplexed between its banks.
+
+    Without writes banks can share a block: they lie side by side as one wide memory. The aspect
+    ratio is the cheapest by the costs of Yosys' `memory_libmap`: half a unit for every bit
+    multiplexed.
+    """
+    found: tuple[Number, Number, Number] | None = None
+    for words, bits in family.block_ram.shapes:
+        banks = whole(depth, words)
+        count, between = whole(banks * width, bits), (banks - 1) * width
+        cost = family.block_ram.cost * count + between / 2
+        if found is None:
+            found = cost, count, between
+        else:
+            better = cost < found[0]
+            found = (
+                least(cost, found[0]),
+                where(better, count, found[1]),
+                where(better, between, found[2]),
+            )
+    assert found is not None
+    return found[1], found[2]
+
+
 def in_block_ram(depth: Number, width: Number, family: Family) -> Number:
     """1 where Yosys puts a memory without a style attribute into block RAM, else 0.
 
-    Source: `memory_libmap`, which weighs cells by the costs in its library files and adds half a
-    unit for every bit of the multiplexers between banks.
+    Source: `memory_libmap`, which weighs cells by the costs in its library files, adds half a
+    unit for every bit of the multiplexers between banks, and takes block RAM of equal costs.
     """
     cell = lut_ram_cell(family)
     soft: Number | None = None
@@ -76,4 +138,4 @@ def in_block_ram(depth: Number, width: Number, family: Family) -> Number:
         cost = banks * cells + (banks - 1) * width / 2
         soft = cost if soft is None else least(soft, cost)
     assert soft is not None
-    return flag(soft > family.block_ram.cost * blocks(depth, width, family))
+    return flag(soft >= family.block_ram.cost * blocks(depth, width, family))
