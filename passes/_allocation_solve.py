@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,22 @@ def least_share(space: Space, limits: Limits, time_limit_s: float) -> tuple[floa
     """
     found = _least(space.subset(space.cycles <= limits.interval), limits, None, time_limit_s)
     return None if found is None else (share_of(found.cost, limits.budget), found)
+
+
+def least_hardware(space: Space, limits: Limits, time_limit_s: float) -> Solution | None:
+    """The design that needs least of what it needs most of, and then least of all resources.
+
+    None when nothing keeps to the limits.
+    """
+    thin = least_share(space, limits, time_limit_s)
+    if thin is None or thin[0] > 1.0 + TOLERANCE:
+        return None
+    shares = 1.0 / np.maximum(limits.budget, _NOTHING)
+    part = space.subset(space.cycles <= limits.interval)
+    # Slack for the sums of resources, which are rounded.
+    inner = replace(limits, budget=limits.budget * thin[0] * (1.0 + TOLERANCE))
+    found = _least(part, inner, part.cost @ shares, time_limit_s)
+    return found or thin[1]
 
 
 def least_interval(space: Space, limits: Limits, time_limit_s: float) -> Solution | None:

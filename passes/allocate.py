@@ -4,78 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, floor, prod
+from math import prod
 from typing import ClassVar
 
-import numpy as np
-
 from compiler.stages import Allocation, LayerChoice, ScoredModel
-from hw_targets.boards import Board, load_board
-from hw_targets.cost.coefficients import calibrated_families
+from hw_targets.boards import load_board
 from hw_targets.cost.layer import network_kernels
-from hw_targets.cost.model import as_row, estimate_design, shell_estimate
-from hw_targets.errors import InfeasibleError, LiftFlowError
+from hw_targets.cost.model import estimate_design
+from hw_targets.errors import LiftFlowError
 from hw_targets.families import RESOURCES
 from hw_targets.network import NetworkShape
 from passes import _allocation_bits as bits
 from passes import _allocation_error as error
 from passes import _allocation_solve as solve
 from passes._allocation_build import build_space
+from passes._allocation_goal import Goal, explain, require_calibrated
 from passes._allocation_space import Errors, Space
 from passes._sensitivity import IN_OUTPUT, SENSITIVITIES, comparable, relevance
 from passes.base import Context, Pass
 
-NO_RATE = 2**62
-"""Cycles between frames when no rate is asked for."""
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What a design must reach on a board: its clock, its rate, its share of the resources."""
-
-    board: Board
-    clock_mhz: float
-    fps: float | None
-    share: float
-
-    def __post_init__(self) -> None:
-        for name, value, top in (
-            ("clock_mhz", self.clock_mhz, np.inf),
-            ("fps", 1.0 if self.fps is None else self.fps, np.inf),
-            ("share", self.share, 1.0),
-        ):
-            if not 0.0 < value <= top:
-                raise LiftFlowError(
-                    f"{name} is {value:g}",
-                    where="allocate",
-                    mend=f"give a {name} above 0" + (" and up to 1" if top == 1.0 else ""),
-                )
-
-    @property
-    def interval(self) -> int:
-        """Clock cycles a frame may take."""
-        return NO_RATE if self.fps is None else floor(self.clock_mhz * 1e6 / self.fps)
-
-    @property
-    def budget(self) -> dict[str, float]:
-        """Resource name -> what the design, shell included, may use."""
-        return self.board.budget(self.share)
-
-    def limits(self, mean_weight_bits: float, loss: float | None = None) -> solve.Limits:
-        """What is left for the network when the shell is in.
-
-        Raises:
-            LiftFlowError: the shell's size is not known.
-        """
-        shell = shell_estimate(self.board)
-        if not shell.calibrated:
-            raise LiftFlowError(
-                f"cost is uncalibrated: {shell.why}",
-                where=self.board.name,
-                mend=f"run python -m benchmarks.calibration.fit {self.board.family}",
-            )
-        room = np.array([self.budget[name] for name in RESOURCES]) - as_row(shell)
-        return solve.Limits(np.maximum(room, 0.0), self.interval, mean_weight_bits, loss)
+GOALS = ("accuracy", "speed", "hardware")
 
 
 @dataclass(frozen=True)
@@ -104,6 +52,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         "hw_targets.families",
         "passes._allocation_bits",
         "passes._allocation_error",
+        "passes._allocation_goal",
         "passes._allocation_bound",
         "passes._allocation_build",
         "passes._allocation_core",
@@ -126,6 +75,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
     board: str
     clock_mhz: float
     fps: float | None = None
+    goal: str = ""
     share: float = 0.7
     mean_weight_bits: float = 4.0
     mean_act_bits: float = 4.0
@@ -139,6 +89,14 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
     def refuse(self, ctx: Context) -> None:
         """Raises LiftFlowError for an unknown board or goals that make no sense."""
         self._goal()
+        if self.goal not in ("", *GOALS):
+            raise LiftFlowError(
+                f"no such goal: {self.goal!r}", where=self.name, mend=f"use {', '.join(GOALS)}"
+            )
+        if self.goal in ("accuracy", "hardware") and self.fps is None:
+            raise LiftFlowError(
+                f"goal {self.goal!r} needs a rate", where=self.name, mend="give fps, or goal speed"
+            )
         if self.sensitivity not in SENSITIVITIES:
             raise LiftFlowError(
                 f"no such sensitivity: {self.sensitivity!r}",
@@ -154,7 +112,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         ctx.say("pricing every choice of every layer", 0.0)
         errors = self._errors(model, ctx)
         space = build_space(model.network, goal.board, self.weight_bits, self.act_bits, errors)
-        _require_calibrated(space, goal)
+        require_calibrated(space, goal)
         ctx.say(f"solving over {len(space)} choices", 0.3)
         found = self._solve(space, goal)
         if found is None:
@@ -223,10 +181,12 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
     def _solve(self, space: Space, goal: Goal) -> solve.Solution | None:
         limits = goal.limits(self.mean_weight_bits)
         found = solve.least_error(space, limits, self.thrift, self.time_limit_s)
-        if found is None or self.fps is not None:
+        chosen = self.goal or ("speed" if self.fps is None else "accuracy")
+        if found is None or chosen == "accuracy":
             return found
-        allowed = found.loss * (1.0 + self.slack)
-        limits = goal.limits(self.mean_weight_bits, allowed)
+        limits = replace(limits, loss=found.loss * (1.0 + self.slack))
+        if chosen == "hardware":
+            return solve.least_hardware(space, limits, self.time_limit_s) or found
         fastest = solve.least_interval(space, limits, self.time_limit_s)
         if fastest is None:
             return found
@@ -301,98 +261,6 @@ def governed_elements(model: ScoredModel) -> dict[str, int]:
         layer: sum(prod(shapes[relu]) for relu in relus)
         for layer, relus in governing(model).items()
     }
-
-
-def feasible(
-    network: NetworkShape,
-    board: str,
-    clock_mhz: float,
-    fps: float | None,
-    share: float,
-    weight_bits: int = 2,
-    act_bits: int = 2,
-) -> None:
-    """Cheap check before any training: does the smallest design of this network meet the goals?
-
-    Raises:
-        InfeasibleError: not even with the fewest bits; says by how much.
-        LiftFlowError: no such board, goals that make no sense, or uncalibrated cost.
-    """
-    goal = Goal(load_board(board), clock_mhz, fps, share)
-    space = build_space(network, goal.board, (weight_bits,), (act_bits,))
-    _require_calibrated(space, goal)
-    found = solve.least_share(space, goal.limits(float(weight_bits)), 10.0)
-    if found is None or found[0] > 1.0 + 1e-9:
-        raise explain(network, goal, (weight_bits,), (act_bits,), float(weight_bits), 10.0)
-
-
-def explain(
-    network: NetworkShape,
-    goal: Goal,
-    weight_bits: Sequence[int],
-    act_bits: Sequence[int],
-    mean_weight_bits: float,
-    time_limit_s: float,
-) -> InfeasibleError:
-    """Why no design meets the goal, and the nearest one that can: found with the fewest bits."""
-    fewest = min(weight_bits)
-    if mean_weight_bits < fewest:
-        return InfeasibleError(
-            f"a mean of {mean_weight_bits:g} bits a weight is below the least width, {fewest}",
-            where="allocate",
-            mend=f"allow at least {fewest} bits on average or offer smaller weight_bits",
-        )
-    space = build_space(network, goal.board, (fewest,), (min(act_bits),))
-    limits = goal.limits(float(fewest))
-    fastest = solve.least_interval(space, replace(limits, interval=NO_RATE), time_limit_s)
-    reach = (
-        "no frame rate at all"
-        if fastest is None
-        else f"{floor(goal.clock_mhz * 1e6 / fastest.interval):,} frames a second"
-    )
-    wanted = "any rate" if goal.fps is None else f"{goal.fps:,.0f} frames a second"
-    mend = "lower the rate, prune more, raise the clock or the share, or take a larger board"
-    slow = solve.slowest_layer(space, limits.interval)
-    if slow is not None:
-        layer, cycles = slow
-        covered = layer in space.uncalibrated
-        limit = "in the foldings the cost model covers" if covered else "fully unfolded"
-        return InfeasibleError(
-            f"{wanted} at {goal.clock_mhz:g} MHz leaves {limits.interval:,} cycles a frame, layer "
-            f"{layer} needs at least {cycles:,} {limit}; the most this board reaches is {reach}",
-            where=goal.board.name,
-            mend=mend,
-        )
-    least = solve.least_share(space, limits, time_limit_s)
-    if least is None:
-        why = next(iter(space.uncalibrated.values()), "no folding fits together")
-        return InfeasibleError(
-            f"{wanted} needs a folding that the cost model does not cover ({why}); the most it "
-            f"covers on this board is {reach}",
-            where=goal.board.name,
-            mend=mend,
-        )
-    needed = least[1].cost + as_row(shell_estimate(goal.board))
-    allowed = np.array([goal.budget[name] for name in RESOURCES])
-    worst = int((needed / np.maximum(allowed, 1e-9)).argmax())
-    return InfeasibleError(
-        f"{wanted} needs at least {ceil(needed[worst]):,} {RESOURCES[worst].upper()} of "
-        f"{floor(allowed[worst]):,} allowed ({goal.share:.0%} of {goal.board.name}); the most this "
-        f"board reaches is {reach}",
-        where=goal.board.name,
-        mend=mend,
-    )
-
-
-def _require_calibrated(space: Space, goal: Goal) -> None:
-    """Raises LiftFlowError when a layer has no choice whose cost is known."""
-    for name in space.unpriced:
-        raise LiftFlowError(
-            f"cost is uncalibrated for every choice: {space.uncalibrated[name]}",
-            where=f"{goal.board.family} layer {name}",
-            mend="use a board of a calibrated family "
-            f"({', '.join(calibrated_families())}), or extend benchmarks/calibration",
-        )
 
 
 def _allocation(

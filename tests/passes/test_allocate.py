@@ -32,8 +32,9 @@ from passes import Context
 from passes import _allocation_bits as bits
 from passes._allocation_build import divisors
 from passes._allocation_error import activation_errors
+from passes._allocation_goal import feasible
 from passes._sensitivity import relevance
-from passes.allocate import Allocate, feasible, governed_elements, layer_errors
+from passes.allocate import Allocate, governed_elements, layer_errors
 
 torch = pytest.importorskip("torch")
 nn: Any = torch.nn
@@ -209,6 +210,33 @@ def test_most_frames_when_no_rate_is_asked_for(tmp_path: Path) -> None:
     assert kept is not None
     assert free.allocation.interval < kept.interval
     assert free.allocation.loss <= 1.1 * kept.loss + 1e-6
+
+
+def test_least_hardware_at_a_rate_and_an_error(tmp_path: Path) -> None:
+    model = scored(DIGITS)
+    options: dict[str, Any] = {"act_bits": (3, 4), "sensitivity": "deeplift-relevance"}
+    best = Allocate("ulx3s-25f", 50.0, 2000.0, **options).run(model, context(tmp_path)).allocation
+    task = Allocate("ulx3s-25f", 50.0, 2000.0, goal="hardware", slack=0.2, **options)
+    thin = task.run(model, context(tmp_path)).allocation
+    assert best is not None
+    assert thin is not None
+    assert thin.loss <= 1.2 * best.loss + 1e-9
+    assert thin.interval <= 50e6 / 2000
+    shares = [
+        max(float(found.estimate[r] or 0.0) / found.budget[r] for r in RESOURCES)
+        for found in (thin, best)
+    ]
+    assert shares[0] < shares[1]
+    assert thin.gap == 0.0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [({"goal": "area"}, "no such goal"), ({"goal": "hardware"}, "needs a rate")]
+)
+def test_goals_that_there_are_not(wrong: dict[str, str], said: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"board": BOARD, "clock_mhz": 50.0, **wrong}
+    with pytest.raises(LiftFlowError, match=said):
+        Allocate(**options).refuse(context(tmp_path))
 
 
 def test_a_rate_beyond_the_board_says_by_how_much() -> None:
