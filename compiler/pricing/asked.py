@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from compiler.pricing import folding
+from compiler.pricing.limits import too_large
 from compiler.pricing.source import Source
 from compiler.stages import LayerChoice
 from hw_targets.boards import Board
@@ -112,13 +113,13 @@ def folded(
     if interval is None:
         find = folding.fastest if board else folding.smallest
         found, words = find(priced, room), "the fastest" if board else "the least hardware"
-        wanted, interval = "any rate", folding.NO_RATE
+        wanted, interval = "the smallest folding", folding.NO_RATE
     else:
         wanted = f"{fps:,.0f} frames a second" if fps else f"{interval:,} cycles between frames"
         found = folding.smallest(priced, room, interval)
         words = f"the least hardware for {wanted}{', the goal,' if goal else ''}"
     if found is None:
-        raise folding.too_large(priced, room, interval, wanted, place)
+        raise too_large(priced, room, interval, wanted, place)
     return found.choices, words + inside
 
 

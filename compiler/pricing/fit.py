@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.pricing import folding
+from compiler.pricing import folding, limits
 from compiler.pricing.folding import Folding, Priced
 from compiler.pricing.source import Source
 from compiler.stages import LayerChoice
@@ -25,8 +25,9 @@ ORDER: tuple[Status, ...] = ("fits", "too slow", "too large", "unknown")
 class Verdict:
     """What becomes of a network on one board.
 
-    status: "too slow" only where a rate was asked for. binds: what keeps it from being faster, or
-    from fitting; of boards that fit a rate asked for, the resource most used. why: of the unknown.
+    status: "too slow" where no folding reaches the rate asked for, "too large" where none that does
+    fits. binds: what keeps it from being faster, or from fitting; of boards that fit a rate asked
+    for, the resource most used. why: of the unknown.
     cost: of the design, of one that does not fit the one that comes nearest; None where unknown.
     """
 
@@ -99,21 +100,19 @@ def _solve(priced: Priced, room: NDArray[np.float64], interval: int) -> _Outcome
     asked = interval != folding.NO_RATE
     found = (folding.smallest if asked else folding.fastest)(priced, room, interval)
     if found is not None:
-        binds = _tight(found, room) if asked else folding.binding(priced, room, found.interval)
+        binds = _tight(found, room) if asked else limits.binding(priced, room, found.interval)
         return _Outcome("fits", found, binds)
     nearest = folding.thinnest(priced, room, interval)
     if nearest is None and asked:
-        return _Outcome("too slow", binds=folding.limit(priced, interval))
+        return _Outcome("too slow", binds=limits.limit(priced, interval))
     if nearest is None:
         why = next(iter(priced.space.uncalibrated.values()), "") if priced.space else ""
         return _Outcome("unknown", why=why or "no folding fits together")
-    slower = folding.thinnest(priced, room, folding.NO_RATE) if asked else None
-    fits_slower = slower is not None and folding.holds(room, slower.cost)
-    return _Outcome("too slow" if fits_slower else "too large", nearest, _tight(nearest, room))
+    return _Outcome("too large", nearest, _tight(nearest, room))
 
 
 def _tight(found: Folding, room: NDArray[np.float64]) -> str:
-    return ", ".join(name.upper() for name in folding.tight(found.cost, room))
+    return ", ".join(name.upper() for name in limits.tight(found.cost, room))
 
 
 def _by_rate(verdict: Verdict) -> tuple[int, float, int, str]:

@@ -14,13 +14,13 @@ from compiler.pricing.source import Widths
 from compiler.stages import LayerChoice
 from hw_targets.boards import Board, board_names, load_board
 from hw_targets.cost.coefficients import calibrated_families
-from hw_targets.cost.layer import front_kernels, matrix_kernel, simd_limit
+from hw_targets.cost.layer import simd_limit
 from hw_targets.cost.model import as_row, shell_estimate
 from hw_targets.cost.network import layer_query, require_division
 from hw_targets.cost.query import layer_cost, uncalibrated
-from hw_targets.errors import InfeasibleError, LiftFlowError
+from hw_targets.errors import LiftFlowError
 from hw_targets.families import RESOURCES, load_family
-from hw_targets.network import LayerShape, NetworkShape
+from hw_targets.network import NetworkShape
 from passes import _allocation_solve as solve
 from passes._allocation_build import build_space, divisors
 from passes._allocation_space import Errors, Space
@@ -31,8 +31,8 @@ _THRIFT = 1.0
 """Any error would do: there is one choice of bits, and none has an error."""
 _BOUNDLESS = 1000.0
 """Boards whose resources no network fills."""
-NEAR = 0.98
-"""Resources whose use is this near to the tightest one's bind as well."""
+_GLANCE_S = 1.0
+"""Seconds for a design that only tells what keeps another from fitting."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Priced:
     unknown: str = ""
 
     def limits(self, room: NDArray[np.float64], interval: int = NO_RATE) -> solve.Limits:
+        """What the solver must keep to. room: (4,) resources without the shell's."""
         return solve.Limits(room, interval, float(max(self.widths.weights)))
 
 
@@ -91,7 +92,7 @@ def _blamed(network: NetworkShape, widths: Widths, family: str) -> str:
                 divisors(layer.out_channels), divisors(simd_limit(layer)), (0, 1), (0, 1)
             )
         )
-        bits, signed = _arriving(network, widths, index)
+        bits, signed = arriving(network, widths, index)
         query = layer_query(layer, widths.weights[index], widths.acts[index], bits, signed)
         every = replace(query, pe=pe, simd=simd, dsp=dsp, block=block)
         if np.isnan(layer_cost(every, family).lut).all():
@@ -99,7 +100,7 @@ def _blamed(network: NetworkShape, widths: Widths, family: str) -> str:
     return "no calibrated foldings fit together"
 
 
-def _arriving(network: NetworkShape, widths: Widths, index: int) -> tuple[int, bool]:
+def arriving(network: NetworkShape, widths: Widths, index: int) -> tuple[int, bool]:
     """Bits and sign of what a layer takes."""
     if index == 0:
         return network.input_bits, network.input_signed
@@ -162,14 +163,9 @@ def fastest(
     None where no folding keeps to `interval`.
     """
     assert priced.space is not None
-    # One question tells whether anything fits at all, and from where to search.
-    nearest = thinnest(priced, room, interval, time_limit_s)
-    if nearest is None or not holds(room, nearest.cost):
-        return None
-    limits = priced.limits(room, nearest.interval)
-    found = solve.least_interval(priced.space, limits, time_limit_s)
+    found = solve.least_interval(priced.space, priced.limits(room, interval), time_limit_s)
     if found is None:
-        return nearest
+        return None
     return smallest(priced, room, found.interval, time_limit_s) or _folding(found)
 
 
@@ -188,14 +184,14 @@ def smallest(
     return _folding(found) if found else None
 
 
-def thinnest(
-    priced: Priced, room: NDArray[np.float64], interval: int, time_limit_s: float = 20.0
-) -> Folding | None:
-    """The folding that keeps to `interval` with the least share of `room`, above 1 or not."""
+def thinnest(priced: Priced, room: NDArray[np.float64], interval: int) -> Folding | None:
+    """The folding that keeps to `interval` with the least share of `room`, above 1 or not.
+
+    It tells what a design needs, so that one within about a hundredth of the least will do.
+    """
     assert priced.space is not None
-    limits = priced.limits(room, interval)
-    found = solve.least_share(priced.space, limits, time_limit_s)
-    return found and _folding(found[1])
+    found = solve.least_share(priced.space, priced.limits(room, interval), _GLANCE_S)
+    return _folding(found[1]) if found else None
 
 
 def by_hand(
@@ -218,87 +214,6 @@ def by_hand(
         cycles = layer.macs // (pe * simd)
         choices.append(LayerChoice(weight, act, pe, simd, arithmetic, memory, cycles))
     return tuple(choices)
-
-
-def holds(room: NDArray[np.float64], cost: NDArray[np.float64]) -> bool:
-    """Whether a design fits."""
-    return bool((cost <= room * (1.0 + 1e-9) + 1e-9).all())
-
-
-def tight(cost: NDArray[np.float64], room: NDArray[np.float64]) -> tuple[str, ...]:
-    """The resources that a design takes most of, or nearly so, as shares of the room."""
-    shares = cost / np.maximum(room, 1e-3)
-    return tuple(
-        name
-        for name, value in zip(RESOURCES, shares.tolist(), strict=True)
-        if value >= NEAR * shares.max()
-    )
-
-
-def binding(priced: Priced, room: NDArray[np.float64], interval: int) -> str:
-    """What keeps a network from being faster than `interval`, as a person reads it."""
-    assert priced.space is not None
-    faster = priced.space.cycles[priced.space.cycles < interval]
-    wanted = int(faster.max()) if faster.size else interval - 1
-    found = thinnest(priced, room, wanted)
-    if found is not None:
-        return ", ".join(name.upper() for name in tight(found.cost, room))
-    return limit(priced, wanted)
-
-
-def limit(priced: Priced, interval: int) -> str:
-    """Why not even a boundless board keeps to `interval`, as a person reads it."""
-    assert priced.space is not None
-    slow = solve.slowest_layer(priced.space, interval)
-    if slow is None:
-        return "calibrated foldings"
-    name, cycles = slow
-    if cycles > unfolded_cycles(priced, name):
-        return f"calibrated foldings of {name}"
-    return f"parallelism of {name}"
-
-
-def unfolded_cycles(priced: Priced, name: str) -> int:
-    """Cycles a frame of a layer that is not folded at all, calibrated or not."""
-    network, widths = priced.network, priced.widths
-    names = [layer.name for layer in network.layers]
-    index = names.index(name)
-    layer: LayerShape = network.layers[index]
-    bits, signed = _arriving(network, widths, index)
-    simd = simd_limit(layer)
-    matrix = matrix_kernel(
-        layer, widths.weights[index], layer.out_channels, simd, bits, signed, "lut", "distributed"
-    )
-    return max(unit.cycles for unit in (*front_kernels(layer, simd, bits, signed), matrix))
-
-
-def too_large(
-    priced: Priced, room: NDArray[np.float64], interval: int, asked: str, place: str
-) -> LiftFlowError:
-    """Why no folding keeps to `interval` within `room`, and what would."""
-    assert priced.space is not None
-    mend = "lower the rate or the bits, raise --share or the clock, or take a larger board"
-    found = thinnest(priced, room, interval)
-    if found is not None:
-        worst = tight(found.cost, room)[0]
-        at = RESOURCES.index(worst)
-        return InfeasibleError(
-            f"{asked} needs at least {found.cost[at]:,.0f} {worst.upper()} beside the shell, "
-            f"{room[at]:,.0f} are allowed",
-            where=place,
-            mend=mend,
-        )
-    slow = solve.slowest_layer(priced.space, interval)
-    if slow is None:
-        why = next(iter(priced.space.uncalibrated.values()), "no folding fits together")
-        return LiftFlowError(f"{asked} is uncalibrated: {why}", where=place, mend=mend)
-    name, cycles = slow
-    how = "in the calibrated foldings" if cycles > unfolded_cycles(priced, name) else "unfolded"
-    return InfeasibleError(
-        f"{asked} leaves {interval:,} cycles a frame, layer {name} needs {cycles:,} {how}",
-        where=place,
-        mend=mend,
-    )
 
 
 def _folding(found: solve.Solution) -> Folding:
