@@ -53,7 +53,7 @@ def unfolded_cycles(priced: Priced, name: str) -> int:
     network, widths = priced.network, priced.widths
     names = [layer.name for layer in network.layers]
     index = names.index(name)
-    layer: LayerShape = network.layers[index]
+    layer = network.layers[index]
     bits, signed = arriving(network, widths, index)
     simd = simd_limit(layer)
     matrix = matrix_kernel(

@@ -1,0 +1,110 @@
+"""A network's cost: its layers and the shell add up to what `estimate_design` says of the whole."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from compiler.stages import LayerChoice
+from hw_targets.boards import load_board
+from hw_targets.cost import estimate_design, network_kernels
+from hw_targets.cost.model import Estimate, as_row
+from hw_targets.cost.network import layer_query, layered_kernels, network_cost, require_division
+from hw_targets.cost.query import layer_cost
+from hw_targets.errors import LiftFlowError
+from hw_targets.network import LayerShape, NetworkShape
+from hw_targets.rtl.fifo import Fifo
+from hw_targets.rtl.width_converter import WidthConverter
+
+NETWORK = NetworkShape(
+    "net",
+    (
+        LayerShape("conv", "conv", 4, 8, (8, 8), (3, 3), padding=(1, 1), pool=2),
+        LayerShape("fc1", "dense", 128, 24),
+        LayerShape("fc2", "dense", 24, 10, activation=False),
+    ),
+    (4, 8, 8),
+    5,
+    True,
+    10,
+)
+CHOICES = (
+    LayerChoice(4, 3, 4, 2, "lut", "distributed", 0),
+    LayerChoice(3, 4, 2, 8, "lut", "block", 0),
+    LayerChoice(5, 0, 1, 4, "dsp", "distributed", 0),
+)
+BOARDS = ("ulx3s-85f", "pynq-z2")
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_layers_and_shell_add_up_to_the_whole_design(board: str) -> None:
+    place = load_board(board)
+    found = network_cost(NETWORK, CHOICES, place.family, place)
+    whole = estimate_design(network_kernels(NETWORK, CHOICES), place)
+    assert found.total == whole
+    assert found.shell is not None
+    parts = [as_row(part.estimate) for part in found.layers] + [as_row(found.shell)]
+    np.testing.assert_allclose(sum(parts), as_row(whole), rtol=1e-12)
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_units_fifos_and_converters_add_up_too(board: str) -> None:
+    place = load_board(board)
+    found = network_cost(NETWORK, CHOICES, place.family)
+    assert found.shell is None
+    kernels = network_kernels(NETWORK, CHOICES)
+    assert any(isinstance(kernel, WidthConverter) for kernel in kernels)
+    bare = [k for k in kernels if not isinstance(k, Fifo | WidthConverter)]
+    # On a board of the vendor's flow no shell is counted.
+    without = estimate_design(bare, place.model_copy(update={"flow": "vivado"}))
+    parts = as_row(without) + as_row(found.fifos) + as_row(found.converters)
+    np.testing.assert_allclose(parts, as_row(found.total), rtol=1e-12)
+
+
+def test_units_are_those_of_the_whole_network_in_order() -> None:
+    by_layer = layered_kernels(NETWORK, CHOICES)
+    assert len(by_layer) == len(NETWORK.layers)
+    assert tuple(k for units in by_layer for k in units) == network_kernels(NETWORK, CHOICES)
+
+
+def test_an_interval_of_the_whole_holds_its_value() -> None:
+    total = network_cost(NETWORK, CHOICES, "ecp5", load_board("ulx3s-85f")).total
+    for name, value in total.as_dict().items():
+        span = total.intervals()[name]
+        assert value is not None
+        assert span is not None
+        assert span[0] <= value <= span[1]
+
+
+def test_the_slowest_layer_sets_the_interval() -> None:
+    found = network_cost(NETWORK, CHOICES, "ecp5")
+    assert found.interval == max(part.cycles for part in found.layers)
+    assert found.layers[0].cycles >= 64 * (36 // 2) * (8 // 4)
+    assert found.latency > found.interval / 2
+
+
+def test_what_is_not_calibrated_is_not_zero() -> None:
+    found = network_cost(NETWORK, CHOICES, "versal")
+    unknown: list[Estimate] = [found.total, *(part.estimate for part in found.layers)]
+    assert all(each.lut is None and each.ff is None and each.why for each in unknown)
+
+
+def test_a_layer_alone_is_what_a_query_says() -> None:
+    layer = NETWORK.layers[0]
+    one = NetworkShape("one", (layer,), (4, 8, 8), 5, True, 8)
+    choice = LayerChoice(4, 3, 1, 1, "lut", "distributed", 0)
+    found = network_cost(one, (choice,), "ecp5").total
+    asked = layer_cost(layer_query(layer, 4, 3, 5, True), "ecp5")
+    assert found.lut == pytest.approx(asked.lut)
+    assert found.intervals()["lut"] == pytest.approx((asked.lut_low, asked.lut_high))
+
+
+@pytest.mark.parametrize(("pe", "simd"), [(3, 2), (4, 3), (0, 1), (1, -1)])
+def test_a_folding_that_does_not_divide_is_refused_by_layer(pe: int, simd: int) -> None:
+    with pytest.raises(LiftFlowError, match=r"layer conv: .* does not divide .* use one of 1, 2"):
+        require_division(NETWORK.layers[0], pe, simd)
+    wrong = dataclasses.replace(CHOICES[0], pe=pe, simd=simd)
+    with pytest.raises(LiftFlowError, match="layer conv"):
+        network_cost(NETWORK, (wrong, *CHOICES[1:]), "ecp5")
