@@ -1,61 +1,184 @@
-"""Latency of a chain of kernels before it is simulated, from when each unit can start and end."""
+"""Latency of a chain of kernels before it is simulated: when each beat of a first frame can pass.
+
+The pipeline is empty before and nothing stalls it. A link is a function from beats' indices to the
+clock cycles in which they pass; every kernel makes one of the one before it, by what each of its
+output beats waits for. Only what the next kernel asks for is ever computed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import singledispatch
 
-from hw_targets.rtl.kernel import Kernel
+import numpy as np
+
+from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.fifo import Fifo
+from hw_targets.rtl.kernel import IntArray, Kernel
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
+from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.threshold import BLOCK_ROM_BITS, Threshold
+from hw_targets.rtl.width_converter import WidthConverter
 
-PIPELINE_CYCLES = 6
-"""Registers a beat passes in one kernel and the FIFO behind it, about; small beside the rest."""
+Times = Callable[[IntArray], IntArray]
+"""Beat indices -> cycles in which these beats pass; ascends by at least 1 a beat."""
+
+FIFO_CYCLES, DEEP_FIFO_CYCLES = 1, 2
+READ_FIRST_DEPTH = 32
+"""Threshold memories deeper than this are read in a cycle of their own."""
 
 
 def latency_cycles(kernels: Iterable[Kernel]) -> int:
     """Cycles from a frame's first input beat to its last output beat, pipeline empty before.
 
-    Each unit is seen as a line from its first to its last output. It starts when the beats its
-    first output needs have come, and ends no sooner than its own work since then allows, nor
-    sooner than the work that its last input beat sets off.
+    kernels: in stream order, with the FIFOs between them; where there is none, one of least depth
+    is taken to stand before every kernel and at the end. A FIFO that is too short for what the
+    kernels keep waiting lengthens it; this is not modelled.
     """
-    first, last = 0.0, 0.0
-    for kernel in kernels:
-        beats = max(1, kernel.input.beats)
-        last = max(last, first + beats - 1)  # Nothing feeds a unit faster than one beat a cycle.
-        needed = (_beats_before_output(kernel) - 1) / max(1, beats - 1)
-        start = first + min(1.0, needed) * (last - first) + PIPELINE_CYCLES
-        end = max(start + kernel.cycles - _lead(kernel), last + _tail(kernel) + PIPELINE_CYCLES)
-        first, last = start, max(start, end)
-    return round(last)
+    listed = list(kernels)
+    if not listed:
+        return 0
+    implied = 0 if any(isinstance(kernel, Fifo) for kernel in listed) else FIFO_CYCLES
+    times: Times = _source
+    for kernel in listed:
+        times = _through(kernel, _later(times, implied))
+    beats = listed[-1].output.beats
+    return int(_later(times, implied)(np.array([beats - 1]))[0]) + 1
 
 
-def _beats_before_output(kernel: Kernel) -> int:
-    """Input beats that the first output beat depends on."""
-    if isinstance(kernel, Mvu):
-        return kernel.column_folds
-    if isinstance(kernel, Swu):
-        return 1
-    if isinstance(kernel, MaxPool):
-        folds = kernel.channels // kernel.pe
-        return ((kernel.kernel - 1) * kernel.in_w + kernel.kernel - 1) * folds + 1
-    if isinstance(kernel, LabelSelect):
-        return kernel.input.beats
-    return 1
+def _source(beats: IntArray) -> IntArray:
+    return beats
 
 
-def _lead(kernel: Kernel) -> int:
-    """Cycles of a frame's work that lie before the first output."""
-    return min(kernel.cycles, _beats_before_output(kernel))
+def _later(times: Times, cycles: int) -> Times:
+    return lambda beats: times(beats) + cycles
 
 
-def _tail(kernel: Kernel) -> int:
-    """Cycles of work that remain when the last input beat comes."""
-    if isinstance(kernel, Mvu):
-        return kernel.column_folds * (kernel.row_folds - 1)
-    if isinstance(kernel, Swu):
-        # The last row of windows waits for the last pixel only in its last window's last tap.
-        return kernel.kernel_w * kernel.folds
-    return 0
+def _paced(ready: IntArray, work: int) -> IntArray:
+    """Ends of jobs of `work` cycles, one after the other, none before its own `ready`."""
+    order = work * np.arange(len(ready), dtype=np.int64)
+    return np.maximum.accumulate(ready - order) + order
+
+
+@singledispatch
+def _through(kernel: Kernel, times: Times) -> Times:
+    """The link behind a kernel, from the link before it."""
+    raise TypeError(f"no latency of {type(kernel).__name__} after {times}")
+
+
+@_through.register
+def _(kernel: Fifo, times: Times) -> Times:
+    return _later(times, FIFO_CYCLES if kernel.depth == 2 else DEEP_FIFO_CYCLES)
+
+
+@_through.register
+def _(kernel: WidthConverter, times: Times) -> Times:
+    if kernel.out_lanes == kernel.in_lanes:
+        return times
+    if kernel.out_lanes > kernel.in_lanes:
+        ratio = kernel.out_lanes // kernel.in_lanes
+        return lambda beats: times((beats + 1) * ratio - 1) + 1
+    ratio = kernel.in_lanes // kernel.out_lanes
+    loaded = _paced(times(np.arange(kernel.input.beats)), ratio)
+    return lambda beats: loaded[beats // ratio] + 1 + beats % ratio
+
+
+@_through.register
+def _(kernel: Pad, times: Times) -> Times:
+    """Zeros go out unasked; a row of the image as it comes, but not before the zeros are out."""
+    folds = kernel.channels // kernel.simd
+    row = kernel.in_w * folds
+    wide = (kernel.left + kernel.in_w + kernel.right) * folds
+    head = kernel.top * wide + kernel.left * folds
+    coming = times(np.arange(1, kernel.in_h + 1) * row - 1)
+    # Cycles after which the zeros before each row are out, and the row.
+    begin = np.zeros(kernel.in_h + 1, dtype=np.int64)
+    ready = head
+    for index in range(kernel.in_h):
+        begin[index] = ready
+        ready = max(ready + row, int(coming[index]) + 1) + wide - row
+    begin[-1] = ready
+
+    def out(beats: IntArray) -> IntArray:
+        index = np.clip((beats - head) // wide, 0, kernel.in_h - 1)
+        inside = beats - head - index * wide
+        image = (inside >= 0) & (inside < row)
+        place = np.clip(inside, 0, row - 1)
+        step = np.maximum(begin[index] + place, times(index * row + place))
+        after = np.where(inside < 0, beats, begin[index + 1] - (wide - row) + inside - row)
+        return np.asarray(np.where(image, step, after) + 1, dtype=np.int64)
+
+    return out
+
+
+@_through.register
+def _(kernel: Swu, times: Times) -> Times:
+    """A window goes out line by line, each as soon as its last beat is in the buffer."""
+    folds, line = kernel.folds, kernel.kernel_w * kernel.folds
+    y, x, ky = np.ogrid[: kernel.out_h, : kernel.out_w, : kernel.kernel_h]
+    top = (y * kernel.stride_h + ky) * kernel.in_w + x * kernel.stride_w
+    needed = (top * folds + line - 1).reshape(-1)
+    ends = _paced(times(needed) + 1, line)
+    return lambda beats: ends[beats // line] - (line - 1) + beats % line + 2
+
+
+@_through.register
+def _(kernel: Mvu, times: Times) -> Times:
+    """The first pass over a vector waits for its last beat, the others follow without waiting."""
+    columns, rows = kernel.column_folds, kernel.row_folds
+    arrived = times(np.arange(1, kernel.pixels + 1) * columns - 1)
+    replayed = int(rows > 1)
+    first = _paced(arrived + replayed, columns * rows)
+    delay = mvu_stages(kernel) + 1
+    return lambda beats: first[beats // rows] + beats % rows * columns + delay
+
+
+@_through.register
+def _(kernel: Threshold, times: Times) -> Times:
+    depths = [kernel.folds << stage for stage in range(kernel.out_bits)]
+    reads = sum(
+        depth > READ_FIRST_DEPTH or depth * (kernel.in_bits + 1) >= BLOCK_ROM_BITS
+        for depth in depths
+    )
+    return _later(times, kernel.out_bits + reads)
+
+
+@_through.register
+def _(kernel: MaxPool, times: Times) -> Times:
+    """A maximum is known with the last beat of its window."""
+    folds, side = kernel.folds, kernel.kernel
+
+    def out(beats: IntArray) -> IntArray:
+        pixel, fold = beats // folds, beats % folds
+        y, x = pixel // kernel.out_w, pixel % kernel.out_w
+        last = (y * side + side - 1) * kernel.in_w + x * side + side - 1
+        return times(last * folds + fold) + 2
+
+    return out
+
+
+@_through.register(ChannelAdd)
+def _(_: ChannelAdd, times: Times) -> Times:
+    return _later(times, 2)
+
+
+@_through.register
+def _(kernel: LabelSelect, times: Times) -> Times:
+    last, levels = kernel.input.beats - 1, (kernel.pe - 1).bit_length()
+    return lambda beats: times(np.full_like(beats, last)) + levels + 1
+
+
+def mvu_stages(kernel: Mvu) -> int:
+    """Registers between the reading of weights and the end of the adder tree (`mvu.sv`)."""
+    columns, rows = kernel.column_folds, kernel.row_folds
+    buffer = 2 if columns <= 2 else 16 if columns <= 16 else 1 << (columns - 1).bit_length()
+    width = kernel.simd * kernel.act_bits
+    block_buffer = rows > 1 and buffer >= 128 and buffer * width >= 4096
+    block_rom = kernel.rom_style == "block" and columns * rows > 1
+    diagonals = (kernel.weight_bits + 1) // 2 + (kernel.act_bits + 1) // 2 - 1
+    quick = kernel.arithmetic == "dsp" or diagonals <= 2
+    multiply = 1 if quick else (diagonals - 1).bit_length()
+    return 1 + int(block_buffer or block_rom) + multiply + (kernel.simd - 1).bit_length()

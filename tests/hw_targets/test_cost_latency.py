@@ -1,0 +1,97 @@
+"""Latency of chains, counted by hand from the kernels' pipelines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hw_targets.cost.latency import FIFO_CYCLES, latency_cycles, mvu_stages
+from hw_targets.flows.simulator import Stimulus
+from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.fifo import Fifo
+from hw_targets.rtl.kernel import Instance, Kernel
+from hw_targets.rtl.label_select import LabelSelect
+from hw_targets.rtl.maxpool import MaxPool
+from hw_targets.rtl.mvu import Mvu
+from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.width_converter import WidthConverter
+from tests.hardware.bench import simulate
+from tests.hardware.cases import GENERATORS, cases, random_frames
+
+# Without FIFOs in the list one of least depth stands before the kernel and one behind it: 2 cycles.
+# The first beat comes in cycle 0, and the cycle of the last one counts too: 1 more.
+ENDS = 3
+
+
+@pytest.mark.parametrize(
+    ("kernel", "cycles"),
+    [
+        (Threshold(4, 1, 3, 8, True, 2, False), 11 + 2),
+        # The stage of 64 words has a cycle of its own.
+        (Threshold(32, 1, 1, 8, True, 2, False), 31 + 3),
+        (MaxPool(4, 4, 2, 2, 1, 4, False), 31 + 2),
+        # The last row and the last column are dropped.
+        (MaxPool(5, 5, 2, 2, 1, 4, False), (3 * 5 + 3) * 2 + 1 + 2),
+        (ChannelAdd(6, 2, 1, 8, True, 8, 9), 2 + 2),
+        (LabelSelect(6, 3, 8, True), 1 + 3),
+        (WidthConverter(1, 4, 4, 16), 15 + 1),
+        # Four words of four beats, the first of which waits a cycle.
+        (WidthConverter(4, 1, 4, 16), 1 + 15),
+        # The zeros before the image wait for no beat: not for the FIFO's cycle either.
+        (Pad(2, 2, 1, 1, 1, 1, 1, 1, 4, False), 15 + 1 - 1),
+        # The second line of the first window ends when beat 4 is in the buffer, in cycle 5; six
+        # lines of two beats follow without waiting.
+        (Swu(3, 3, 1, 2, 2, 1, 1, 1, 4, False), 5 + 6 * 2 + 2),
+        (Mvu(8, 1, 2, 1, 3, 4, 4, False), 11 + mvu_stages(Mvu(8, 1, 2, 1, 3, 4, 4, False)) + 1),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Kernel) else str(value),
+)
+def test_one_kernel(kernel: Kernel, cycles: int) -> None:
+    assert latency_cycles([kernel]) == cycles + ENDS
+
+
+def test_rows_of_a_matrix_follow_each_other() -> None:
+    kernel = Mvu(8, 6, 2, 2, 3, 4, 4, False)
+    # The first vector's last beat comes in cycle 3, is kept for a cycle, and 3 x 3 passes of 4
+    # beats end with the pass that waits for it.
+    assert latency_cycles([kernel]) == 3 + 1 + 8 * 4 + mvu_stages(kernel) + 1 + ENDS
+
+
+def test_deep_fifos_take_two_cycles() -> None:
+    assert latency_cycles([Fifo(8, 2, 5)]) == 5 + 1
+    assert latency_cycles([Fifo(8, 4, 5)]) == 5 + 2
+    assert latency_cycles([]) == 0
+
+
+def test_stages_of_products_and_block_memories() -> None:
+    small = Mvu(8, 4, 4, 2, 1, 2, 2, False, memory="distributed")
+    assert mvu_stages(small) == 1 + 1 + 2
+    wide = Mvu(8, 4, 4, 2, 1, 8, 8, False, memory="distributed")
+    assert mvu_stages(wide) == 1 + 3 + 2
+    assert mvu_stages(Mvu(8, 4, 4, 2, 1, 8, 8, False, "dsp", "block")) == 1 + 1 + 1 + 2
+
+
+@pytest.mark.slow
+def test_every_kernel_in_simulation_takes_what_the_model_says(tmp_path: Path) -> None:
+    """Random shapes, alone. Padding is left out: alone it sends its first zeros before it takes a
+    beat, and the harness counts from there.
+    """
+    kinds = [kind for kind in GENERATORS if kind != "pad"]
+    drawn = [(kind, case) for kind in kinds for case in cases(kind, 4, 7)]
+    units = [Instance(f"{kind}_{case.name}", case.kernel, case.arrays) for kind, case in drawn]
+    rng = np.random.default_rng(7)
+    stimuli = [
+        Stimulus(random_frames(rng, 2, unit.kernel.input), unit.kernel.input, unit.kernel.output)
+        for unit in units
+    ]
+    runs = simulate(units, tmp_path).run_channels(stimuli)
+    found = {unit.name: run.latency for unit, run in zip(units, runs, strict=True)}
+    # With a FIFO in the list none is taken to be left out of it.
+    assert found == {
+        unit.name: latency_cycles([Fifo(1, 2, unit.kernel.input.beats), unit.kernel]) - FIFO_CYCLES
+        for unit in units
+    }
