@@ -48,7 +48,7 @@ def read_qonnx(
     assert state.input_quant is not None
     shapes = tuple(layer.shape() for layer in state.layers)
     network = NetworkShape(
-        path.name.removesuffix(path.suffix),
+        path.name.removesuffix(path.suffix).removesuffix(".qonnx"),
         shapes,
         input_shape,
         state.input_quant.bits,

@@ -71,7 +71,7 @@ def _quant(state: State, node: Any) -> None:
     if quant.bits not in ACT_BITS:
         raise state.graph.refusal(
             node,
-            f"activations of {quant.bits} bits have no kernel",
+            f"{quant.bits}-bit activations have no kernel",
             f"use {ACT_BITS[0]} to {ACT_BITS[-1]} bits",
         )
     if quant.scale is None:
@@ -230,7 +230,7 @@ def _weights(state: State, node: Any) -> Weights:
     if found.bits not in WEIGHT_BITS:
         raise state.graph.refusal(
             node,
-            f"weights of {found.bits} bits have no kernel",
+            f"{found.bits}-bit weights have no kernel",
             f"quantize them to {WEIGHT_BITS[0]} to {WEIGHT_BITS[-1]} bits",
         )
     stem, dot, last = found.name.rpartition(".")
