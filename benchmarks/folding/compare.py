@@ -1,0 +1,231 @@
+"""One network on one family: FINN's foldings, and what our solver makes of their resources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.folding import setfolding, wide_solve, wide_space
+from benchmarks.folding.price import Arithmetic, Built, build, calibrated
+from benchmarks.folding.setfolding import WIDTHS, Node, SetFolding
+from compiler.stages import LayerChoice
+from hw_targets import finn_adapter
+from hw_targets.boards import Board
+from hw_targets.cost.layer import matrix_kernel, network_kernels
+from hw_targets.cost.model import as_row, shell_estimate
+from hw_targets.families import RESOURCES
+from hw_targets.network import NetworkShape
+from hw_targets.rtl.kernel import Kernel
+from hw_targets.rtl.mvu import Mvu
+from passes import _allocation_solve as solve
+from passes._allocation_build import build_space
+from passes._allocation_space import Space
+
+Row = dict[str, Any]
+Costs = NDArray[np.float64]
+ARITHMETICS: tuple[Arithmetic, ...] = ("lut", "dsp")
+NO_RATE = 1 << 62
+TIME_LIMIT_S = 60.0
+"""Of one search for the fastest design."""
+FINE = 2 ** (1 / 8)
+"""Steps of the targets that are tried to fill a board."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A folding of FINN's, as units of ours. uncalibrated: its cost is not known."""
+
+    target: int
+    width: int
+    arithmetic: Arithmetic
+    nodes: tuple[Node, ...]
+    built: Built
+    cost: Costs
+
+    @property
+    def interval(self) -> int:
+        return setfolding.interval(self.nodes)
+
+    @property
+    def uncalibrated(self) -> bool:
+        return bool(np.isnan(self.cost).any())
+
+    def row(self, family: str) -> Row:
+        matrices = [[node.pe, node.simd] for node in self.nodes if node.kind == "MVAU"]
+        return {
+            "interval": self.interval,
+            "modelled_interval": self.built.cycles,
+            "folding": matrices,
+            "parallel_windows": sum(node.parallel_window for node in self.nodes),
+            "calibrated": calibrated(self.built.kernels, family),
+            "cost": None if self.uncalibrated else _cost(self.cost),
+        }
+
+
+class Case:
+    """One network, bits and board, with the graph and the space that all comparisons use."""
+
+    def __init__(
+        self, network: NetworkShape, bits: int, board: Board, graph: Path, finn: SetFolding
+    ) -> None:
+        """graph: the network's lowered FINN graph, with these bits. finn: opened on it."""
+        self.network, self.bits, self.board, self.graph, self.finn = (
+            network,
+            bits,
+            board,
+            graph,
+            finn,
+        )
+        self._strict: dict[Arithmetic, Space] = {}
+        self._wide: dict[tuple[Arithmetic | None, bool], wide_space.Wide] = {}
+
+    @cached_property
+    def free(self) -> Space:
+        """All foldings, arithmetics and memories of ours."""
+        return build_space(self.network, self.board, (self.bits,), (self.bits,))
+
+    def strict(self, arithmetic: Arithmetic) -> Space:
+        """Foldings alone: one arithmetic, memories placed by size, as FINN's are priced."""
+        if arithmetic not in self._strict:
+            self._strict[arithmetic] = self._foldings_alone(arithmetic)
+        return self._strict[arithmetic]
+
+    def _foldings_alone(self, arithmetic: Arithmetic) -> Space:
+        keep = np.ones(len(self.free), dtype=bool)
+        for index, layer in enumerate(self.network.layers):
+            in_bits = self.bits if index else self.network.input_bits
+            for edge in self.free.of_layer(index).tolist():
+                _, pe, simd, dsp, block = self.free.decided[edge].tolist()
+                mvu = matrix_kernel(layer, self.bits, pe, simd, in_bits, False, arithmetic, "auto")
+                placed = mvu.rom_style == "block"
+                keep[edge] = bool(dsp) == (arithmetic == "dsp") and bool(block) == placed
+        return self.free.subset(keep)
+
+    def foldings(self, step: float = 2.0) -> Iterator[Folded]:
+        """FINN's distinct foldings over a ladder of targets, FINN's default width first."""
+        seen: set[tuple[Node, ...]] = set()
+        for target in setfolding.ladder(max(layer.macs for layer in self.network.layers), step):
+            for width in WIDTHS:
+                nodes = self.finn.apply(target, width)
+                if nodes in seen:
+                    continue
+                seen.add(nodes)
+                for arithmetic in ARITHMETICS:
+                    built = build(self.network, nodes, self.bits, arithmetic)
+                    cost = built.cost(self.board.family)
+                    yield Folded(target, width, arithmetic, nodes, built, cost)
+
+    def wide(self, arithmetic: Arithmetic | None, *, parallel: bool = False) -> wide_space.Wide:
+        """Lanes of their own for every unit; arithmetic: foldings alone, None for every choice."""
+        if (arithmetic, parallel) not in self._wide:
+            self._wide[arithmetic, parallel] = wide_space.build(
+                self.network, self.board.family, self.bits, arithmetic, parallel=parallel
+            )
+        return self._wide[arithmetic, parallel]
+
+    def ours(self, arithmetics: Sequence[Arithmetic], budget: Costs) -> Row:
+        """Our fastest designs within `budget`: by what may be chosen, a row, None: nothing fits.
+
+        free, strict: in the compiler's space, all of it or foldings alone, of the best of
+        `arithmetics`. wide_free, wide_strict: the same where every unit has lanes of its own.
+        parallel: wide_free with windows that give all their pixels at once.
+        """
+        limits = solve.Limits(budget, NO_RATE, float(self.bits))
+        spaces = [self.strict(each) for each in arithmetics]
+        wides = [self.wide(each) for each in arithmetics]
+        return {
+            "free": self._row(solve.least_interval(self.free, limits, TIME_LIMIT_S)),
+            "strict": self._row(
+                _best(solve.least_interval(each, limits, TIME_LIMIT_S) for each in spaces)
+            ),
+            "wide_free": self._wide_row(wide_solve.fastest(self.wide(None), budget, NO_RATE)),
+            "wide_strict": self._wide_row(
+                _best(wide_solve.fastest(each, budget, NO_RATE) for each in wides)
+            ),
+            "parallel": self._wide_row(
+                wide_solve.fastest(self.wide(None, parallel=True), budget, NO_RATE)
+            ),
+        }
+
+    def whole_board(self, share: float, step: float = FINE) -> Row:
+        """The fastest designs within a share of the board: FINN's of every target, and ours."""
+        budget = np.array([self.board.budget(share)[name] for name in RESOURCES])
+        budget = budget - as_row(shell_estimate(self.board))
+        fits = [
+            folded
+            for folded in self.foldings(step)
+            if not folded.uncalibrated and (folded.cost <= budget).all()
+        ]
+        best = min(fits, key=lambda folded: (folded.interval, folded.cost[0]), default=None)
+        theirs = best and {
+            "target": best.target,
+            "width": best.width,
+            "arithmetic": best.arithmetic,
+            **best.row(self.board.family),
+        }
+        return {
+            "budget": _cost(budget),
+            "finn": theirs,
+            **self.ours(ARITHMETICS, budget),
+        }
+
+    def _row(self, ours: solve.Solution | None) -> Row | None:
+        """Our folding as a row; FINN's own cycles for it, read back from FINN's graph."""
+        if ours is None:
+            return None
+        names = [layer.name for layer in self.network.layers]
+        target = self.graph.parent / "ours.onnx"
+        choices = dict(zip(names, ours.choices, strict=True))
+        finn_adapter.fold(self.graph, target, self.network, choices)
+        cycles = [node["cycles"] for node in finn_adapter.estimates(target).values()]
+        bits = [
+            LayerChoice(c.weight_bits, act, c.pe, c.simd, c.arithmetic, c.memory, c.cycles)
+            for c, act in zip(ours.choices, ours.act_bits, strict=True)
+        ]
+        kernels = network_kernels(self.network, bits)
+        return {
+            "interval": ours.interval,
+            "calibrated": calibrated(kernels, self.board.family),
+            "finn_interval": int(max(cycles)),
+            "folding": [[choice.pe, choice.simd] for choice in ours.choices],
+            "arithmetic": [choice.arithmetic for choice in ours.choices],
+            "memory": [choice.memory for choice in ours.choices],
+            "cost": _cost(ours.cost),
+        }
+
+    def _wide_row(self, ours: wide_space.Found | None) -> Row | None:
+        if ours is None:
+            return None
+        return {
+            "interval": ours.interval,
+            "proven": ours.proven,
+            "finn_interval": setfolding.interval(self.finn.configure(ours.units)),
+            "calibrated": calibrated((unit for unit, _ in ours.units), self.board.family),
+            "units": [
+                [type(unit).__name__, *_lanes(unit), *(["parallel"] if parallel else [])]
+                for unit, parallel in ours.units
+            ],
+            "cost": _cost(ours.cost),
+        }
+
+
+def _best(found: Iterable[Any]) -> Any:
+    """The fastest of those that there are, else None."""
+    known = [each for each in found if each is not None]
+    return min(known, key=lambda each: each.interval, default=None)
+
+
+def _lanes(unit: Kernel) -> tuple[int, ...]:
+    """PE and SIMD of a matrix-vector unit, the lanes of others."""
+    return (unit.pe, unit.simd) if isinstance(unit, Mvu) else (unit.input.lanes,)
+
+
+def _cost(values: Costs) -> list[float]:
+    """LUT, FF, DSP, block RAM."""
+    return [round(float(value), 1) for value in values]

@@ -1,0 +1,181 @@
+"""A folding that FINN set, as units of ours: what it costs and how fast it is in our model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from math import lcm
+from typing import Literal
+from unittest.mock import patch
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.folding.setfolding import Node
+from hw_targets.cost import estimate_many
+from hw_targets.cost.features import fields
+from hw_targets.cost.layer import MIN_FIFO_DEPTH, matrix_fifo
+from hw_targets.cost.model import KernelModel, kernel_model
+from hw_targets.families import RESOURCES
+from hw_targets.network import LayerShape, NetworkShape
+from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.fifo import Fifo
+from hw_targets.rtl.kernel import Kernel, Stream
+from hw_targets.rtl.label_select import LabelSelect
+from hw_targets.rtl.maxpool import MaxPool
+from hw_targets.rtl.mvu import Mvu
+from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.width_converter import WidthConverter
+
+Arithmetic = Literal["lut", "dsp"]
+
+
+@contextmanager
+def extrapolated() -> Iterator[None]:
+    """Prices by the same formulas outside the calibrated domain too, for the length of a block."""
+    with patch.object(KernelModel, "_outside", lambda *_: 0.0):
+        yield
+
+
+def calibrated(kernels: Iterable[Kernel], family: str) -> bool:
+    """Whether the model knows the cost of every kernel, also while it is `extrapolated`."""
+    return not any(
+        kernel_model(type(kernel).__name__, family).why(fields(kernel))
+        for kernel in dict.fromkeys(kernels)
+    )
+
+
+@dataclass(frozen=True)
+class Built:
+    """Units in stream order, with FIFOs and width converters.
+
+    registers: flip-flops beside the units' own. cycles: between frames, of the slowest unit.
+    """
+
+    kernels: tuple[Kernel, ...]
+    registers: int
+    cycles: int
+
+    def cost(self, family: str) -> NDArray[np.float64]:
+        """(4,) modelled LUT, FF, DSP, block RAM; NaN where the model is not calibrated."""
+        total: NDArray[np.float64] = estimate_many(self.kernels, family).sum(axis=0)
+        total[RESOURCES.index("ff")] += self.registers
+        return total
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A kernel, its lanes in and out, values a frame it gives, and its cycles."""
+
+    kernel: Kernel
+    lanes: int
+    out_lanes: int
+    cycles: int
+    registers: int = 0
+
+
+def build(network: NetworkShape, nodes: Sequence[Node], bits: int, arithmetic: Arithmetic) -> Built:
+    """The units of ours for FINN's nodes, each with the PE or SIMD that FINN gave that node.
+
+    Width converters stand wherever lanes differ, as FINN puts them there: where lanes do not divide
+    each other, through their least common multiple. Memories are placed by size (`memory="auto"`).
+
+    We have no window that gives all its pixels at once (FINN's parallel_window). It is priced as
+    ours with all channels wide, and one register for each bit of the window: less than it takes.
+
+    Raises:
+        ValueError: the nodes are not the network's, or a folding that does not divide.
+    """
+    kernels: list[Kernel] = []
+    cycles, registers, lanes = 1, 0, 0
+    for unit in _units(network, nodes, bits, arithmetic):
+        before = between(lanes or unit.lanes, unit.lanes, unit.kernel.input)
+        for kernel in (*before, unit.kernel):
+            if isinstance(kernel, Mvu):
+                kernels.append(matrix_fifo(kernel))
+            else:
+                kernels.append(Fifo(kernel.input.width, MIN_FIFO_DEPTH, kernel.input.beats))
+            kernels.append(kernel)
+        cycles = max(cycles, unit.cycles, *(kernel.cycles for kernel in before))
+        registers += unit.registers
+        lanes = unit.out_lanes
+    kernels.append(Fifo(kernels[-1].output.width, MIN_FIFO_DEPTH, 1))
+    return Built(tuple(kernels), registers, cycles)
+
+
+def _units(
+    network: NetworkShape, nodes: Sequence[Node], bits: int, arithmetic: Arithmetic
+) -> Iterator[_Unit]:
+    layers = iter(network.layers)
+    layer = next(layers)
+    started = False  # the layer's matrix has come
+    in_bits, signed = network.input_bits, network.input_signed
+    acc = 0
+    for position, node in enumerate(nodes):
+        pooling = position + 1 < len(nodes) and nodes[position + 1].kind == "Pool"
+        if node.kind == "ConvolutionInputGenerator" and pooling:
+            continue  # our pooling cuts its own windows
+        if node.kind in ("FMPadding", "ConvolutionInputGenerator", "MVAU") and started:
+            layer, started, in_bits, signed = next(layers), False, bits, False
+        if node.kind == "FMPadding":
+            yield _plain(pad(layer, node.simd, in_bits, signed))
+        elif node.kind == "ConvolutionInputGenerator":
+            yield _parallel(window(layer, node.simd, in_bits, signed), node.parallel_window)
+        elif node.kind == "MVAU":
+            mw, mh = layer.matrix
+            shape = (mw, mh, node.simd, node.pe, layer.pixels)
+            mvu = Mvu(*shape, bits, in_bits, signed, arithmetic, "auto")
+            started, acc = True, mvu.acc_bits
+            yield _plain(mvu)
+        else:
+            yield _plain(_back(layer, node, acc, bits))
+
+
+def between(lanes: int, wanted: int, stream: Stream) -> tuple[WidthConverter, ...]:
+    """Converters from `lanes` to the `wanted` ones of a stream."""
+    meeting = lcm(lanes, wanted)
+    steps = dict.fromkeys((lanes, meeting, wanted))
+    return tuple(
+        WidthConverter(source, sink, stream.bits, stream.elements, stream.signed)
+        for source, sink in pairwise(steps)
+    )
+
+
+def _plain(kernel: Kernel) -> _Unit:
+    return _Unit(kernel, kernel.input.lanes, kernel.output.lanes, kernel.cycles)
+
+
+def pad(layer: LayerShape, simd: int, bits: int, signed: bool) -> Pad:
+    (height, width), (top, left) = layer.in_size, layer.padding
+    return Pad(height, width, layer.in_channels, top, left, top, left, simd, bits, signed)
+
+
+def window(layer: LayerShape, simd: int, bits: int, signed: bool) -> Swu:
+    (height, width), (top, left) = layer.in_size, layer.padding
+    size = (height + 2 * top, width + 2 * left)
+    return Swu(*size, layer.in_channels, *layer.kernel, *layer.stride, simd, bits, signed)
+
+
+def _parallel(kernel: Swu, parallel: bool) -> _Unit:
+    if not parallel:
+        return _plain(kernel)
+    lanes = kernel.input.lanes * kernel.kernel_h * kernel.kernel_w
+    registers = lanes * kernel.input.bits
+    return _Unit(kernel, kernel.input.lanes, lanes, kernel.input.beats, registers)
+
+
+def _back(layer: LayerShape, node: Node, acc: int, bits: int) -> Kernel:
+    channels = layer.out_channels
+    if node.kind == "Thresholding":
+        return Threshold(channels, node.pe, layer.pixels, acc, True, bits, False)
+    if node.kind == "Pool":
+        return MaxPool(*layer.out_size, channels, layer.pool, node.pe, bits, False)
+    if node.kind == "ElementwiseAdd":
+        return ChannelAdd(channels, node.pe, layer.pixels, acc, True, acc, acc + 1)
+    if node.kind == "LabelSelect":
+        return LabelSelect(channels, node.pe, acc + 1, True)
+    raise ValueError(f"no unit of ours does what {node.name} ({node.kind}) does")

@@ -1,0 +1,281 @@
+"""The allocator's space with lanes of their own for every unit, as FINN's nodes have.
+
+The compiler's own space gives padding and window the SIMD of the matrix-vector unit behind them,
+threshold and pooling the PE of the one before, and a convolution a SIMD that divides its channels.
+Here every unit has any lanes that divide what it takes, with width converters between: all of it
+can be built of today's kernels, and FINN's foldings are part of it, those with parallel windows
+aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.folding.price import Arithmetic, between, pad, window
+from hw_targets.cost import estimate_many
+from hw_targets.cost.layer import MIN_FIFO_DEPTH, matrix_fifo, needs_window
+from hw_targets.families import RESOURCES
+from hw_targets.network import LayerShape, NetworkShape
+from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.fifo import Fifo
+from hw_targets.rtl.kernel import Kernel, Stream
+from hw_targets.rtl.label_select import LabelSelect
+from hw_targets.rtl.maxpool import MaxPool
+from hw_targets.rtl.mvu import Mvu
+from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.width_converter import converters
+from passes._allocation_build import divisors
+from passes._allocation_paths import Graph
+
+Place = tuple[int, int]
+"""(stage number, lanes): where a stream is and how wide."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One unit, or the converters before a matrix, from one place to the next.
+
+    unit: what is folded; None for converters alone. parallel: a window that gives all its pixels
+    at once, priced as `price.build` prices FINN's.
+    """
+
+    tail: Place
+    head: Place
+    kernels: tuple[Kernel, ...]
+    unit: Kernel | None
+    parallel: bool = False
+
+
+@dataclass(frozen=True)
+class Wide:
+    """All edges in columns, in the order of `graph`. cost: (edges, 4); cycles: (edges,)."""
+
+    edges: tuple[Edge, ...]
+    graph: Graph
+    cost: NDArray[np.float64]
+    cycles: NDArray[np.int64]
+
+    def subset(self, keep: NDArray[np.bool_]) -> Wide:
+        """Those edges that are kept and on a path of kept ones."""
+        graph, left = self.graph.subset(keep)
+        edges = tuple(self.edges[index] for index in left)
+        return Wide(edges, graph, self.cost[left], self.cycles[left])
+
+
+Unit = tuple[Kernel, bool]
+"""A kernel, and whether it is a parallel window."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The fastest design: its units in stream order, what it costs, cycles between frames."""
+
+    units: tuple[Unit, ...]
+    cost: NDArray[np.float64]
+    interval: int
+    proven: bool
+    """Whether every smaller interval was proven out of reach, within the time there was."""
+
+
+def build(
+    network: NetworkShape,
+    family: str,
+    bits: int,
+    only: Arithmetic | None = None,
+    *,
+    parallel: bool = False,
+) -> Wide:
+    """Every choice of lanes, arithmetic and memory; edges of uncalibrated cost are left out.
+
+    only: one arithmetic for all, and memories placed by size: foldings alone. parallel: with
+    windows that give all their pixels at once, which there is no kernel for.
+    """
+    edges: list[Edge] = []
+    places: list[Place] = [(0, 0)]
+    stage = 0
+    for options in _stages(network, bits, only, parallel):
+        stage += 1
+        made = [
+            Edge(place, (stage, lanes), kernels, unit, _is_parallel(unit, lanes))
+            for place in places
+            for lanes, kernels, unit in options(place[1])
+        ]
+        edges += made
+        places = sorted({edge.head for edge in made})
+    return _priced(edges, family, stage)
+
+
+Choice = tuple[int, tuple[Kernel, ...], Kernel | None]
+"""(lanes that leave, kernels with their FIFOs, the unit)."""
+Options = Callable[[int], Iterator[Choice]]
+"""From lanes that arrive."""
+
+
+def _is_parallel(unit: Kernel | None, lanes: int) -> bool:
+    return isinstance(unit, Swu) and lanes != unit.output.lanes
+
+
+def _stages(
+    network: NetworkShape, bits: int, only: Arithmetic | None, parallel: bool
+) -> Iterator[Options]:
+    width, signed = network.input_bits, network.input_signed
+    for layer in network.layers:
+        channels, outputs = divisors(layer.in_channels), divisors(layer.out_channels)
+        if layer.padding != (0, 0):
+            yield _streaming([pad(layer, lanes, width, signed) for lanes in channels])
+        if needs_window(layer):
+            yield _windows(layer, width, signed, parallel)
+        yield _joining(layer, width, signed)
+        yield _matrix(layer, width, signed, bits, only)
+        mvu = Mvu(*layer.matrix, 1, 1, layer.pixels, bits, width, signed)
+        acc, pixels, size = mvu.acc_bits, layer.pixels, layer.out_channels
+        if layer.activation:
+            yield _streaming([Threshold(size, p, pixels, acc, True, bits, False) for p in outputs])
+            if layer.pool > 1:
+                shape = (*layer.out_size, size, layer.pool)
+                yield _streaming([MaxPool(*shape, p, bits, False) for p in outputs])
+        else:
+            adds = [ChannelAdd(size, p, pixels, acc, True, acc, acc + 1) for p in outputs]
+            yield _streaming(adds)
+            yield _streaming([LabelSelect(size, p, acc + 1, True) for p in outputs], last=True)
+        width, signed = bits, False
+
+
+def _streaming(units: Sequence[Kernel], *, last: bool = False) -> Options:
+    """Units of one kind, any of which may follow any lanes."""
+
+    def options(lanes: int) -> Iterator[Choice]:
+        for unit in units:
+            for before in _ways(lanes, unit.input):
+                kernels = tuple(_fifos((*before, unit)))
+                end = (Fifo(unit.output.width, MIN_FIFO_DEPTH, 1),) if last else ()
+                yield unit.output.lanes, (*kernels, *end), unit
+
+    return options
+
+
+def _windows(layer: LayerShape, width: int, signed: bool, parallel: bool) -> Options:
+    plain = [window(layer, lanes, width, signed) for lanes in divisors(layer.in_channels)]
+    whole = plain[-1]
+
+    def options(lanes: int) -> Iterator[Choice]:
+        yield from _streaming(plain)(lanes)
+        if parallel:
+            for _, kernels, unit in _streaming([whole])(lanes):
+                yield layer.matrix[0], kernels, unit
+
+    return options
+
+
+def _joining(layer: LayerShape, width: int, signed: bool) -> Options:
+    """Converters to any SIMD of the matrix."""
+    columns = layer.matrix[0]
+
+    def options(lanes: int) -> Iterator[Choice]:
+        for simd in divisors(columns):
+            stream = Stream(simd, width, signed, layer.pixels * columns // simd)
+            for before in _ways(lanes, stream):
+                yield simd, tuple(_fifos(before)), None
+
+    return options
+
+
+def _matrix(
+    layer: LayerShape, width: int, signed: bool, bits: int, only: Arithmetic | None
+) -> Options:
+    arithmetics: tuple[Arithmetic, ...] = ("lut", "dsp") if only is None else (only,)
+
+    def options(simd: int) -> Iterator[Choice]:
+        for pe, arithmetic in product(divisors(layer.out_channels), arithmetics):
+            shape = (*layer.matrix, simd, pe, layer.pixels, bits, width, signed, arithmetic)
+            placed = Mvu(*shape, "auto").rom_style
+            for memory in ("block", "distributed"):
+                mvu = Mvu(*shape, memory)
+                single = memory == "block" and mvu.column_folds * mvu.row_folds == 1
+                if not single and (only is None or memory == placed):
+                    yield pe, (matrix_fifo(mvu), mvu), mvu
+
+    return options
+
+
+def _ways(lanes: int, stream: Stream) -> Iterator[tuple[Kernel, ...]]:
+    """Nothing, or converters through the least common multiple or the greatest common divisor."""
+    if lanes in (0, stream.lanes):
+        yield ()
+        return
+    fast = between(lanes, stream.lanes, stream)
+    small = converters(lanes, stream.lanes, stream.bits, stream.elements, stream.signed)
+    yield fast
+    if small != fast:
+        yield small
+
+
+def _fifos(units: Sequence[Kernel]) -> Iterator[Kernel]:
+    for unit in units:
+        yield Fifo(unit.input.width, MIN_FIFO_DEPTH, unit.input.beats)
+        yield unit
+
+
+def _priced(edges: Sequence[Edge], family: str, stages: int) -> Wide:
+    numbers: dict[Kernel, int] = {}
+    owners = [
+        (owner, numbers.setdefault(kernel, len(numbers)))
+        for owner, edge in enumerate(edges)
+        for kernel in edge.kernels
+    ]
+    prices = estimate_many(list(numbers), family)
+    beats = np.array([kernel.cycles for kernel in numbers], dtype=np.int64)
+    cost, cycles = np.zeros((len(edges), prices.shape[1])), np.zeros(len(edges), dtype=np.int64)
+    at, row = np.array(owners).T
+    np.add.at(cost, at, prices[row])
+    np.maximum.at(cycles, at, beats[row])
+    for index in [index for index, edge in enumerate(edges) if edge.parallel]:
+        unit = edges[index].unit
+        assert isinstance(unit, Swu)
+        others = [kernel.cycles for kernel in edges[index].kernels if kernel != unit]
+        cycles[index] = max(unit.input.beats, *others)
+        registers = unit.input.width * unit.kernel_h * unit.kernel_w
+        cost[index, RESOURCES.index("ff")] += registers
+    wide = Wide(tuple(edges), _graph(edges, stages), cost, cycles)
+    known: NDArray[np.bool_] = np.isfinite(cost.sum(axis=1))
+    known[_dominated(edges, cost, cycles)] = False
+    return wide.subset(known)
+
+
+def _graph(edges: Sequence[Edge], stages: int) -> Graph:
+    """Places numbered stage by stage; those of the last stage are one, the sink."""
+    places = sorted({edge.tail for edge in edges})
+    numbers = {place: number for number, place in enumerate(places)}
+    return Graph.of(
+        np.array([numbers[edge.tail] for edge in edges], dtype=np.intp),
+        np.array(
+            [len(places) if edge.head[0] == stages else numbers[edge.head] for edge in edges],
+            dtype=np.intp,
+        ),
+        np.array([edge.tail[0] for edge in edges], dtype=np.intp),
+    )
+
+
+def _dominated(
+    edges: Sequence[Edge], cost: NDArray[np.float64], cycles: NDArray[np.int64]
+) -> list[int]:
+    """Edges that another between the same places betters in cost and cycles."""
+    groups: dict[tuple[Place, Place], list[int]] = {}
+    for index, edge in enumerate(edges):
+        groups.setdefault((edge.tail, edge.head), []).append(index)
+    found: list[int] = []
+    for members in groups.values():
+        table = np.column_stack([cost[members], cycles[members]])
+        for row, index in enumerate(members):
+            below = (table <= table[row] + 1e-9).all(axis=1)
+            better = below & (table < table[row] - 1e-9).any(axis=1)
+            same = below & ~better & (np.arange(len(members)) < row)
+            if (better | same).any():
+                found.append(index)
+    return found
