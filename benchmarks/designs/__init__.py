@@ -1,0 +1,1 @@
+"""The cost model against whole networks: resources by Yosys, cycles by Verilator."""

@@ -1,0 +1,92 @@
+"""Cycles of a whole design in simulation, with the FIFO depths the flow would give it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.designs.build import FRAMES, frames_for
+from hw_targets.errors import VerificationError
+from hw_targets.flows.simulator import SimRun, build
+from hw_targets.rtl.design import LEAST_DEPTH, Design
+from passes._fifo_sizing import least_depths
+from passes.simulate import SLACK, Simulate
+
+SIZING_FRAMES = 6
+
+
+def digest(design: Design, folder: Path) -> str:
+    """Short digest of the design's RTL and memories at least FIFO depths."""
+    return design.write(folder).digest[:12]
+
+
+def cycles(design: Design, folder: Path) -> dict[str, Any]:
+    """Size the FIFOs as `passes.simulate` does, then run `FRAMES` frames back to back.
+
+    The final RTL's outputs are compared with the integer model. Returns the depths by link; the
+    interval (clock cycles between the last beats of successive frames, median without the first)
+    with FIFOs as sized, as deep as can be and of least depth (None: stuck); the ends of all frames;
+    the latency from the first frame's first input beat to its last output beat.
+
+    Raises:
+        VerificationError: the RTL computes something else than the integer model, or is stuck.
+    """
+    names = [link.name for link in design.links]
+    deepest = Simulate().deepest_fifo
+    deep = Design(design.name, design.instances, (deepest,) * len(names))
+    manifest = deep.write(folder)
+    simulator = build(
+        folder,
+        manifest.top,
+        manifest.sources,
+        folder / "obj",
+        links=names,
+        sizing=True,
+        optimize="-O1",
+    )
+    frames = frames_for(design.input, FRAMES)
+    bound = design.bound_cycles
+
+    def run(depths: tuple[int, ...], count: int) -> SimRun:
+        return simulator.run(
+            frames[:count],
+            design.input,
+            design.output,
+            patience=20 * bound + 10_000,
+            depths=depths,
+        )
+
+    def measure(depths: tuple[int, ...]) -> int | None:
+        try:
+            return max(run(depths, SIZING_FRAMES).frame_cycles, bound)
+        except VerificationError:
+            return None
+
+    widths = [link.stream.width for link in design.links]
+    depths = least_depths(measure, widths, deepest, slack=SLACK)
+    deep_run = run((deepest,) * len(names), FRAMES)
+    least = measure((LEAST_DEPTH,) * len(names))
+
+    sized = Design(design.name, design.instances, depths)
+    manifest = sized.write(folder)
+    final = build(folder, manifest.top, manifest.sources, folder / "obj-final", optimize="-O1")
+    result = final.run(frames, design.input, design.output)
+    *_, expected = design.reference(frames)
+    if not np.array_equal(result.outputs, expected):
+        raise VerificationError("the RTL and the integer model differ", where=design.name)
+    return {
+        "depths": dict(zip(names, depths, strict=True)),
+        "interval": steady(result.ends),
+        "ends": [int(end) for end in result.ends],
+        "latency": result.latency,
+        "interval_deep": steady(deep_run.ends),
+        "interval_least": least,
+    }
+
+
+def steady(ends: Any) -> float:
+    """Median distance between the last beats of successive frames, the first two left out."""
+    distances = np.diff(np.asarray(ends))
+    return float(np.median(distances[1:] if len(distances) > 2 else distances))

@@ -1,0 +1,71 @@
+"""Whole designs through Yosys with the flow's own script: flattened, and with the units kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.calibration.synthesis import run_yosys
+from hw_targets.families import Family
+from hw_targets.flows import yosys
+from hw_targets.rtl.design import Design
+from hw_targets.rtl.manifest import Manifest
+from hw_targets.rtl.top import TOP
+
+_READ = "read_slang --threads 1"
+
+
+def whole(design: Design, family: Family, folder: Path) -> dict[str, Any]:
+    """Resources of the flattened design, ports unbuffered, and the seconds it took.
+
+    Raises:
+        subprocess.CalledProcessError: Yosys refused the design.
+        subprocess.TimeoutExpired: it took longer than calibration's limit.
+    """
+    manifest = design.write(folder)
+    start = time.monotonic()
+    run_yosys(_script(manifest, family), folder)
+    resources = yosys.resources(folder / yosys.STATISTICS, family)
+    return {"resources": resources, "seconds": round(time.monotonic() - start, 1)}
+
+
+def by_unit(design: Design, family: Family, folder: Path) -> dict[str, Any]:
+    """Resources of every unit and FIFO, each synthesised within its own borders; see `whole`.
+
+    What a flattened design has less than their sum is what flattening saves. Glue in the top is
+    left out: it is wires.
+    """
+    manifest = design.write(folder)
+    modules = {
+        **{f"fifo_{link.name}": "lf_fifo" for link in design.links if link.depth},
+        **{unit.name: unit.kernel.module for unit in design.units},
+    }
+    paths = {
+        name: f"{module}${TOP}.{name if name.startswith('fifo_') else 'u_' + name}"
+        for name, module in modules.items()
+    }
+    first, *rest = _script(manifest, family).splitlines()
+    first = first.replace(_READ, f"{_READ} --keep-hierarchy")
+    keep = [f"setattr -mod -set keep_hierarchy 1 {path}" for path in paths.values()]
+    start = time.monotonic()
+    run_yosys("\n".join([first, *keep, *rest]) + "\n", folder)
+    counted = json.loads((folder / yosys.STATISTICS).read_text())["modules"]
+    units = {
+        name: family.count(counted[f"\\{path}"]["num_cells_by_type"])
+        for name, path in paths.items()
+    }
+    return {"units": units, "seconds": round(time.monotonic() - start, 1)}
+
+
+def digest(design: Design, family: Family, folder: Path) -> str:
+    """Short digest of RTL, memories and script: a row with another one is out of date."""
+    manifest = design.write(folder)
+    text = manifest.digest + _script(manifest, family)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _script(manifest: Manifest, family: Family) -> str:
+    return yosys.script(manifest.top, list(manifest.sources), family, netlist=False)
