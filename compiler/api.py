@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,14 @@ from compiler.config import (
 from compiler.instruments import Dumps, Instrument, Ledger
 from compiler.pipeline import Pipeline, RunResult
 from compiler.stages import Dataset, FloatModel
-from hw_targets.boards import load_board
+from hw_targets.boards import Board, load_board
 from hw_targets.errors import LiftFlowError
+from passes.base import Context
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from compiler.pricing.front import Design
 
 DEFAULT_OUTPUT = Path("build")
 HARDWARE = ("lower-finn",)
@@ -91,6 +95,70 @@ def compile_model(
     Raises:
         LiftFlowError: anything a user can mend, said in one line.
     """
+    task = open_task(
+        model,
+        data,
+        name=name,
+        board=board,
+        goals=goals,
+        options=options,
+        until=until,
+        output=output,
+        seed=seed,
+        device=device,
+    )
+    watchers = [*instruments, Ledger(), *([Dumps()] if dump else [])]
+    result = task.run(watchers)
+
+    from compiler import report
+
+    report.write(result, board=task.board, goals=task.goals, data=task.data)
+    return result
+
+
+@dataclass(frozen=True)
+class Task:
+    """A network read, and all that is to be done with it."""
+
+    start: FloatModel
+    data: Dataset
+    pipeline: Pipeline
+    folder: Path
+    board: Board
+    goals: Goals
+    seed: int
+    device: str
+
+    def run(self, instruments: Sequence[Instrument]) -> RunResult:
+        """Runs what is not done yet."""
+        return self.pipeline.run(
+            self.start,
+            self.data,
+            self.folder,
+            seed=self.seed,
+            device=self.device,
+            instruments=instruments,
+        )
+
+
+def open_task(
+    model: Config | Path | str | nn.Module,
+    data: Dataset | None = None,
+    *,
+    name: str | None = None,
+    board: str | None = None,
+    goals: Goals | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    until: str | None = None,
+    output: Path | str | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+) -> Task:
+    """What `compile_model` does with the same arguments, before any of it is done.
+
+    Raises:
+        LiftFlowError: anything a user can mend, said in one line.
+    """
     if isinstance(model, str | Path):
         model = load_config(Path(model))
     if isinstance(model, Config):
@@ -140,15 +208,44 @@ def compile_model(
         from passes.prepare import require_support
 
         require_support(start.module, start.input_shape)
-    watchers = [*instruments, Ledger(), *([Dumps()] if dump else [])]
-    result = pipeline.run(
-        start, data, folder, seed=seed, device=device or _device(), instruments=watchers
+    return Task(
+        start, data, pipeline, folder, chosen_board, chosen_goals, seed, device or _device()
     )
 
-    from compiler import report
 
-    report.write(result, board=chosen_board, goals=chosen_goals, data=data)
-    return result
+def explored(
+    model: Config | Path | str,
+    boards: Sequence[Board] = (),
+    rates: int = 8,
+    *,
+    output: Path | str | None = None,
+    instruments: Sequence[Instrument] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Design]:
+    """Designs of a network that no other beats in error, frames a second and LUTs, by board.
+
+    The passes before `allocate` run first, in the folder of the compilation.
+
+    Args:
+        boards: the configuration's own by default.
+        rates: frame rates looked at, from a board's fastest down.
+
+    Raises:
+        LiftFlowError: anything a user can mend, said in one line.
+    """
+    from compiler.pricing.front import explore
+    from passes.allocate import Allocate
+
+    names = list(passes.ORDER)
+    until = names[names.index(Allocate.name) - 1]
+    whole = open_task(model, output=output)
+    task = dataclasses.replace(whole, pipeline=whole.pipeline.until(until))
+    scored = task.run([*instruments, Ledger()]).last
+    varied = next(step for step in whole.pipeline.passes if isinstance(step, Allocate))
+    folder = task.folder / "explore"
+    folder.mkdir(exist_ok=True)
+    ctx = Context(folder, task.data, seed=task.seed, device=task.device, say=lambda *_: None)
+    return explore(scored, varied, ctx, boards or [task.board], rates, task.goals.clock_mhz, say)
 
 
 def _board_beside(config: Config) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from compiler.commands import boards, cost, fit
+from compiler.commands import boards, cost, explore, fit
 from compiler.commands.console import err, out, table
 from hw_targets.errors import LiftFlowError, MissingToolError, VerificationError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 
 app.add_typer(boards.app, name="boards")
 app.command("cost")(cost.cost)
+app.command("explore")(explore.explore)
 app.command("fit")(fit.fit)
 
 BoardOption = Annotated[

@@ -5,7 +5,6 @@ edges that no design within reach of the bound uses are left out (`_allocation_b
 that another one dominates (`_allocation_prune`); what is left, the core (Balas and Zemel, "An
 Algorithm for Large Zero-One Knapsack Problems", 1980), goes to the solver as a mixed-integer
 programme. As long as its best lies further from the bound than the core reaches, the core grows.
-Only matrix edges need to be integer: they leave no freedom to the rest.
 """
 
 from __future__ import annotations
@@ -114,11 +113,12 @@ def _solve(core: Problem, low: float, time_limit_s: float) -> Found:
     matrix = vstack([flow, rows])
     unit = UNITS / max(abs(low), 1e-9)
     cost = unit * np.append(core.objective, core.scaled)
-    matrices = (core.graph.ranks % RANKS == MATRIX).astype(np.int64)
+    # Links and backs would be whole without asking, but solutions are then mended by solving anew.
+    integers = np.append(np.ones(edges), 0.0)
     soft = (core.elastic > 0).any()
     result = milp(
         cost,
-        integrality=np.append(matrices, 0),
+        integrality=integers,
         bounds=Bounds(np.zeros(edges + 1), np.append(np.ones(edges), np.inf if soft else 0.0)),
         constraints=LinearConstraint(
             matrix.tocsc(),

@@ -110,7 +110,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
             return replace(model, allocation=self._bits_only(model, ctx))
         goal = self._goal()
         ctx.say("pricing every choice of every layer", 0.0)
-        errors = self._errors(model, ctx)
+        errors = self.errors(model, ctx)
         space = build_space(model.network, goal.board, self.weight_bits, self.act_bits, errors)
         require_calibrated(space, goal)
         ctx.say(f"solving over {len(space)} choices", 0.3)
@@ -127,7 +127,8 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         )
         return replace(model, allocation=allocation)
 
-    def _errors(self, model: ScoredModel, ctx: Context) -> tuple[Errors, ...]:
+    def errors(self, model: ScoredModel, ctx: Context) -> tuple[Errors, ...]:
+        """Modelled error of every layer's choices of bits."""
         ctx.say(f"sensitivity of weights: {self.sensitivity}", None)
         found = SENSITIVITIES[self.sensitivity](model, self.weight_bits, ctx)
         if self.sensitivity not in IN_OUTPUT:
@@ -136,7 +137,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
 
     def _bits_only(self, model: ScoredModel, ctx: Context) -> Allocation:
         ctx.say("the network branches: bits are allocated, hardware is not modelled", 0.0)
-        errors = self._errors(model, ctx)
+        errors = self.errors(model, ctx)
         layers = model.network.layers
         elements = governed_elements(model)
         acting = [index for index, layer in enumerate(layers) if layer.name in elements]
