@@ -1,10 +1,12 @@
-"""Synthesise the product of every pair of widths alone: what most of an accelerator is made of.
+"""Synthesise products and maxima of every width alone: what most of an accelerator is made of.
 
     python -m benchmarks.calibration.products ecp5 [--workers 2]
 
 A product (`lf_mvu_product`) lies between registers, so that it costs the same wherever it stands;
 how the tool maps digits and carries of odd widths is measured here instead of modelled. So is the
-multiplier that the tool makes of LUTs where hard ones are asked for, and it finds them too large.
+multiplier that the tool makes of LUTs where hard ones are asked for, and it finds them too large,
+and the running maximum of a lane of pooling (`lf_maxpool_fold`), whose comparison is in LUTs,
+wide multiplexers or carries as the width may be.
 Writes `hw_targets/cost/data/<family>-products.json`.
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,9 +22,11 @@ from pathlib import Path
 from benchmarks.calibration.sweep import WORK
 from benchmarks.calibration.synthesis import recipe_digest, run_yosys, yosys_version
 from hw_targets.cost.basis.products import MOST_BITS, Products, products_file
+from hw_targets.cost.basis.terms import lut_ram
 from hw_targets.families import Family, family_names, load_family
 from hw_targets.flows import yosys
 from hw_targets.rtl.kernel import RTL_DIR
+from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import WEIGHT_BITS, Mvu
 
 Combination = tuple[int, int, bool, bool]
@@ -45,6 +50,16 @@ _HARD = """    wire signed [{act_bits}:0] wide = {{{signed} && act[{act}], act}}
 endmodule
 """
 
+_MAXIMA = """module top (
+    input wire clk, input wire rst, input wire enable, input wire valid, input wire first,
+    input wire [{top}:0] value, output wire [{top}:0] maximum
+);
+    lf_maxpool_fold #(.DEPTH({depth}), .PE({lanes}), .BITS({bits})) unit (.*);
+endmodule
+"""
+LANES = (4, 12)
+"""Lanes of two units of maxima: what they have in common cancels out."""
+
 
 def combinations(family: Family) -> list[Combination]:
     """Every product in LUTs that a matrix-vector unit can have."""
@@ -56,9 +71,6 @@ def combinations(family: Family) -> list[Combination]:
 def measure(combination: Combination, family: Family) -> dict[str, float]:
     """Resources of one product."""
     weight_bits, act_bits, signed, hard = combination
-    folder = WORK / f"{family.name}-products" / "-".join(map(str, map(int, combination)))
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(RTL_DIR / Mvu.source, folder / Mvu.source)
     text = (_PORTS + (_HARD if hard else _SOFT)).format(
         weight=weight_bits - 1,
         act=act_bits - 1,
@@ -67,9 +79,38 @@ def measure(combination: Combination, family: Family) -> dict[str, float]:
         act_bits=act_bits,
         signed=int(signed),
     )
+    return _synthesise(text, Mvu.source, "-".join(map(str, map(int, combination))), family)
+
+
+def measure_maximum(bits: int, depth: int, family: Family) -> float:
+    """LUTs of one lane's running maximum, without the memory of `depth` words that keeps it."""
+
+    def luts(lanes: int) -> float:
+        text = _MAXIMA.format(top=lanes * bits - 1, lanes=lanes, bits=bits, depth=depth)
+        name = f"maximum-{bits}-{lanes}-{depth}"
+        found = _synthesise(text, MaxPool.source, name, family)["lut"]
+        return found - (float(lut_ram(depth, lanes * bits, family)) if depth > 1 else 0.0)
+
+    few, many = LANES
+    return (luts(many) - luts(few)) / (many - few)
+
+
+def _synthesise(text: str, source: str, name: str, family: Family) -> dict[str, float]:
+    """Resources of the module `top` in `text`, which is made of modules in one of our sources."""
+    folder = WORK / f"{family.name}-products" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(RTL_DIR / source, folder / source)
     (folder / "top.sv").write_text(text)
-    run_yosys(yosys.script("top", ["top.sv", Mvu.source], family, netlist=False), folder)
+    run_yosys(yosys.script("top", ["top.sv", source], family, netlist=False), folder)
     return yosys.resources(folder / yosys.STATISTICS, family)
+
+
+def as_text(products: Products) -> str:
+    """JSON with a row a line."""
+    listed = products.model_dump(mode="json")
+    rows = ",\n".join(f"  {json.dumps(row)}" for row in listed.pop("rows"))
+    head = ",\n ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in listed.items())
+    return f'{{\n {head},\n "rows": [\n{rows}\n ]\n}}\n'
 
 
 def main() -> None:
@@ -79,20 +120,27 @@ def main() -> None:
     options = parser.parse_args()
     family = load_family(options.family)
     todo = combinations(family)
+    widths = range(1, MOST_BITS + 1)
     with ThreadPoolExecutor(options.workers) as pool:
         found = list(pool.map(lambda each: measure(each, family), todo))
+        maxima = [
+            tuple(pool.map(lambda bits, deep=depth: measure_maximum(bits, deep, family), widths))
+            for depth in (1, 2)
+        ]
     rows = [
         (*combination, each["lut"], each["ff"], each["dsp"])
         for combination, each in zip(todo, found, strict=True)
     ]
     products = Products(
-        family=family.name, tool=yosys_version(), source=recipe_digest(Mvu, family), rows=rows
+        family=family.name,
+        tool=yosys_version(),
+        source=recipe_digest(Mvu, family),
+        rows=rows,
+        maxima_source=recipe_digest(MaxPool, family),
+        maxima=maxima,
     )
     path: Path = products_file(family.name)
-    lines = ",\n".join(f"  {row}" for row in products.model_dump(mode="json")["rows"])
-    head = f'"family": "{products.family}",\n "tool": "{products.tool}",\n'
-    text = f'{{\n {head} "source": "{products.source}",\n "rows": [\n{lines}\n ]\n}}\n'
-    path.write_text(text.replace("True", "true").replace("False", "false"))
+    path.write_text(as_text(products))
     print(f"{path}: {len(rows)} products")
 
 

@@ -23,7 +23,7 @@ NEEDED = tuple(
 
 
 DEFAULT_BOARD = "ulx3s-85f"
-LAYER_FLAGS = ("channels", "size", "kernel", "stride", "pad", "pool", "bits", "signed", "lines")
+LAYER_FLAGS = ("channels", "size", "kernel", "stride", "pad", "pool", "bits", "lines")
 NETWORK_FLAGS = (
     "family", "weight_bits", "act_bits", "input_bits", "share", "fps", "interval", "fold",
 )  # fmt: skip
@@ -45,6 +45,10 @@ def cost(
     simd: Annotated[int | None, typer.Option(help="Inputs of a row multiplied at once; 1.")] = None,
     dsp: Annotated[bool, typer.Option("--dsp", help="Multiply in hard multipliers.")] = False,
     block: Annotated[bool, typer.Option("--block", help="Weights in block RAM.")] = False,
+    signed: Annotated[
+        bool,
+        typer.Option("--signed", help="Inputs have a sign; of a QONNX file with --input-bits."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     channels: Annotated[
         str | None,
@@ -73,9 +77,6 @@ def cost(
             rich_help_panel=LAYER,
         ),
     ] = "4:4:4",
-    signed: Annotated[
-        bool, typer.Option("--signed", help="Inputs have a sign.", rich_help_panel=LAYER)
-    ] = False,
     lines: Annotated[
         bool,
         typer.Option(
@@ -142,7 +143,9 @@ def cost(
             board, family, clock_mhz, share, fps, interval, pe, simd, tuple(fold or ()),
             "dsp" if dsp else "lut", "block" if block else "distributed",
         )  # fmt: skip
-        cost_network(model, Given(weight_bits, act_bits, input_bits), asked_network, as_json)
+        cost_network(
+            model, Given(weight_bits, act_bits, input_bits, signed), asked_network, as_json
+        )
         return
     _refuse(context, NETWORK_FLAGS, "is of a network", "give a model, a TOML or QONNX file")
     board = board or DEFAULT_BOARD

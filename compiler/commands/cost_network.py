@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,8 @@ def _as_json(
         "family": family,
         "clock_mhz": clock,
         "folding": folding,
+        "input_bits": source.network.input_bits,
+        "input_signed": source.network.input_signed,
         "layers": [
             {
                 "name": part.layer.name,
@@ -119,7 +122,8 @@ def _show(
     folding: str,
 ) -> None:
     place = f"{board.name} ({family})" if board else f"family {family}"
-    out.print(f"[bold]{source.network.name}[/] on {place} at {clock:g} MHz; folding: {folding}")
+    out.print(f"[bold]{source.network.name}[/] ({described(source)})")
+    out.print(f"on {place} at {clock:g} MHz; folding: {folding}")
     heads = ("layer", "bits", "PE", "SIMD")
     shown = table(*heads, *COUNTED, "cycles", numbers=("PE", "SIMD", *COUNTED, "cycles"))
     for part in found.layers:
@@ -143,6 +147,22 @@ def _show(
     )
     for note in _notes(source, found, board, family):
         out.print(note, soft_wrap=True)
+
+
+def described(source: Source) -> str:
+    """The bits of a network, in words."""
+
+    def span(bits: Sequence[int]) -> str:
+        low, high = min(bits), max(bits)
+        return f"{low}" if low == high else f"{low} to {high}"
+
+    sign = "signed" if source.network.input_signed else "unsigned"
+    parts = [
+        f"input of {source.network.input_bits} bits, {sign}",
+        f"weights of {span(source.widths.weights)}",
+    ]
+    acts = [bits for bits in source.widths.acts if bits]
+    return "; ".join([*parts, f"activations of {span(acts)}"] if acts else parts)
 
 
 def cells(estimate: Estimate) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compiler.commands.console import out, print_json, table
-from compiler.commands.cost_network import COUNTED, counted
+from compiler.commands.cost_network import COUNTED, counted, described
 from hw_targets.boards import Board, board_names, load_board
 from hw_targets.errors import LiftFlowError
 from hw_targets.families import load_family
@@ -35,6 +35,7 @@ def fit(
     input_bits: Annotated[
         int | None, typer.Option(help="Bits of a QONNX file's input that has no quantizer.")
     ] = None,
+    signed: Annotated[bool, typer.Option("--signed", help="That input has a sign.")] = False,
     share: Annotated[
         float | None, typer.Option(help="Share of each board; the TOML's goal, or 0.7.")
     ] = None,
@@ -65,7 +66,7 @@ def fit(
     from compiler.pricing.fit import fit as fit_boards
     from compiler.pricing.source import Given, load_source
 
-    source = load_source(model, Given(weight_bits, act_bits, input_bits))
+    source = load_source(model, Given(weight_bits, act_bits, input_bits, signed))
     share = share or source.goals.share
     verdicts = fit_boards(source, boards, share, clock_mhz or source.goals.clock_mhz, fps)
     if as_json:
@@ -124,7 +125,7 @@ def _design(verdict: Verdict) -> dict[str, Any]:
 
 
 def _show(source: Source, verdicts: Sequence[Verdict], share: float, fps: float | None) -> None:
-    out.print(f"[bold]{source.network.name}[/] ({_bits(source)}) in {share:.0%} of each board")
+    out.print(f"[bold]{source.network.name}[/] ({described(source)}) in {share:.0%} of each board")
     rate = "frames a second"
     numbers = (rate, "MHz", *COUNTED)
     last = "tightest" if fps else "binds"
@@ -174,13 +175,3 @@ def _unknown(verdicts: Sequence[Verdict]) -> dict[str, list[str]]:
                 why = f"uncalibrated family {verdict.board.family}"
             found.setdefault(why, []).append(verdict.board.name)
     return found
-
-
-def _bits(source: Source) -> str:
-    def span(bits: Sequence[int]) -> str:
-        low, high = min(bits), max(bits)
-        return f"{low}" if low == high else f"{low} to {high}"
-
-    acts = [bits for bits in source.widths.acts if bits]
-    weights = f"weights of {span(source.widths.weights)} bits"
-    return f"{weights}, activations of {span(acts)}" if acts else weights

@@ -24,7 +24,7 @@ MENDS = {
 
 
 def read_qonnx(
-    path: Path, input_bits: int | None = None
+    path: Path, input_bits: int | None = None, input_signed: bool = False
 ) -> tuple[NetworkShape, Widths, tuple[str, ...]]:
     """Shape and bits of the network in a QONNX file, and notes on how it was read.
 
@@ -32,7 +32,7 @@ def read_qonnx(
     quantizer, with BatchNormalization, Relu, MaxPool, Flatten and scaling by constants between.
 
     Args:
-        input_bits: of a network whose input has no quantizer, taken to be unsigned.
+        input_bits, input_signed: of a network whose input has no quantizer.
 
     Raises:
         LiftFlowError: not a QONNX file, or something in it that hardware cannot compute: names the
@@ -41,7 +41,8 @@ def read_qonnx(
     graph = Graph(path)
     entry, end = _ends(graph)
     input_shape = _input_shape(graph, entry)
-    state = State(graph, entry.name, input_shape, input_bits)
+    given = None if input_bits is None else Quant(input_bits, input_signed, None)
+    state = State(graph, entry.name, input_shape, given)
     while state.tensor != end:
         _step(state, _next(state))
     notes = _close(state)
@@ -144,7 +145,7 @@ def _close(state: State) -> list[str]:
     path, layers = str(state.graph.path), state.layers
     if not layers:
         raise LiftFlowError("no Conv, MatMul or Gemm in it", where=path, mend="add a layer")
-    if state.given_bits is not None and state.input_quant and state.input_quant.scale is not None:
+    if state.given is not None and state.input_quant is not state.given:
         raise LiftFlowError("its input has a quantizer", where=path, mend="leave out --input-bits")
     notes: list[str] = []
     last = layers[-1]

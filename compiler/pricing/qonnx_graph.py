@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -181,4 +182,6 @@ def _load(path: Path) -> Any:
         raise LiftFlowError(f"cannot be read: {error}", where=str(path), mend=mend) from error
     if not proto.graph.node:
         raise LiftFlowError("an ONNX file without nodes", where=str(path), mend=mend)
-    return ModelWrapper(proto)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names of domains that it corrects
+        return ModelWrapper(proto)

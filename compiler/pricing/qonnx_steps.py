@@ -54,13 +54,14 @@ class Layer:
 class State:
     """The walk so far. tensor: the stream's name; shape: the stream's, without the batch.
 
-    given_bits: of an input without a quantizer. ended: whether a class is chosen already.
+    given: what stands for the quantizer of an input that has none. ended: whether a class is
+    chosen already.
     """
 
     graph: Graph
     tensor: str
     shape: tuple[int, ...]
-    given_bits: int | None
+    given: Quant | None
     input_quant: Quant | None = None
     layers: list[Layer] = field(default_factory=list)
     ended: bool = False
@@ -213,13 +214,13 @@ def _dense(state: State, node: Any) -> None:
 def _weights(state: State, node: Any) -> Weights:
     """Weights, under the layer's name; what comes before the layer must be quantized."""
     if state.input_quant is None:
-        if state.given_bits is None:
+        if state.given is None:
             raise state.graph.refusal(
                 node,
                 "the network's input before it has no quantizer",
                 "put one at the input, or give --input-bits",
             )
-        state.input_quant = Quant(state.given_bits, False, None)
+        state.input_quant = state.given
     if state.layers and state.layers[-1].quant is None:
         raise state.graph.refusal(
             state.layers[-1].node,

@@ -45,14 +45,19 @@ class Source:
 
 @dataclass(frozen=True)
 class Given:
-    """Bits by flags; None where a flag was not given."""
+    """Bits by flags; None where a flag was not given. signed: the input, with `input_bits`."""
 
     weight_bits: int | None = None
     act_bits: int | None = None
     input_bits: int | None = None
+    signed: bool = False
 
     def __post_init__(self) -> None:
-        """Raises LiftFlowError for a width that no kernel has."""
+        """Raises LiftFlowError for a width that no kernel has, or a sign without a width."""
+        if self.signed and self.input_bits is None:
+            raise LiftFlowError(
+                "a sign without a width", where="--signed", mend="give --input-bits too"
+            )
         for flag, value, known in (
             ("--weight-bits", self.weight_bits, WEIGHT_BITS),
             ("--act-bits", self.act_bits, ACT_BITS),
@@ -81,7 +86,7 @@ def load_source(path: Path, given: Given) -> Source:
         from compiler.pricing.qonnx_chain import read_qonnx
 
         _refuse_bits(path, given)
-        network, widths, notes = read_qonnx(path, given.input_bits)
+        network, widths, notes = read_qonnx(path, given.input_bits, given.signed)
         return Source(path, network, widths, notes=notes)
     raise LiftFlowError(
         f"{path.suffix or 'a name without suffix'} is neither .toml nor .onnx",

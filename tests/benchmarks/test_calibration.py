@@ -10,11 +10,17 @@ from benchmarks.calibration.points import COUNTS, arrays_for, points
 from benchmarks.calibration.products import combinations
 from benchmarks.calibration.synthesis import recipe_digest
 from benchmarks.calibration.tables import finn_node
-from hw_targets.cost.basis.products import Products, product_table, products_file
+from hw_targets.cost.basis.products import (
+    Products,
+    maximum_table,
+    product_table,
+    products_file,
+)
 from hw_targets.cost.features import KERNELS
 from hw_targets.families import family_names, load_family
 from hw_targets.finn_adapter import node_luts
 from hw_targets.rtl.fifo import Fifo
+from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.swu import Swu
@@ -50,6 +56,8 @@ def test_every_product_a_unit_can_have_was_measured(name: str) -> None:
         assert lut > 0
         assert ff > 0
         assert dsp == 0
+    assert kept.maxima_source == recipe_digest(MaxPool, described), "make the maxima anew"
+    assert (np.diff(maximum_table(name)[1, 1:]) >= 0).all()
     # More bits are never cheaper by more than what odd digits save.
     soft = table[2:, 1:, :, 0, 0]
     assert (soft[2:] >= soft[:-2]).all()

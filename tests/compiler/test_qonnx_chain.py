@@ -95,6 +95,8 @@ def test_an_input_without_a_quantizer_is_given_its_bits(tmp_path: Path) -> None:
         read_qonnx(path)
     network, _, _ = read_qonnx(path, 8)
     assert (network.input_bits, network.input_signed) == (8, False)
+    network, _, _ = read_qonnx(path, 5, True)
+    assert (network.input_bits, network.input_signed) == (5, True)
     quantized = small().write(tmp_path / "b.onnx")
     with pytest.raises(LiftFlowError, match="leave out --input-bits"):
         read_qonnx(quantized, 8)

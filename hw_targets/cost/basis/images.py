@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from hw_targets.cost.basis.arithmetic import ceil, clog2, flag, some
+import numpy as np
+
+from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, some
+from hw_targets.cost.basis.products import maximum_table
 from hw_targets.cost.basis.terms import Basis, Fields, blocks, in_block_ram, lut_ram, lut_ram_cell
 from hw_targets.families import Family
 
@@ -48,20 +51,23 @@ def pad(k: Fields, _: Family) -> Basis:
 
 def maxpool(k: Fields, family: Family) -> Basis:
     """Maxima of a row's pixels, then of rows, kept in two small memories."""
-    width, row = k["pe"] * k["bits"], k["out_w"] * k["folds"]
+    pe, bits, folds = k["pe"], k["bits"], k["folds"]
+    width, row = pe * bits, k["out_w"] * folds
     block = in_block_ram(row, width, family)
-    counters = clog2(k["in_h"]) + clog2(k["in_w"]) + clog2(k["folds"])
-    slots = clog2(k["folds"]) + clog2(row)
-    several, rows = flag(k["folds"] > 1), flag(row > 1)
+    counters = clog2(k["in_h"]) + clog2(k["in_w"]) + clog2(folds)
+    slots = clog2(folds) + clog2(row)
+    several, rows = flag(folds > 1), flag(row > 1)
+    soft = (1 - block) * rows
+    in_register, in_memory = _maximum(family, bits)
+    memories = several + rows
     const = 1.0 + 0.0 * width
     lut = {
         "const": const,
         "counters": counters,
         "slots": slots,
-        "lanes": k["pe"],
-        "compare": width,
-        "row": several * lut_ram(k["folds"], width, family),
-        "column": (1 - block) * rows * lut_ram(row, width, family),
+        "maxima": pe * (memories * in_memory + (2 - memories) * in_register),
+        "memories": several * lut_ram(folds, width, family) + soft * lut_ram(row, width, family),
+        "banks": soft * width * (ceil(row / lut_ram_cell(family).shapes[-1][0]) - 1),
     }
     # Either memory hands its next word to registers; block RAM has its own.
     ff = {
@@ -69,7 +75,17 @@ def maxpool(k: Fields, family: Family) -> Basis:
         "counters": counters,
         "slots": slots,
         "width": width,
-        "fetched": width * several + width * rows * (1 - block),
+        "fetched": width * several + width * soft,
     }
     bram = block * blocks(row, width, family) if some(block) else block
     return Basis(lut, ff, dsp=0.0, bram=bram)
+
+
+def _maximum(family: Family, bits: Number) -> tuple[Number, ...]:
+    """LUTs of a lane's running maximum as measured (`products`): in a register, in a memory."""
+    table = maximum_table(family.name)
+    if isinstance(bits, np.ndarray):
+        index = bits.astype(np.intp)
+        return tuple(column.take(index, mode="clip") for column in table)
+    last = len(table[0]) - 1
+    return tuple(float(column[min(int(bits), last)]) for column in table)
