@@ -52,8 +52,10 @@ def default_pipeline(
     chosen = []
     for name in passes.ORDER:
         kind = passes.load(name)
-        settings = {key: value for key, value in shared.items() if key in option_types(kind)}
-        settings.update(check_options(name, (options or {}).get(name, {}), where="options"))
+        given = check_options(name, (options or {}).get(name, {}), where="options")
+        wanted = kind.goals_with is None or given.get(kind.goals_with[0]) == kind.goals_with[1]
+        filled = option_types(kind) if wanted else ()
+        settings = {**{key: value for key, value in shared.items() if key in filled}, **given}
         chosen.append(kind(**settings))
     return Pipeline(chosen)
 

@@ -89,6 +89,13 @@ def least_hardware(space: Space, limits: Limits, time_limit_s: float) -> Solutio
     return found or thin[1]
 
 
+def fits(space: Space, limits: Limits, time_limit_s: float) -> bool:
+    """Whether some design keeps to the limits."""
+    part = space.subset(space.cycles <= limits.interval)
+    found = _least(part, limits, None, time_limit_s, enough=(1.0, 1.0 + TOLERANCE))
+    return found is not None and share_of(found.cost, limits.budget) <= 1.0 + TOLERANCE
+
+
 def least_interval(space: Space, limits: Limits, time_limit_s: float) -> Solution | None:
     """The fewest cycles between frames that a design within the limits reaches, by bisection.
 

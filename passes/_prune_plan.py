@@ -87,13 +87,13 @@ class Plan:
         self.network, self.limits, self._cost = network, limits, cost
         self.groups = dict(zip(group_keys(groups), groups, strict=True))
         self.counts = {key: len(group.units) for key, group in self.groups.items()}
-        self._sizes = {la.name: (la.in_channels, la.out_channels) for la in network.layers}
-        self.cost = cost(network, self._sizes)
+        self.sizes = {la.name: (la.in_channels, la.out_channels) for la in network.layers}
+        self.cost = cost(network, self.sizes)
 
     def sizes_at(self, key: str, below: int) -> dict[str, tuple[int, int]]:
         """Sizes of all layers if group `key` shrank to `below` channels."""
         group, fewer = self.groups[key], self.counts[key] - below
-        sizes = dict(self._sizes)
+        sizes = dict(self.sizes)
         for layer, rows in group.rows.items():
             sizes[layer] = (sizes[layer][0], sizes[layer][1] - rows * fewer)
         for layer, columns in group.columns.items():
@@ -110,9 +110,9 @@ class Plan:
         return found
 
     def take(self, key: str, below: int) -> None:
-        self._sizes = self.sizes_at(key, below)
+        self.sizes = self.sizes_at(key, below)
         self.counts[key] = below
-        self.cost = self._cost(self.network, self._sizes)
+        self.cost = self._cost(self.network, self.sizes)
 
 
 def least_cost(network: NetworkShape, groups: Sequence[Group], limits: Limits, cost: Cost) -> float:

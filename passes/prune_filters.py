@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from compiler.stages import PruneReport, Relevance, ScoredModel
+from hw_targets.boards import load_board
 from hw_targets.errors import InfeasibleError, LiftFlowError
+from passes._allocation_goal import Goal
 from passes._coupling import Group, Unit, added_layers, coupled_groups, remove_units, rows_of
 from passes._graph import accuracy, ir_text, layers_of, network_shape, placed
+from passes._prune_board import BoardGoal
 from passes._prune_plan import (
     COSTS,
     Limits,
@@ -41,6 +44,7 @@ from passes.base import Context, Pass
 RECONSTRUCTED, POSITIONS = 256, 16
 """Samples, and output positions of each, that second moments are taken over."""
 
+GOALS = ("macs", "board")
 _NAMES = {"macs": "multiply-accumulates", "weights": "weights"}
 
 
@@ -60,6 +64,11 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
     exponent of what is saved in the ranking; 0 ranks by relevance alone, 1 by relevance a unit of
     cost. streams: also prune the channels that run through residual adds. reconstruct: choose the
     weights left anew. batch: samples a backward pass.
+
+    goal: "macs" as told above, or "board": no more goes than must for `board` to reach `fps` at
+    `clock_mhz` within `share` of it, by the cost model, with `weight_bits` and `act_bits`
+    everywhere. What folding makes of the channels that are left is what counts there. `macs` then
+    does not matter, and the compilation's goals fill in the others.
     """
 
     name: ClassVar[str] = "prune-filters"
@@ -72,7 +81,20 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         "passes._reconstruct",
         "passes._guides",
         "passes._prune_plan",
+        "passes._prune_board",
+        "passes._allocation_bound",
+        "passes._allocation_build",
+        "passes._allocation_core",
+        "passes._allocation_goal",
+        "passes._allocation_paths",
+        "passes._allocation_prune",
+        "passes._allocation_solve",
+        "passes._allocation_space",
+        "hw_targets.cost",
     )
+
+    # With another goal a change of board would mean pruning anew for nothing.
+    goals_with: ClassVar[tuple[str, str]] = ("goal", "board")
 
     macs: float = 0.5
     steps: int = 5
@@ -82,6 +104,13 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
     streams: bool = False
     reconstruct: bool = True
     batch: int = 64
+    goal: str = "macs"
+    board: str = ""
+    clock_mhz: float = 0.0
+    fps: float | None = None
+    share: float = 0.7
+    weight_bits: int = 4
+    act_bits: int = 4
 
     def __post_init__(self) -> None:
         if not 0 <= self.macs < 1:
@@ -94,47 +123,104 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
             )
         if self.thrift < 0:
             raise LiftFlowError(f"thrift is {self.thrift:g}", where=self.name, mend="use 0 or more")
-        for option in ("steps", "divisor", "batch"):
+        if self.goal not in GOALS:
+            raise LiftFlowError(
+                f"no such goal: {self.goal!r}", where=self.name, mend=f"use {', '.join(GOALS)}"
+            )
+        for option in ("steps", "divisor", "batch", "weight_bits", "act_bits"):
             if getattr(self, option) < 1:
                 raise LiftFlowError(
                     f"{option} is {getattr(self, option)}", where=self.name, mend="use at least 1"
                 )
 
+    def refuse(self, ctx: Context) -> None:
+        """Raises LiftFlowError for an unknown board or goals that make no sense."""
+        self._board_goal()
+
     def run(self, model: ScoredModel, ctx: Context) -> ScoredModel:
-        """Raises InfeasibleError when so much of the cost cannot go."""
-        if self.macs == 0:
-            return model
-        if model.masks:
-            raise LiftFlowError(
-                "weights are masked already", where=self.name, mend="prune filters before weights"
-            )
+        """Raises InfeasibleError when so much of the cost cannot go, or all is not enough."""
+        wanted = self._board_goal()
+        if wanted is None:
+            return model if self.macs == 0 else self._pruned(model, self.macs, None, ctx)
+        share = self._needed(model, wanted, ctx)
+        found = model if share == 0 else self._pruned(model, share, wanted, ctx)
+        rate = "at any rate" if self.fps is None else f"at {self.fps:,.0f} frames a second"
+        ctx.prove(
+            f"modelled hardware within the share of the board {rate}",
+            wanted.met(found.network),
+            measured=f"{found.network.macs / model.network.macs:.1%} of the work left",
+            required=f"a folding with {self.weight_bits} and {self.act_bits} bits",
+        )
+        return found
+
+    def _board_goal(self) -> BoardGoal | None:
+        if self.goal == "macs":
+            return None
+        board = load_board(self.board)
+        clock = self.clock_mhz or board.clock.default_mhz
+        goal = Goal(board, clock, self.fps, self.share)
+        return BoardGoal(goal, self.weight_bits, self.act_bits)
+
+    def _needed(self, model: ScoredModel, wanted: BoardGoal, ctx: Context) -> float:
+        """Share of the cost that must go for the board's goal."""
+        ctx.say(f"looking for what {self.board} can hold", 0.0)
+        groups, limits = self._limits(model)
+        scores = {
+            key: unit_scores(group, model.relevance)
+            for key, group in zip(group_keys(groups), groups, strict=True)
+        }
+
+        def plan() -> Plan:
+            return Plan(model.network, groups, limits, COSTS[self.cost])
+
+        return wanted.needed(plan, scores, self.thrift)
+
+    def _limits(self, model: ScoredModel) -> tuple[tuple[Group, ...], Limits]:
         groups = self._groups(model)
         keyed = dict(zip(group_keys(groups), groups, strict=True))
         depthwise = frozenset(key for key, group in keyed.items() if group.units[0].depthwise)
         sizes = {key: len(group.units) for key, group in keyed.items()}
-        limits = Limits(sizes, self.divisor, depthwise)
+        return groups, Limits(sizes, self.divisor, depthwise)
+
+    def _pruned(
+        self, model: ScoredModel, asked: float, wanted: BoardGoal | None, ctx: Context
+    ) -> ScoredModel:
+        """`model` without a share of its cost, and without more until a board's goal is met."""
+        if model.masks:
+            raise LiftFlowError(
+                "weights are masked already", where=self.name, mend="prune filters before weights"
+            )
+        groups, limits = self._limits(model)
         total = Plan(model.network, groups, limits, COSTS[self.cost]).cost
-        self._check_reachable(model, groups, limits, total)
+        self._check_reachable(model, groups, limits, total, asked)
         pruned = dataclasses.replace(model, module=copy.deepcopy(model.module))
         samples = statistics_samples(ctx, self.name)
-        wanted = output_statistics(placed(model.module, ctx.device), samples)
-        share = 0.0
-        for step in range(1, self.steps + 1):
+        outputs = output_statistics(placed(model.module, ctx.device), samples)
+        share, step = 0.0, 0
+        while step < self.steps or not (wanted is None or wanted.met(pruned.network)):
+            step += 1
+            # A board's goal may need some more than its plan said: relevance is measured anew.
+            goal = min(asked * step / self.steps, 1.0)
             # The epsilon keeps a share such as 0.45 x 100 from asking for one more than 45.
-            budget = total * (1 - self.macs * step / self.steps) + 1e-6
-            pruned, wanted, left = self._shrink(
-                pruned, limits, budget, samples, wanted, ctx, last=step == self.steps
+            budget = total * (1 - goal) + 1e-6
+            before = share
+            pruned, outputs, left = self._shrink(
+                pruned, limits, budget, samples, outputs, ctx, last=step >= self.steps
             )
             share = 1 - left / total
             ctx.say(
-                f"step {step} of {self.steps}: {share:.1%} of {self.cost} gone", step / self.steps
+                f"step {step} of {self.steps}: {share:.1%} of {self.cost} gone",
+                min(step / self.steps, 1.0),
             )
-        ctx.prove(
-            f"at least the asked share of {_NAMES[self.cost]} is removed",
-            share >= self.macs,
-            measured=f"{share:.4f}",
-            required=f"{self.macs:g}",
-        )
+            if step > self.steps and share == before and goal == 1.0:
+                break
+        if wanted is None:
+            ctx.prove(
+                f"at least the asked share of {_NAMES[self.cost]} is removed",
+                share >= asked,
+                measured=f"{share:.4f}",
+                required=f"{asked:g}",
+            )
         prove_complete(pruned.relevance, ctx)
         (ctx.workdir / "pruned.txt").write_text(ir_text(pruned.module, model.input_shape))
         measured = accuracy(pruned.module, ctx.data.test_x, ctx.data.test_y, ctx.device)
@@ -158,16 +244,21 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         return tuple(g for g in groups if through_adds.isdisjoint(g.rows))
 
     def _check_reachable(
-        self, model: ScoredModel, groups: tuple[Group, ...], limits: Limits, total: float
+        self,
+        model: ScoredModel,
+        groups: tuple[Group, ...],
+        limits: Limits,
+        total: float,
+        asked: float,
     ) -> None:
         most = 1 - least_cost(model.network, groups, limits, COSTS[self.cost]) / total
-        if self.macs > most:
+        if self.goal == "macs" and asked > most:
             mend = "ask for a smaller share or use a smaller divisor"
             if not self.streams:
                 mend += ", or streams = true where the network has residual adds"
             raise InfeasibleError(
                 f"at most {most:.1%} of the {_NAMES[self.cost]} can go with divisor "
-                f"{self.divisor}, {self.macs:.1%} are asked for",
+                f"{self.divisor}, {asked:.1%} are asked for",
                 where=self.name,
                 mend=mend,
             )
