@@ -18,6 +18,10 @@ CONFIDENCE = 0.9
 PRIOR_WEIGHT = 0.003
 """What a coefficient's distance from its physical value counts, beside a point's relative error."""
 FEW_GROUPS = 10
+LARGE_ERROR = 0.05
+"""Relative error from which on a point counts by its error, not its square (Huber's loss)."""
+ROUNDS = 5
+"""Reweightings of the least squares, after which the coefficients stand still."""
 BAND_POINTS = 30
 """Points a band of sizes has at least: fewer cannot tell a 90 % interval."""
 
@@ -56,14 +60,23 @@ def fit_resource(
 
 
 def _weights(matrix: Vector, measured: Vector, physical: Vector | None) -> Vector:
-    """Coefficients that make the relative errors least, none negative."""
+    """Coefficients that make the relative errors least, none negative.
+
+    A few units of unusual contents would bend least squares for all others: without priors large
+    errors count linearly, as in the mean absolute error that is told.
+    """
     scale = np.maximum(measured, FLOOR)
     left, right = matrix / scale[:, None], measured / scale
     if physical is not None:
         pull = np.sqrt(PRIOR_WEIGHT * len(measured))
         left = np.vstack([left, np.diag(pull / physical)])
         right = np.concatenate([right, np.full(len(physical), pull)])
-    found, _ = nnls(left, right, maxiter=100 * matrix.shape[1])
+    most_steps = 100 * matrix.shape[1]
+    found, _ = nnls(left, right, maxiter=most_steps)
+    for _ in range(ROUNDS if physical is None else 0):
+        # Least squares of errors over roots of the large ones: iteratively reweighted.
+        root = np.sqrt(np.maximum(np.abs(left @ found - right), LARGE_ERROR))
+        found, _ = nnls(left / root[:, None], right / root, maxiter=most_steps)
     return np.asarray(found)
 
 

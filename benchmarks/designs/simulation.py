@@ -22,13 +22,15 @@ def digest(design: Design, folder: Path) -> str:
     return design.write(folder).digest[:12]
 
 
-def cycles(design: Design, folder: Path) -> dict[str, Any]:
+def cycles(design: Design, folder: Path, optimize: str = "-O1") -> dict[str, Any]:
     """Size the FIFOs as `passes.simulate` does, then run `FRAMES` frames back to back.
 
     The final RTL's outputs are compared with the integer model. Returns the depths by link; the
     interval (clock cycles between the last beats of successive frames, median without the first)
     with FIFOs as sized, as deep as can be and of least depth (None: stuck); the ends of all frames;
     the latency from the first frame's first input beat to its last output beat.
+
+    optimize: of the C++ compiler; what is simulated longer than it compiles wants more of it.
 
     Raises:
         VerificationError: the RTL computes something else than the integer model, or is stuck.
@@ -44,7 +46,7 @@ def cycles(design: Design, folder: Path) -> dict[str, Any]:
         folder / "obj",
         links=names,
         sizing=True,
-        optimize="-O1",
+        optimize=optimize,
     )
     frames = frames_for(design.input, FRAMES)
     bound = design.bound_cycles
@@ -71,7 +73,7 @@ def cycles(design: Design, folder: Path) -> dict[str, Any]:
 
     sized = Design(design.name, design.instances, depths)
     manifest = sized.write(folder)
-    final = build(folder, manifest.top, manifest.sources, folder / "obj-final", optimize="-O1")
+    final = build(folder, manifest.top, manifest.sources, folder / "obj-final", optimize=optimize)
     result = final.run(frames, design.input, design.output)
     *_, expected = design.reference(frames)
     if not np.array_equal(result.outputs, expected):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,8 +25,8 @@ GOALS = {"lut": 8.0, "bram": 3.0, "dsp": 0.0}
 def write_page(folder: Path = store.DATA, doc: Path = DOC) -> str:
     """Write the page; returns its text."""
     text = page(folder)
-    doc.write_text(text)
     return text
+    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def page(folder: Path = store.DATA) -> str:
@@ -40,6 +41,7 @@ def page(folder: Path = store.DATA) -> str:
         parts[f"LUTS {family}"] = lut_table(rows)
         parts[f"BLOCKS {family}"] = block_table(rows)
         parts[f"GOALS {family}"] = goals(rows)
+        parts[f"UNKNOWN {family}"] = unknowns(rows)
         parts[f"UNITS {family}"] = unit_table(apart, whole)
         parts[f"KINDS {family}"] = kind_table(apart)
     measured = [*cycles.values(), *whole.values(), *units.values()]
@@ -49,7 +51,7 @@ def page(folder: Path = store.DATA) -> str:
     text = TEXT.read_text()
     for name, table in parts.items():
         text = text.replace(f"<!-- {name} -->", table)
-    return text
+    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def network_table() -> str:
@@ -130,6 +132,16 @@ def goals(rows: Sequence[Row]) -> str:
                 f"(mean error {sum(errors) / len(errors):.1f} %, worst {max(errors):.1f} %)"
             )
     return "; ".join(said) + "."
+
+
+def unknowns(rows: Sequence[Row]) -> str:
+    """What is not calibrated, and why; empty where everything is."""
+    said = []
+    for row in rows:
+        value = _estimate(row, "built")
+        if not value.calibrated:
+            said.append(f"{row['network']}: {value.why}")
+    return "\n".join(["Not calibrated:", "", *(f"- {line}" for line in said)]) if said else ""
 
 
 def unit_table(rows: Sequence[Row], whole: dict[tuple[str, str], Row]) -> str:

@@ -40,7 +40,12 @@ def cost(
         str | None,
         typer.Option(help="Board name, or a board's TOML file; the TOML's own, or ulx3s-85f."),
     ] = None,
-    clock_mhz: Annotated[float | None, typer.Option(help="Clock; the board's default.")] = None,
+    clock_mhz: Annotated[
+        float | None,
+        typer.Option(
+            "--clock-mhz", "--clock", help="Clock; the TOML's goal, or the board's default."
+        ),
+    ] = None,
     pe: Annotated[int | None, typer.Option(help="Rows computed at once; 1.")] = None,
     simd: Annotated[int | None, typer.Option(help="Inputs of a row multiplied at once; 1.")] = None,
     dsp: Annotated[bool, typer.Option("--dsp", help="Multiply in hard multipliers.")] = False,

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.measure import Measurement
+from rich.table import Table
+
 from compiler.commands.console import out, print_json, table
 from hw_targets.boards import Board, board_names, load_board
 from hw_targets.cost.coefficients import calibrated_families
@@ -124,29 +127,45 @@ def _show(
     place = f"{board.name} ({family})" if board else f"family {family}"
     out.print(f"[bold]{source.network.name}[/] ({described(source)})")
     out.print(f"on {place} at {clock:g} MHz; folding: {folding}")
-    heads = ("layer", "bits", "PE", "SIMD")
-    shown = table(*heads, *COUNTED, "cycles", numbers=("PE", "SIMD", *COUNTED, "cycles"))
-    for part in found.layers:
-        choice = part.choice
-        bits = f"{choice.weight_bits}:{choice.act_bits or '-'}"
-        shown.add_row(
-            part.layer.name, bits, str(choice.pe), str(choice.simd),
-            *cells(part.estimate), f"{part.cycles:,}",
-        )  # fmt: skip
-    if found.shell and board and board.flow != "vivado":
-        shown.add_row("shell", "", "", "", *cells(found.shell), "")
-    shown.add_row("[bold]total[/]", "", "", "", *cells(found.total), f"{found.interval:,}")
-    if board is not None:
-        shown.add_row("of the board", "", "", "", *_shares(found.total, board), "")
-    shown.add_row("of which FIFOs", "", "", "", *cells(found.fifos), "")
-    shown.add_row("of which width converters", "", "", "", *cells(found.converters), "")
+    shown = _table(found, board, spans=True)
+    brackets = "; in brackets: 90 % intervals"
+    boundless = out.options.update(max_width=10 * out.width)
+    if Measurement.get(out, boundless, shown).maximum > out.width:
+        shown, brackets = _table(found, board, spans=False), ""
     out.print(shown)
     out.print(
         f"{clock * 1e6 / found.interval:,.0f} frames a second; latency {found.latency:,} cycles, "
-        f"{found.latency / clock:,.1f} µs; in brackets: 90 % intervals"
+        f"{found.latency / clock:,.1f} µs{brackets}",
+        soft_wrap=True,
     )
     for note in _notes(source, found, board, family):
         out.print(note, soft_wrap=True)
+
+
+def _table(found: NetworkCost[LayerChoice], board: Board | None, spans: bool) -> Table:
+    """Layers, shell and total. Without `spans`, only the total has intervals, to be narrower."""
+    heads = ("layer", "bits", "PE", "SIMD")
+    shown = table(*heads, *COUNTED, "cycles", numbers=("PE", "SIMD", *COUNTED, "cycles"))
+
+    def add(name: str, figures: Sequence[str], cycles: str = "") -> None:
+        shown.add_row(name, "", "", "", *figures, cycles)
+
+    for part in found.layers:
+        choice = part.choice
+        bits = f"{choice.weight_bits}:{choice.act_bits or '-'}"
+        folding = (bits, str(choice.pe), str(choice.simd))
+        shown.add_row(part.layer.name, *folding, *cells(part.estimate, spans), f"{part.cycles:,}")
+    if found.shell and board and board.flow != "vivado":
+        add("shell", cells(found.shell, spans))
+    add("[bold]total[/]", cells(found.total, spans), f"{found.interval:,}")
+    if not spans:
+        for name, bounds in (("90 % from", found.total.low), ("90 % to", found.total.high)):
+            add(name, ["" if bound is None else f"{bound:,.0f}" for bound in bounds])
+    if board is not None:
+        add("of the board", _shares(found.total, board))
+    add("of which FIFOs", cells(found.fifos, spans))
+    add("of which converters", cells(found.converters, spans))
+    return shown
 
 
 def described(source: Source) -> str:
@@ -165,15 +184,15 @@ def described(source: Source) -> str:
     return "; ".join([*parts, f"activations of {span(acts)}"] if acts else parts)
 
 
-def cells(estimate: Estimate) -> list[str]:
-    """LUT, FF, DSP and block RAM with their intervals, where they are not the value itself."""
+def cells(estimate: Estimate, spans: bool) -> list[str]:
+    """LUT, FF, DSP and block RAM, with their intervals where these are not the value itself."""
     shown = []
     intervals = estimate.intervals()
     for name, value in estimate.as_dict().items():
         span = intervals[name]
         if value is None:
             shown.append("uncalibrated")
-        elif span is None or round(span[1] - span[0]) == 0:
+        elif not spans or span is None or round(span[1] - span[0]) == 0:
             shown.append(f"{value:,.0f}")
         else:
             shown.append(f"{value:,.0f} ({span[0]:,.0f}-{span[1]:,.0f})")

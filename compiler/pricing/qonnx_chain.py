@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from compiler.pricing.qonnx_graph import CLEAN, PASSED, Graph, Quant
+from compiler.pricing.qonnx_graph import CLEAN, EXPORT, PASSED, Graph, Quant
 from compiler.pricing.qonnx_steps import CLASSED, STEPS, Layer, State
 from compiler.pricing.source import Widths
 from hw_targets.errors import LiftFlowError
@@ -19,6 +19,8 @@ MENDS = {
     "GlobalAveragePool": ("average pooling has no kernel", "use max pooling or a dense layer"),
     "Concat": ("it joins branches, and hardware computes chains", "leave the branches out"),
     "FloatQuant": ("floats of few bits have no kernel", "quantize to integers"),
+    "QuantizeLinear": ("its bits are not told", EXPORT),
+    "DequantizeLinear": ("its bits are not told", EXPORT),
     "Shape": ("sizes are computed in the graph", CLEAN),
 }
 
@@ -121,8 +123,9 @@ def _step(state: State, node: Any) -> None:
     loose = [name for name in others if not graph.is_fixed(name)]
     if loose:
         source = graph.producers.get(loose[0])
-        if source is not None and source.op_type in MENDS and not _streams(graph, loose[0]):
-            raise graph.refusal(source, *MENDS[source.op_type])
+        if source is not None and not _streams(graph, loose[0]):
+            unread = ("what it makes of constants is not read", CLEAN)
+            raise graph.refusal(source, *MENDS.get(source.op_type, unread))
         raise graph.refusal(
             node,
             "it joins branches, and hardware computes chains",

@@ -17,6 +17,7 @@ from hw_targets.errors import LiftFlowError, UnsupportedError
 QUANT = ("Quant", "IntQuant")
 PASSED = ("Identity", "Dropout")
 """Operations that give what they take."""
+EXPORT = "export QONNX from Brevitas (brevitas.export.export_qonnx)"
 CLEAN = "run qonnx-cleanup on the file first"
 
 
@@ -149,12 +150,12 @@ class Graph:
             what, mend = "it is lowered by FINN already", "give the QONNX file before that"
         elif kinds & {"QuantizeLinear", "DequantizeLinear"}:
             what = "its quantizers are QuantizeLinear and DequantizeLinear"
-            mend = "make them Quant nodes with qonnx.transformation.qcdq_to_qonnx.QCDQToQuant"
+            mend = f"{EXPORT}: their 8 bits hide how many the weights have"
         else:
             what = "it has no quantizers, so that its bits are not known"
             mend = (
-                "export QONNX from Brevitas (brevitas.export.export_qonnx), or describe the "
-                "PyTorch model in a TOML file and give --weight-bits and --act-bits"
+                f"{EXPORT}, or describe the PyTorch model in a TOML file and give --weight-bits "
+                "and --act-bits"
             )
         raise LiftFlowError(what, where=str(self.path), mend=mend)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from compiler.config import DEFAULT_BOARD, Goals, load_config
 from hw_targets.cost.basis.products import MOST_BITS
-from hw_targets.errors import LiftFlowError
+from hw_targets.errors import LiftFlowError, UnsupportedError
 from hw_targets.network import NetworkShape
 from hw_targets.rtl.mvu import WEIGHT_BITS
 
@@ -125,7 +125,10 @@ def _from_config(config: Config, path: Path, given: Given) -> Source:
         input_signed=config.data.input_signed,
         input_scale=config.data.input_scale,
     )
-    require_support(start.module, start.input_shape)
+    try:
+        require_support(start.module, start.input_shape)
+    except UnsupportedError as error:
+        raise UnsupportedError(error.what, where=str(path), mend=error.mend) from error
     module, _, _ = prepared_network(start.module, start.input_shape)
     network = network_shape(module, config.name, start.input_shape, start.input)
     weight_bits, act_bits = given.weight_bits or DEFAULT_BITS, given.act_bits or DEFAULT_BITS

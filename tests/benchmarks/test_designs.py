@@ -60,7 +60,7 @@ def test_values_look_trained() -> None:
 
 def test_the_tiniest_network_is_measured_once(tmp_path: Path) -> None:
     _need_verilator()
-    assert simulate(TINY, tmp_path / "data", tmp_path / "work")
+    assert simulate(TINY, tmp_path / "data", tmp_path / "work", "-O0")
     assert not simulate(TINY, tmp_path / "data", tmp_path / "work")
     (row,) = store.load(store.CYCLES, tmp_path / "data")
     built = [kernel for _, kernel in store.kernels_of(row["kernels"])]

@@ -17,6 +17,7 @@ from quant_case import context as room
 from quant_case import digits_data, digits_shape, scored
 
 from compiler import cli
+from compiler.commands.console import out
 from compiler.pricing.source import Given, load_source
 from compiler.stages import QonnxModel
 from hw_targets.boards import load_board
@@ -203,6 +204,16 @@ def test_the_table_tells_every_layer(
         assert word in said
 
 
+def test_a_narrow_terminal_gets_a_narrow_table(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(out, "width", 80)
+    _, said, _ = run([str(project / "small.onnx")], monkeypatch, capsys)
+    assert "90 % from" in said
+    table = said[said.index("layer") : said.index("frames a second")].splitlines()
+    assert all(line.split()[0] != "(" and len(line) <= 80 for line in table if line.strip())
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -253,9 +264,9 @@ def test_faults_are_one_line(
     (project / "empty.onnx").touch()
     shutil.copy(project / "data.npz", project / "rubbish.onnx")
     File(8).add("Relu").write(project / "float.onnx")
-    status, out, error = run(arguments, monkeypatch, capsys)
+    status, told, error = run(arguments, monkeypatch, capsys)
     assert status == 2
-    assert out == ""
+    assert told == ""
     assert error.startswith("error: ")
     assert said in error
     assert error.count("\n") == 1

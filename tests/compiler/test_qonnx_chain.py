@@ -203,7 +203,27 @@ REFUSED: dict[str, tuple[Callable[[], File], str]] = {
     "floats": (lambda: File(8).add("Relu"), "no quantizers.*export QONNX from Brevitas"),
     "QCDQ": (
         lambda: File(8).add("DequantizeLinear", "s"),
-        "QuantizeLinear and DequantizeLinear; .*QCDQToQuant",
+        "QuantizeLinear and DequantizeLinear; export QONNX from Brevitas",
+    ),
+    "QCDQ in part": (
+        lambda: (
+            lambda f: f.add("MatMul", f.node("DequantizeLinear", f.constant(np.ones((8, 4)))))
+        )(File(8).quant(8)),
+        r"\(DequantizeLinear\): its bits are not told; export QONNX",
+    ),
+    "weights computed": (
+        lambda: (lambda f: f.add("MatMul", f.node("Abs", f.constant(np.ones((8, 4))))))(
+            File(8).quant(8)
+        ),
+        r"\(Abs\): what it makes of constants is not read; run qonnx-cleanup",
+    ),
+    "weights of 1 bit with a sign": (
+        lambda: (
+            lambda f: f.add(
+                "MatMul", f.node("BipolarQuant", f.constant(np.ones((8, 4))), f.constant(1.0))
+            )
+        )(File(8).quant(8)),
+        r"\(BipolarQuant\): 1 bit with a sign has no kernel",
     ),
     "FINN's": (lambda: File(8).add("MultiThreshold", "s"), "lowered by FINN already"),
 }

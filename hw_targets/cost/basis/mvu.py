@@ -35,6 +35,8 @@ from hw_targets.families import Family
 
 LONGEST_TREE = 8192
 """Lanes for which an adder tree is tabulated; a unit has fewer."""
+TABLE_WORDS = 16
+"""Words that a LUT holds: Yosys shares tables of four inputs, also where LUTs have six."""
 MANY_WORDS = 32
 """Words from which on every weight bit is taken to vary, and all rows to differ."""
 MANY_ROWS = 64
@@ -50,11 +52,11 @@ def mvu(k: Fields, family: Family) -> Basis:
     sf, nf, dsp = k["column_folds"], k["row_folds"], k["dsp"]
     words = sf * nf
     signed = k["act_signed"]
-    asked = lanes * dsp
+    asked, large = lanes * dsp, flag(weight_bits + act_bits >= family.multiplier.least_product)
     if some(signed):
         # Times 0 or -1: no multiplication to the tool.
-        asked = asked * (1 - signed * flag(act_bits <= 1))
-    hard = asked * flag(weight_bits + act_bits >= family.multiplier.least_product)
+        asked = asked * (1 - signed * large * flag(act_bits <= 1))
+    hard = asked * large
     soft = lanes - asked
     fixed = flag(words <= 1)
     block = k["block"] * (1 - fixed)
@@ -68,10 +70,11 @@ def mvu(k: Fields, family: Family) -> Basis:
     product_luts, product_registers, _ = _product(family, weight_bits, act_bits, signed, 0.0)
     refused = asked - hard
     refused_luts: Number = 0.0
+    refused_registers: Number = 0.0
     if some(refused):
-        refused_luts = refused * where(
-            refused > 0, _product(family, weight_bits, act_bits, signed, 1.0)[0], 0.0
-        )
+        made = _product(family, weight_bits, act_bits, signed, 1.0)
+        refused_luts = where(refused > 0, refused * made[0], 0.0)
+        refused_registers = where(refused > 0, refused * made[1], 0.0)
     varying, constant, active = _content(weight_bits, words, pe)
     product = weight_bits + act_bits
     # Digits of two bits: W/2 + A/2 - 1 diagonals.
@@ -84,12 +87,22 @@ def mvu(k: Fields, family: Family) -> Basis:
     )
     tree = pe * (added * product + added_up)
     tree_registers = pe * (registered * product + registered_up)
+    # What multipliers with adders and registers of their own can take in: the first sum behind
+    # them (of a single lane the accumulator), and the registers of the weights.
+    inside = least(hard, 1.0)
+    pairs, single = simd // 2, flag(simd <= 1)
+    first = inside * pe * pairs * (product + 1)
+    first_registers = inside * pe * (simd - pairs) * (product + 1) * (1 - single)
+    by_memory = 1 - fixed
     control = clog2(sf) + clog2(nf) + clog2(words)
     positions = replay * 3 * (clog2(buffer) + 1)
-    accumulators = pe * flag(sf > 1)
+    accumulators, outputs = pe * flag(sf > 1), pe * k["acc_bits"]
+    accumulators_inside = inside * single * accumulators
+    accumulators = accumulators - accumulators_inside
+    sum_luts = carry(k["acc_bits"], family)
     in_luts = where(soft > 0, soft * product_luts, 0.0)
     stored = (1 - block) * distinct(rom_bits, words)
-    banks = ceil(words / 2**family.lut_inputs) - 1
+    banks = ceil(words / TABLE_WORDS) - 1
     blocks_of_weights, between = block, block
     if some(block):
         blocks_of_weights, between = constant_blocks(words, rom_bits, family)
@@ -99,12 +112,14 @@ def mvu(k: Fields, family: Family) -> Basis:
         "positions": positions,
         "products": varying * in_luts,
         "constant": constant * in_luts,
-        "tree": (1 - dsp) * tree,
-        "tree_hard": dsp * tree,
+        "tree": (1 - inside) * tree,
+        "tree_first": first,
+        "tree_hard": inside * tree - first,
         # Too small for the multiplier the tool would take: its own multiplier in LUTs.
         "refused": refused_luts,
-        "accumulate": accumulators * carry(k["acc_bits"], family),
-        "rom": flag(words > free_words(family)) * stored * (1 + banks),
+        "accumulate": accumulators * sum_luts,
+        "accumulate_hard": accumulators_inside * sum_luts,
+        "rom": flag(words > free_words(family)) * stored,
         "rom_mux": (1 - block) * rom_bits * banks,
         "block_mux": block * between,
         "replay": (replay - block_buffer) * lut_ram(buffer, vector, family),
@@ -118,13 +133,19 @@ def mvu(k: Fields, family: Family) -> Basis:
         "latency": 2 * (1 + extra + multiply + levels),
         "products": varying * in_registers,
         "constant": constant * in_registers,
-        "products_hard": asked * product,
-        "tree": (1 - dsp) * tree_registers,
-        "tree_hard": dsp * tree_registers,
-        "accumulate": (accumulators + pe) * k["acc_bits"],
-        "rom": (1 - fixed) * stored,
+        "refused": refused_registers,
+        "products_hard": hard * product,
+        "tree": (1 - inside) * tree_registers,
+        "tree_first": first_registers,
+        "tree_hard": inside * tree_registers - first_registers,
+        "accumulate": accumulators * k["acc_bits"],
+        "accumulate_hard": accumulators_inside * k["acc_bits"],
+        "outputs": outputs,
+        "rom": by_memory * (1 - inside) * stored,
+        "rom_hard": by_memory * inside * stored,
         "vector": (1 - block_buffer) * vector,
-        "extra": extra * (vector + rom_bits * (1 - fixed)),
+        "extra": extra * (vector + by_memory * (1 - inside) * rom_bits),
+        "extra_hard": extra * by_memory * inside * rom_bits,
     }
     bram = block * blocks_of_weights
     if some(block_buffer):
