@@ -7,8 +7,10 @@ builds (`hw_targets.cost.layer`), priced by the same models.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,45 +96,90 @@ def layer_cost(query: LayerQuery, family: str) -> LayerCost:
     values = vars(query)
     size = max((len(v) for v in values.values() if isinstance(v, np.ndarray)), default=0)
     if size == 0:
-        return _layer_cost(query, family)
+        return _one(query, family)
     total = {field.name: np.empty(size) for field in dataclasses.fields(LayerCost)}
     for start in range(0, size, CHUNK):
         part = slice(start, start + CHUNK)
         chunk = LayerQuery(
             **{n: v[part] if isinstance(v, np.ndarray) else v for n, v in values.items()}
         )
-        found = _layer_cost(chunk, family)
+        found = _many(chunk, min(CHUNK, size - start), family)
         for name, column in total.items():
             column[part] = getattr(found, name)
     return LayerCost(**total)
 
 
-def _layer_cost(query: LayerQuery, family: str) -> LayerCost:
-    lut: Number = 0.0
-    ff, dsp, bram, cycles = lut, lut, lut, lut
-    # Below and above, squared: of LUTs, registers and block RAMs.
-    margins: list[Number] = [0.0] * 6
-    skids: list[Number] = [0.0] * 6
+_COUNTS = 4
+"""LUT, FF, DSP, block RAM."""
+
+
+def _one(query: LayerQuery, family: str) -> LayerCost:
+    """What one layer costs."""
+    total: list[Number] = [0.0] * _COUNTS
+    squares: list[Number] = [0.0] * _SIDES
+    skids: list[Number] = [0.0] * _SIDES
+    cycles: Number = 0.0
     for kind, present, k, busy in _units(query):
-        row: tuple[Number, ...] = kernel_model(kind, family).resources(k)
-        if present is not None:
-            row = tuple(where(present > 0, value, 0.0) for value in row)
-            busy = busy * present
-        lut, ff, dsp, bram = lut + row[0], ff + row[1], dsp + row[2], bram + row[3]
-        cycles = most(cycles, busy)
-        spread = kernel_model(kind, family).spread(row)
-        beside = [side for index in (0, 1, 3) for side in spread[index]]
-        if present is not None:
-            beside = [where(present > 0, side, 0.0) for side in beside]
+        if present is not None and not present:
+            continue
+        counts, sides = _unit(kind, family, tuple(k), tuple(k.values()))
+        total = [sum_ + each for sum_, each in zip(total, counts, strict=True)]
         if kind == "Fifo":
             # FIFOs err alike: their margins are added before they are squared.
-            skids = [total + side for total, side in zip(skids, beside, strict=True)]
+            skids = [sum_ + side for sum_, side in zip(skids, sides, strict=True)]
         else:
-            margins = [total + side * side for total, side in zip(margins, beside, strict=True)]
-    off = [
-        np.sqrt(total + side * side) if some(total + side) else 0.0
-        for total, side in zip(margins, skids, strict=True)
-    ]
+            squares = [sum_ + side * side for sum_, side in zip(squares, sides, strict=True)]
+        cycles = most(cycles, busy)
+    off = [np.sqrt(sum_ + side * side) for sum_, side in zip(squares, skids, strict=True)]
+    return _bounded(total, cycles, off)
+
+
+@lru_cache(maxsize=1 << 16)
+def _unit(
+    kind: str, family: str, names: tuple[str, ...], values: tuple[Number, ...]
+) -> tuple[tuple[Number, ...], tuple[Number, ...]]:
+    """Counts of one unit, and margins; a search asks for the same units again and again."""
+    model = kernel_model(kind, family)
+    row = model.resources(dict(zip(names, values, strict=True)))
+    spread = model.spread(row)
+    return row, tuple(side for index in _BOUNDED for side in spread[index])
+
+
+_BOUNDED = (0, 1, 3)
+"""Places of the resources with an interval: LUTs, registers and block RAMs."""
+_SIDES = 2 * len(_BOUNDED)
+
+
+def _many(query: LayerQuery, size: int, family: str) -> LayerCost:
+    """What every layer of the columns costs."""
+    total, cycles = np.zeros((_COUNTS, size)), np.zeros(size)
+    squares, skids = np.zeros((_SIDES, size)), np.zeros((_SIDES, size))
+    for kind, present, k, busy in _units(query):
+        model = kernel_model(kind, family)
+        rows: slice | NDArray[np.intp] = slice(None)
+        if present is not None:
+            rows = np.flatnonzero(present) if isinstance(present, np.ndarray) else rows
+            if isinstance(rows, np.ndarray) and len(rows) == size:
+                rows = slice(None)
+            k = {n: v[rows] if isinstance(v, np.ndarray) else v for n, v in k.items()}
+            busy = busy[rows] if isinstance(busy, np.ndarray) else busy
+        row = model.resources(k)
+        spread = model.spread(row)
+        for column, value in zip(total, row, strict=True):
+            column[rows] += value
+        beside = (side for index in _BOUNDED for side in spread[index])
+        # FIFOs err alike: their margins are added before they are squared.
+        for column, side in zip(skids if kind == "Fifo" else squares, beside, strict=True):
+            if some(side):
+                column[rows] += side if kind == "Fifo" else side * side
+        cycles[rows] = np.maximum(cycles[rows], busy)
+    np.multiply(skids, skids, out=skids)
+    off = np.sqrt(np.add(squares, skids, out=squares), out=squares)
+    return _bounded(list(total), cycles, list(off))
+
+
+def _bounded(total: Sequence[Number], cycles: Number, off: Sequence[Number]) -> LayerCost:
+    lut, ff, dsp, bram = total
     return LayerCost(
         *(lut, ff, dsp, bram, cycles),
         *(most(lut - off[0], 0.0), lut + off[1], most(ff - off[2], 0.0), ff + off[3]),
