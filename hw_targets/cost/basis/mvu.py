@@ -28,8 +28,8 @@ from hw_targets.cost.basis.terms import (
     carry_pairs,
     constant_blocks,
     distinct,
-    free_words,
     lut_ram,
+    of_few,
 )
 from hw_targets.families import Family
 
@@ -102,6 +102,7 @@ def mvu(k: Fields, family: Family) -> Basis:
     sum_luts = carry(k["acc_bits"], family)
     in_luts = where(soft > 0, soft * product_luts, 0.0)
     stored = (1 - block) * distinct(rom_bits, words)
+    few, more = of_few(words)
     banks = ceil(words / TABLE_WORDS) - 1
     blocks_of_weights, between = block, block
     if some(block):
@@ -119,7 +120,8 @@ def mvu(k: Fields, family: Family) -> Basis:
         "refused": refused_luts,
         "accumulate": accumulators * sum_luts,
         "accumulate_hard": accumulators_inside * sum_luts,
-        "rom": flag(words > free_words(family)) * stored,
+        "rom_few": few * stored,
+        "rom": more * stored,
         "rom_mux": (1 - block) * rom_bits * banks,
         "block_mux": block * between,
         "replay": (replay - block_buffer) * lut_ram(buffer, vector, family),
@@ -197,8 +199,8 @@ def _contents() -> tuple[NDArray[np.float64], ...]:
         changing = np.mean([1 - one**words - (1 - one) ** words for one in chances_of_bits], axis=0)
         there = 1 - chances[values == 0] ** words
         # Rows draw from as many columns of weights as their entropy tells.
-        kinds = np.minimum(exp(-(chances * np.log(chances)).sum()) ** words, 1e9)
-        apart = kinds * (1 - np.exp(-rows / kinds)) / rows
+        kinds = np.minimum(exp(-(chances * np.log(chances)).sum()) ** np.maximum(words, 1), 1e9)
+        apart = -kinds * np.expm1(rows * np.log1p(-1 / kinds)) / rows
         changing = np.clip(changing, 0.0, there)
         varying[bits, :-1, 1:] = changing * apart
         constant[bits, :-1, 1:] = (there - changing) * apart

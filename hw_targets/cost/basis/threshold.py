@@ -11,7 +11,7 @@ from hw_targets.cost.basis.terms import (
     carry,
     constant_blocks,
     distinct,
-    free_words,
+    of_few,
 )
 from hw_targets.families import Family
 from hw_targets.rtl.threshold import BLOCK_ROM_BITS
@@ -46,7 +46,7 @@ def threshold(k: Fields, family: Family) -> Basis:
     # ahead: equal bits of all lanes share a register. Of one fold it does so in every stage.
     counted = flag(fold <= READ_FIRST_BITS)
     first = counted * distinct(pe * bits, folds)
-    first_leaves = flag(folds > free_words(family)) * first
+    few, more = of_few(folds)
     # More words than a LUT holds, together.
     deep = folds * (pow2(stages) - pow2(shallow + 1) + 1 - counted) - block_words
     ahead = one * pe * bits * most(stages - reads - 2, 0.0)
@@ -60,8 +60,9 @@ def threshold(k: Fields, family: Family) -> Basis:
         "lanes": pe * stages,
         "compare": compare * (stages - one),
         "compare_fixed": compare * one,
-        "first": first_leaves * (1 + banks),
-        "first_mux": first_leaves * banks,
+        "first_few": few * first,
+        "first": more * first * (1 + banks),
+        "first_mux": more * first * banks,
         "small": pe * bits * small,
         "near": pe * bits * (near - small),
         "same": pe * bits * (read_later - near),
