@@ -30,7 +30,7 @@ def test_stages_of_a_search_are_counted_together(folds: int, stages: int) -> Non
     assert basis.ff["lanes"] == pe * (values + prefixes)
     # Memories behind the first stage that fit a LUT a bit, and the words of the others.
     later = [(depth, kept) for depth, kept in zip(depths, block, strict=True)][1:]
-    narrow = basis.lut["small"] + basis.lut["near"] + basis.lut["same"] + basis.lut["read"]
+    narrow = basis.lut["small"] + basis.lut["near"] + basis.lut["shallow"]
     assert narrow == pe * bits * sum(depth <= 16 for depth, _ in later)
     first = 0 if not read[0] or block[0] else folds
     words = first + sum(depth for depth, kept in later if depth > 16 and not kept)

@@ -111,19 +111,19 @@ def constant_blocks(depth: Number, width: Number, family: Family) -> tuple[Numbe
     found: tuple[Number, Number, Number] | None = None
     for words, bits in family.block_ram.shapes:
         banks = whole(depth, words)
-        count, between = whole(banks * width, bits), (banks - 1) * width
-        cost = family.block_ram.cost * count + between / 2
+        count = whole(banks * width, bits)
+        cost = family.block_ram.cost * count + banks * (width / 2)
         if found is None:
-            found = cost, count, between
+            found = cost, count, banks
         else:
             better = cost < found[0]
             found = (
                 least(cost, found[0]),
                 where(better, count, found[1]),
-                where(better, between, found[2]),
+                where(better, banks, found[2]),
             )
     assert found is not None
-    return found[1], found[2]
+    return found[1], (found[2] - 1) * width
 
 
 def in_block_ram(depth: Number, width: Number, family: Family) -> Number:
