@@ -2,7 +2,7 @@
 
     python -m benchmarks.calibration.fit ecp5 [--date 2026-01-31]
 
-Non-negative least squares on relative error: every point weighs the same, large or small. Errors
+Non-negative, on relative error: every point weighs the same, large or small (`regression`). Errors
 are mean absolute percentages, of the fit and with each shape left out in turn. Writes
 `hw_targets/cost/data/<family>-rtl.json`; figures already in it that no new points replace are kept.
 """

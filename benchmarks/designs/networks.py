@@ -126,6 +126,13 @@ NETWORKS: tuple[Network, ...] = (
     .dense(128, F(2, 2, 8, 8, memory="block"))
     .dense(10, F(4, 0, 2, 8, memory="distributed"))
     .done(),
+    _Chain("balanced", "four layers that need the same cycles: nothing waits", (3, 16, 16), 8)
+    .conv(8, F(4, 4, 8, 3))
+    .conv(16, F(4, 4, 16, 8), pool=2)
+    .conv(16, F(4, 4, 4, 16))
+    .dense(36, F(4, 4, 1, 16))
+    .dense(10, F(4, 0, 1, 1))
+    .done(),
     _Chain("signal", "convolutions along one axis, odd channels 13 and 37", (3, 1, 128), 8)
     .conv(13, F(5, 4, 1, 3), (1, 7), (1, 2), (0, 3))
     .conv(37, F(4, 5, 37, 1), (1, 5), (1, 2), (0, 2))

@@ -25,8 +25,8 @@ GOALS = {"lut": 8.0, "bram": 3.0, "dsp": 0.0}
 def write_page(folder: Path = store.DATA, doc: Path = DOC) -> str:
     """Write the page; returns its text."""
     text = page(folder)
+    doc.write_text(text)
     return text
-    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def page(folder: Path = store.DATA) -> str:

@@ -36,6 +36,21 @@ def network(name: str, shape: tuple[int, ...], *layers: LayerShape) -> NetworkSh
     return NetworkShape(name, layers, shape, 8, False, 10)
 
 
+def cnv(name: str, width: int) -> NetworkShape:
+    """CNV (Umuroglu et al., FPGA 2017) with `width` channels in its first layer, 64 there."""
+    return network(
+        name,
+        (3, 32, 32),
+        conv("conv1", 3, width, 32, padding=0),
+        conv("conv2", width, width, 30, padding=0, pool=2),
+        conv("conv3", width, 2 * width, 14, padding=0),
+        conv("conv4", 2 * width, 2 * width, 12, padding=0, pool=2),
+        conv("conv5", 2 * width, 4 * width, 5, padding=0),
+        conv("conv6", 4 * width, 4 * width, 3, padding=0),
+        *dense((4 * width, 8 * width, 8 * width, 10)),
+    )
+
+
 NETWORKS: dict[str, NetworkShape] = {
     shape.name: shape
     for shape in (
@@ -65,17 +80,8 @@ NETWORKS: dict[str, NetworkShape] = {
             conv("conv3", 37, 13, 8, pool=2),
             *dense((208, 10)),
         ),
-        network(
-            "cnv",
-            (3, 32, 32),
-            conv("conv1", 3, 64, 32, padding=0),
-            conv("conv2", 64, 64, 30, padding=0, pool=2),
-            conv("conv3", 64, 128, 14, padding=0),
-            conv("conv4", 128, 128, 12, padding=0, pool=2),
-            conv("conv5", 128, 256, 5, padding=0),
-            conv("conv6", 256, 256, 3, padding=0),
-            *dense((256, 512, 512, 10)),
-        ),
+        cnv("cnv", 64),
+        cnv("cnv-half", 32),
         network(
             "vgg",
             (3, 32, 32),
@@ -93,5 +99,5 @@ NETWORKS: dict[str, NetworkShape] = {
         ),
     )
 }
-"""digits-mlp is the quick one. tfc and cnv: TFC and CNV of FINN's examples (Umuroglu et al., FPGA
-2017), digits: examples/digits, lenet5: LeCun et al. 1998, vgg: a quarter as wide as VGG-13."""
+"""digits-mlp is the quick one. tfc: TFC of FINN's examples (Umuroglu et al., FPGA 2017), digits:
+examples/digits, lenet5: LeCun et al. 1998, vgg: a quarter as wide as VGG-13."""

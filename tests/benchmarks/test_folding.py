@@ -152,6 +152,21 @@ def test_the_smallest_network_from_end_to_end() -> None:
     assert "| digits-mlp | 2 |" in page(rows)
 
 
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_design_found_costs_what_its_folding_is_priced(parallel: bool) -> None:
+    wide = wide_space.build(SMALL, "ecp5", BITS, "lut", parallel=parallel)
+    equal = 0
+    for luts in (6000.0, 9000.0, 16000.0):
+        found = wide_solve.fastest(wide, np.array([luts, luts, 0.0, 40.0]), 1 << 62)
+        assert found is not None
+        built = build(SMALL, finn("small").configure(found.units), BITS, "lut")
+        # Where lanes do not divide each other a slower, smaller converter may have been enough.
+        assert (found.cost <= built.cost("ecp5") + 1e-6).all()
+        assert built.cycles <= found.interval
+        equal += np.allclose(found.cost, built.cost("ecp5"))
+    assert equal
+
+
 def test_within_a_board_both_keep_to_it() -> None:
     found = case("small").whole_board(0.2, step=4.0)
     assert found["finn"]["interval"] >= found["parallel"]["interval"]

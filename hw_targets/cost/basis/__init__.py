@@ -1,10 +1,11 @@
 """Physical basis of every kernel: what its hardware is made of, in countable terms.
 
 A resource is a weighted sum of the terms, the weights fitted to synthesis results
-(`hw_targets/cost/data`). Terms are never negative and never shrink when a width, a fold's
-parallelism or a depth grows, so neither does an estimate, but for products: these are measured,
-and an odd width can cost a LUT or two more than the even one above it. Multipliers and block RAMs
-are not fitted: they are counted exactly.
+(`hw_targets/cost/data`). Terms are never negative, and estimates do not shrink when a width, a
+fold's parallelism or a depth grows, but where the hardware does: products are measured, and an odd
+width can cost a LUT or two more than the even one above it; registers that are reset to zero take
+no LUT once enough of them share the reset; lanes of label select are filled up to a power of two.
+Multipliers and block RAMs are not fitted: they are counted exactly.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, least, pow2
-from hw_targets.cost.basis.terms import MANY_WORDS, Basis, Fields, carry, distinct, free_words
+from hw_targets.cost.basis.terms import MANY_WORDS, Basis, Fields, carry, distinct, of_few
 from hw_targets.families import Family
 
 MOST_LANES = 2048
@@ -18,17 +18,19 @@ MOST_LANES = 2048
 def channel_add(k: Fields, family: Family) -> Basis:
     """An adder a lane, its constant from a memory whose equal bits share a register."""
     pe, words, bits = k["pe"], k["folds"], k["pe"] * k["bias_bits"]
-    fold, sums = clog2(words), pe * carry(k["out_bits"], family)
+    fold = clog2(words)
     const = 1.0 + 0.0 * pe
     stored = distinct(bits, words)
+    few, more = of_few(words)
     leaves = ceil(words / 2**family.lut_inputs)
     lut = {
         "const": const,
         "fold": fold,
-        "sums": sums,
+        "sums": pe * carry(k["out_bits"], family),
         # Where an adder's LUTs hold only what they add, a bit that is always 0 takes none.
-        "busy": sums * (1 - pow2(-least(words, MANY_WORDS))),
-        "rom": flag(words > free_words(family)) * stored * leaves,
+        "busy": bits * (1 - pow2(-least(words, MANY_WORDS))),
+        "few": few * stored,
+        "rom": more * stored * leaves,
         "rom_mux": bits * (leaves - 1),
     }
     ff = {

@@ -23,6 +23,7 @@ Terms = dict[str, Number]
 
 MANY_WORDS = 20.0
 """Words from which on no two bits of a constant memory are equal by chance."""
+FEW_WORDS = 5
 CARRY_PAIR = "CCU2C"
 """ECP5's carry cell: two bits, hence two LUTs whether both are used or one."""
 
@@ -59,15 +60,6 @@ def resets_are_few(family: Family) -> bool:
     return carry_pairs(family)
 
 
-def free_words(family: Family) -> float:
-    """Words of a registered constant memory that take no LUTs.
-
-    Of two words every bit is the address bit, its inverse or constant. Where registers have resets
-    of their own, these select the words of up to five: one against all others, and others again.
-    """
-    return 2.0 if resets_are_few(family) else 5.0
-
-
 def distinct(bits: Number, words: Number) -> Number:
     """How many of `bits` columns of a constant memory differ: equal ones share their logic.
 
@@ -76,6 +68,16 @@ def distinct(bits: Number, words: Number) -> Number:
     """
     kinds = most(pow2(least(words, MANY_WORDS)) - 2, 1.0)
     return least(kinds * (1 - exp(-bits / kinds)), bits)
+
+
+def of_few(words: Number) -> tuple[Number, Number]:
+    """Whether a registered constant memory is of few words but more than two, and of more.
+
+    Of two words every bit is the address bit, its inverse or constant. Of up to five, resets select
+    those that differ from all others where registers have their own, and little logic is left.
+    """
+    more = flag(words > FEW_WORDS)
+    return flag(words > 2) - more, more
 
 
 def lut_ram(depth: Number, width: Number, family: Family) -> Number:
@@ -109,19 +111,19 @@ def constant_blocks(depth: Number, width: Number, family: Family) -> tuple[Numbe
     found: tuple[Number, Number, Number] | None = None
     for words, bits in family.block_ram.shapes:
         banks = whole(depth, words)
-        count, between = whole(banks * width, bits), (banks - 1) * width
-        cost = family.block_ram.cost * count + between / 2
+        count = whole(banks * width, bits)
+        cost = family.block_ram.cost * count + banks * (width / 2)
         if found is None:
-            found = cost, count, between
+            found = cost, count, banks
         else:
             better = cost < found[0]
             found = (
                 least(cost, found[0]),
                 where(better, count, found[1]),
-                where(better, between, found[2]),
+                where(better, banks, found[2]),
             )
     assert found is not None
-    return found[1], found[2]
+    return found[1], (found[2] - 1) * width
 
 
 def in_block_ram(depth: Number, width: Number, family: Family) -> Number:

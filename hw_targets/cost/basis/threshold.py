@@ -11,7 +11,7 @@ from hw_targets.cost.basis.terms import (
     carry,
     constant_blocks,
     distinct,
-    free_words,
+    of_few,
 )
 from hw_targets.families import Family
 from hw_targets.rtl.threshold import BLOCK_ROM_BITS
@@ -40,16 +40,14 @@ def threshold(k: Fields, family: Family) -> Basis:
         """Stages behind the first one whose memories have addresses of at most so many bits."""
         return most(least(address - fold, stages - 1), 0.0)
 
-    small, near, read_later = upto(2), upto(3), upto(min(READ_FIRST_BITS, family.lut_inputs))
-    shallow = upto(family.lut_inputs)
+    small, near, shallow = upto(2), upto(3), upto(family.lut_inputs)
     # The address of the first stage counts by itself, so that Yosys reads its memory a clock cycle
     # ahead: equal bits of all lanes share a register. Of one fold it does so in every stage.
     counted = flag(fold <= READ_FIRST_BITS)
     first = counted * distinct(pe * bits, folds)
-    first_leaves = flag(folds > free_words(family)) * first
+    few, more = of_few(folds)
     # More words than a LUT holds, together.
     deep = folds * (pow2(stages) - pow2(shallow + 1) + 1 - counted) - block_words
-    ahead = one * pe * bits * most(stages - reads - 2, 0.0)
     # The more thresholds a channel has, the more of their leading bits only tell their order.
     differing = most(bits - stages / 2 - SAME_BITS, 0.0)
     leaves, banks = pe * deep / words, ceil(folds / words) - 1
@@ -60,13 +58,11 @@ def threshold(k: Fields, family: Family) -> Basis:
         "lanes": pe * stages,
         "compare": compare * (stages - one),
         "compare_fixed": compare * one,
-        "first": first_leaves * (1 + banks),
-        "first_mux": first_leaves * banks,
+        "first_few": few * first,
+        "first": more * first * (1 + 2 * banks),
         "small": pe * bits * small,
         "near": pe * bits * (near - small),
-        "same": pe * bits * (read_later - near),
-        "read": pe * bits * (shallow - read_later),
-        "ahead": ahead,
+        "shallow": pe * bits * (shallow - near),
         "rom": leaves * bits,
         "differing": leaves * differing,
         "block_mux": pe * between,
@@ -82,7 +78,7 @@ def threshold(k: Fields, family: Family) -> Basis:
         "lanes": pe * (values + prefixes),
         "read": pe * bits * (reads - in_block),
         "first": flag(folds > 2) * first,
-        "ahead": ahead,
+        "ahead": one * pe * bits * most(stages - reads - 2, 0.0),
         "inverse": one * pe * flag(stages > 1),
     }
     return Basis(lut, ff, dsp=0.0, bram=pe * bram)

@@ -1,0 +1,87 @@
+"""Terms of the basis: closed forms against the structures that they count."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from hw_targets.cost.basis import BASES
+from hw_targets.cost.basis.logits import _maxima
+from hw_targets.cost.basis.mvu import MANY_WORDS, _content, _tree
+from hw_targets.cost.basis.terms import blocks, constant_blocks, distinct
+from hw_targets.families import load_family
+from hw_targets.rtl.threshold import BLOCK_ROM_BITS
+
+
+@pytest.mark.parametrize(("folds", "stages"), itertools.product((1, 2, 3, 8, 24, 64), (1, 2, 4, 8)))
+def test_stages_of_a_search_are_counted_together(folds: int, stages: int) -> None:
+    bits, pe = 11, 2
+    fields = {"pe": pe, "folds": folds, "in_bits": bits, "out_bits": stages}
+    basis = BASES["Threshold"]({name: float(v) for name, v in fields.items()}, load_family("ecp5"))
+    depths = [folds << stage for stage in range(stages)]
+    block = [depth * (bits + 1) >= BLOCK_ROM_BITS for depth in depths]
+    read = [depth > 32 for depth in depths]
+    assert basis.ff["stages"] == stages + sum(read)
+    assert basis.ff["read"] == pe * bits * (sum(read) - sum(block))
+    values = bits * (stages - 1 + sum(read))
+    prefixes = sum(stage + 1 + stage * read[stage] for stage in range(stages))
+    assert basis.ff["lanes"] == pe * (values + prefixes)
+    # Memories behind the first stage that fit a LUT a bit, and the words of the others.
+    later = [(depth, kept) for depth, kept in zip(depths, block, strict=True)][1:]
+    narrow = basis.lut["small"] + basis.lut["near"] + basis.lut["shallow"]
+    assert narrow == pe * bits * sum(depth <= 16 for depth, _ in later)
+    first = 0 if not read[0] or block[0] else folds
+    words = first + sum(depth for depth, kept in later if depth > 16 and not kept)
+    assert basis.lut["rom"] == pe * bits * words / 16
+
+
+def test_lanes_are_compared_in_a_tree() -> None:
+    for levels in range(1, 8):
+        lanes = 2.0**levels
+        compared, registered, _ = _maxima(lanes)
+        assert compared == registered == lanes - 1
+    # The last of three lanes waits for the others.
+    assert _maxima(3.0)[:2] == (2.0, 3.0)
+    columns = np.stack(_maxima(np.arange(1.0, 40.0)))
+    assert columns.T.tolist() == [list(_maxima(float(lanes))) for lanes in range(1, 40)]
+
+
+def test_sums_of_a_tree_take_whole_carry_cells() -> None:
+    xc7, ecp5 = load_family("xc7"), load_family("ecp5")
+    # Four terms of 8 bits: two sums of 9 bits, one of 10.
+    added, more, registered, grown = _tree(4.0, 8.0, xc7)
+    assert added * 8 + more == registered * 8 + grown == 28
+    added, more, *_ = _tree(4.0, 8.0, ecp5)
+    assert added * 8 + more == 30
+
+
+def test_equal_columns_of_a_memory_are_one() -> None:
+    family = load_family("ecp5")
+    assert distinct(100.0, 2.0) == pytest.approx(2.0)
+    assert distinct(100.0, 64.0) == pytest.approx(100.0, rel=1e-3)
+    bits = np.arange(1.0, 200.0)
+    for words in (3.0, 4.0, 8.0, 16.0):
+        found = distinct(bits, words)
+        assert isinstance(found, np.ndarray)
+        assert (np.diff(found) >= 0).all()
+        assert (found <= np.minimum(bits, 2**words - 2)).all()
+    # Three banks of 512 x 36 side by side, where a memory that is written has four columns of them.
+    assert blocks(1152.0, 128.0, family) == 12
+    assert constant_blocks(1152.0, 128.0, family) == (11, 256)
+
+
+def test_contents_of_many_words_leave_everything() -> None:
+    assert _content(4.0, MANY_WORDS, 8.0) == (1.0, 0.0, 1.0)
+    for bits, pe in itertools.product((2.0, 3.0, 8.0), (1.0, 4.0, 32.0)):
+        shares = [_content(bits, float(words), pe) for words in range(1, MANY_WORDS + 1)]
+        varying, constant, active = np.array(shares).T
+        assert (np.diff(varying) >= 0).all()
+        assert (np.diff(active) >= 0).all()
+        assert ((varying + constant) <= active + 1e-12).all()
+        if pe == 1:
+            assert varying + constant == pytest.approx(active)
+        # A single word never changes.
+        assert varying[0] == 0
+        assert constant[0] > 0
