@@ -24,10 +24,10 @@ from hw_targets.cost.basis.terms import (
     FEW_WORDS,
     Basis,
     Fields,
+    block_ram,
     blocks,
     carry,
     carry_pairs,
-    constant_blocks,
     distinct,
     lut_ram,
 )
@@ -102,7 +102,7 @@ def mvu(k: Fields, family: Family) -> Basis:
     banks = ceil(words / TABLE_WORDS) - 1
     blocks_of_weights, between = block, block
     if some(block):
-        blocks_of_weights, between = constant_blocks(words, rom_bits, family)
+        blocks_of_weights, between = block_ram(words, rom_bits, family, constant=True)
     lut = {
         "control": control,
         "products": varying * in_luts,

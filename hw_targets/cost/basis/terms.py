@@ -92,7 +92,7 @@ def lut_ram(depth: Number, width: Number, family: Family) -> Number:
 
 
 def blocks(depth: Number, width: Number, family: Family) -> Number:
-    """Block RAMs of a memory that is written: the aspect ratio that needs the fewest."""
+    """Block RAMs of a memory: the aspect ratio that needs the fewest."""
     found: Number | None = None
     for words, bits in family.block_ram.shapes:
         count = whole(depth, words) * whole(width, bits)
@@ -101,29 +101,27 @@ def blocks(depth: Number, width: Number, family: Family) -> Number:
     return found
 
 
-def constant_blocks(depth: Number, width: Number, family: Family) -> tuple[Number, Number]:
-    """Block RAMs of a constant memory, and the bits multiplexed between its banks.
+def block_ram(
+    depth: Number, width: Number, family: Family, *, constant: bool = False
+) -> tuple[Number, Number]:
+    """Block RAMs of a memory under Yosys, and the bits multiplexed between its banks.
 
-    Without writes banks can share a block: they lie side by side as one wide memory. The aspect
-    ratio is the cheapest by the costs of Yosys' `memory_libmap`: half a unit for every bit
+    Banks of a constant memory can share a block: they lie side by side as one wide memory. The
+    aspect ratio is the cheapest by the costs of `memory_libmap`: half a unit for every bit
     multiplexed.
     """
-    found: tuple[Number, Number, Number] | None = None
+    found: tuple[Number, Number] | None = None
     for words, bits in family.block_ram.shapes:
         banks = whole(depth, words)
-        count = whole(banks * width, bits)
+        count = whole(banks * width, bits) if constant else banks * whole(width, bits)
         cost = family.block_ram.cost * count + banks * (width / 2)
         if found is None:
-            found = cost, count, banks
+            found = cost, count
         else:
-            better = cost < found[0]
-            found = (
-                least(cost, found[0]),
-                where(better, count, found[1]),
-                where(better, banks, found[2]),
-            )
+            found = least(cost, found[0]), where(cost < found[0], count, found[1])
     assert found is not None
-    return found[1], (found[2] - 1) * width
+    cost, count = found
+    return count, 2 * (cost - family.block_ram.cost * count) - width
 
 
 def in_block_ram(depth: Number, width: Number, family: Family) -> Number:

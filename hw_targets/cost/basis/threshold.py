@@ -8,8 +8,8 @@ from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, least, m
 from hw_targets.cost.basis.terms import (
     Basis,
     Fields,
+    block_ram,
     carry,
-    constant_blocks,
     distinct,
     of_few,
 )
@@ -63,9 +63,8 @@ def threshold(k: Fields, family: Family) -> Basis:
         "small": pe * bits * small,
         "near": pe * bits * (near - small),
         "shallow": pe * bits * (shallow - near),
-        "rom": leaves * bits,
+        "rom": leaves * bits + pe * between,
         "differing": leaves * differing,
-        "block_mux": pe * between,
     }
     values = bits * (stages - 1 + reads)
     # The first prefix bits are empty.
@@ -97,7 +96,7 @@ def _in_block(
             depth = folds * 2.0**stage
             block = flag(stages > stage) * flag(depth * width >= BLOCK_ROM_BITS)
             if some(block):
-                needed, muxed = constant_blocks(depth, width, family)
+                needed, muxed = block_ram(depth, width, family, constant=True)
                 count, held = count + block, held + block * depth
                 between, bram = between + block * muxed, bram + block * needed
     return count, held, between, bram
