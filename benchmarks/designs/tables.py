@@ -14,6 +14,7 @@ from benchmarks.designs.store import Row, kernels_of, newest
 from hw_targets.cost.latency import latency_cycles
 from hw_targets.cost.model import Estimate, estimate_units
 from hw_targets.rtl.kernel import Kernel
+from hw_targets.rtl.threshold import Threshold
 
 DOC = Path(__file__).parents[2] / "docs" / "cost-networks.md"
 TEXT = Path(__file__).with_name("page.md")
@@ -148,24 +149,29 @@ def unit_table(rows: Sequence[Row], whole: dict[tuple[str, str], Row]) -> str:
     """Where the error of LUTs comes from: units priced apart, and what flattening saves."""
     lines = [
         "| network | units' sum | flattened | flattening | estimate | of units | "
-        "units that are furthest off |",
-        "| --- " * 7 + "|",
+        "thresholds aside | units that are furthest off |",
+        "| --- " * 8 + "|",
     ]
     for row in rows:
         flat = whole.get((row["network"], row["family"]))
+        flattened = flat["resources"]["lut"] if flat else None
         total = sum(unit["lut"] for unit in row["units"].values())
         value = _estimate(row, "built").lut
-        flattened = flat["resources"]["lut"] if flat else None
-        far = []
+        off: dict[str, float] = {}
+        without = without_model = 0.0
         for name, kernel in kernels_of(row["built"]):
-            modelled = estimate_units([kernel], row["family"]).lut
+            modelled, found = estimate_units([kernel], row["family"]).lut, row["units"][name]["lut"]
             if modelled is not None:
-                far.append((modelled - row["units"][name]["lut"], name))
-        far.sort(key=lambda pair: -abs(pair[0]))
-        worst = ", ".join(f"{name} {off:+.0f}" for off, name in far[:3])
+                off[name] = modelled - found
+                if not isinstance(kernel, Threshold):
+                    without_model += modelled
+                    without += found
+        far = sorted(off, key=lambda name: -abs(off[name]))[:3]
+        listed = ", ".join(f"{name} {off[name]:+.0f}" for name in far)
         lines.append(
             f"| {row['network']} | {total:,.0f} | {_count(flattened)} | "
-            f"{_error(flattened, total)} | {_count(value)} | {_error(value, total)} | {worst} |"
+            f"{_error(flattened, total)} | {_count(value)} | {_error(value, total)} | "
+            f"{_error(without_model, without)} | {listed} |"
         )
     return "\n".join(lines)
 
