@@ -12,6 +12,7 @@ from hw_targets.cost.basis.arithmetic import (
     least,
     most,
     pow2,
+    some,
     where,
     whole,
 )
@@ -24,6 +25,8 @@ Terms = dict[str, Number]
 MANY_WORDS = 20.0
 """Words from which on no two bits of a constant memory are equal by chance."""
 FEW_WORDS = 5
+ROM_BITS = 16.0
+"""Bits of a constant memory in logic that cost as much as one in `LutRam.cost`."""
 CARRY_PAIR = "CCU2C"
 """ECP5's carry cell: two bits, hence two LUTs whether both are used or one."""
 
@@ -122,6 +125,23 @@ def block_ram(
     assert found is not None
     cost, count = found
     return count, 2 * (cost - family.block_ram.cost * count) - width
+
+
+def constant_in_block_ram(
+    depth: Number, width: Number, family: Family
+) -> tuple[Number, Number, Number]:
+    """Where Yosys puts a registered constant memory without a style attribute.
+
+    1 for block RAM, else 0; block RAMs, and the bits multiplexed between banks, 0 in logic. Source:
+    `memory_libmap`, to which a bit in logic costs 1 / `ROM_BITS`.
+    """
+    logic = depth * width / ROM_BITS
+    worth = flag(logic >= family.block_ram.cost)
+    if not some(worth):
+        return worth, worth, worth
+    count, between = block_ram(depth, width, family, constant=True)
+    block = flag(logic >= family.block_ram.cost * count + between / 2)
+    return block, block * count, block * between
 
 
 def in_block_ram(depth: Number, width: Number, family: Family) -> Number:

@@ -51,18 +51,18 @@ def threshold(k: Fields, family: Family) -> Basis:
     # The more thresholds a channel has, the more of their leading bits only tell their order.
     differing = most(bits - stages / 2 - SAME_BITS, 0.0)
     leaves, banks = pe * deep / words, ceil(folds / words) - 1
-    compare = pe * carry(bits, family)
+    ahead = one * pe * bits * most(stages - reads - 2, 0.0)
     lut = {
         "fold": fold,
         "stages": stages + reads,
         "lanes": pe * stages,
-        "compare": compare * (stages - one),
-        "compare_fixed": compare * one,
+        "compare": pe * stages * carry(bits, family),
         "first_few": few * first,
         "first": more * first * (1 + 2 * banks),
         "small": pe * bits * small,
         "near": pe * bits * (near - small),
         "shallow": pe * bits * (shallow - near),
+        "ahead": ahead,
         "rom": leaves * bits + pe * between,
         "differing": leaves * differing,
     }
@@ -77,7 +77,7 @@ def threshold(k: Fields, family: Family) -> Basis:
         "lanes": pe * (values + prefixes),
         "read": pe * bits * (reads - in_block),
         "first": flag(folds > 2) * first,
-        "ahead": one * pe * bits * most(stages - reads - 2, 0.0),
+        "ahead": ahead,
         "inverse": one * pe * flag(stages > 1),
     }
     return Basis(lut, ff, dsp=0.0, bram=pe * bram)
