@@ -117,22 +117,29 @@ def block_table(rows: Sequence[Row]) -> str:
 
 
 def goals(rows: Sequence[Row]) -> str:
-    """How many networks the estimate of the built units is near enough for, and by how much."""
-    said = []
+    """For how many networks the estimates are near enough, planned and built."""
+    lines = ["| aim | planned | mean error | worst | built | mean error | worst |"]
+    lines += ["| --- " * 7 + "|"]
     for name, most in GOALS.items():
-        errors = []
-        for row in rows:
-            value, found = _estimate(row, "built").as_dict()[name], row["resources"][name]
-            if value is not None:
-                errors.append(100 * abs(value - found) / max(found, 1.0))
-        if errors:
+        cells = [f"{name.upper()} {f'within {most:g} %' if most else 'exact'}"]
+        for which in ("planned", "built"):
+            errors = []
+            for row in rows:
+                value, found = _estimate(row, which).as_dict()[name], row["resources"][name]
+                if value is not None:
+                    errors.append(100 * abs(value - found) / max(found, 1.0))
             near = sum(error <= most + 1e-9 for error in errors)
-            limit = f"within {most:g} %" if most else "exact"
-            said.append(
-                f"{name.upper()} {limit} for {near} of {len(errors)} networks "
-                f"(mean error {sum(errors) / len(errors):.1f} %, worst {max(errors):.1f} %)"
-            )
-    return "; ".join(said) + "."
+            known = errors or [float("nan")]
+            cells += [
+                f"{near} of {len(errors)}",
+                f"{sum(known) / len(known):.1f} %",
+                f"{max(known):.1f} %",
+            ]
+        lines.append(f"| {' | '.join(cells)} |")
+    held = [_holds(_estimate(row, "built"), "lut", row["resources"]["lut"]) for row in rows]
+    known_count = sum(each != "unknown" for each in held)
+    lines += ["", f"The 90 % interval holds the LUTs of {held.count('yes')} of {known_count}."]
+    return "\n".join(lines)
 
 
 def unknowns(rows: Sequence[Row]) -> str:
