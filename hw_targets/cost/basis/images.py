@@ -34,7 +34,7 @@ def swu(k: Fields, family: Family) -> Basis:
     if some(block):
         needed, muxed = block_ram(depth, width, family)
         bram, between = block * needed, between + block * muxed
-    const, address = 1.0 + 0.0 * width, clog2(depth)
+    const, address = 1.0, clog2(depth)
     lut = {
         "const": const,
         "address": address,
@@ -59,7 +59,7 @@ def pad(k: Fields, _: Family) -> Basis:
     width = k["simd"] * k["bits"]
     row = (k["in_w"] + k["left"] + k["right"]) * k["folds"]
     counters = clog2(row * (k["top"] + k["bottom"] + 1)) + clog2(k["in_h"] + 1)
-    terms = {"const": 1.0 + 0.0 * width, "counters": counters, "width": width}
+    terms = {"const": 1.0, "counters": counters, "width": width}
     return Basis(terms, terms, dsp=0.0, bram=0.0)
 
 
@@ -74,7 +74,7 @@ def maxpool(k: Fields, family: Family) -> Basis:
     soft = (1 - block) * rows
     in_register, in_memory = _maximum(family, bits)
     memories = several + rows
-    const = 1.0 + 0.0 * width
+    const = 1.0
     lut = {
         "const": const,
         "counters": counters,

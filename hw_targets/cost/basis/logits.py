@@ -27,7 +27,7 @@ def channel_add(k: Fields, family: Family) -> Basis:
     """An adder a lane, its constant from a memory whose equal bits share a register."""
     pe, words, bits = k["pe"], k["folds"], k["pe"] * k["bias_bits"]
     fold = clog2(words)
-    const = 1.0 + 0.0 * pe
+    const = 1.0
     block, bram, between = constant_in_block_ram(words, bits, family)
     stored = (1 - block) * distinct(bits, words)
     few, more = of_few(words)
@@ -62,7 +62,7 @@ def label_select(k: Fields, _: Family) -> Basis:
     unused = (1 - several) * flag(pe > 1)
     # What fills the lanes up to a power of two: the last lane again, beside a single beat's tree.
     fill = (1 - several) * flag(pow2(levels) > pe)
-    const = 1.0 + 0.0 * pe
+    const = 1.0
     lut = {
         "const": const,
         "fold": clog2(folds),
