@@ -28,7 +28,11 @@ class Fold(Pass[DataflowModel, DataflowModel]):
 
     name: ClassVar[str] = "fold"
     tools: ClassVar[tuple[str, ...]] = ("finn-plus", "qonnx", "onnx")
-    uses: ClassVar[tuple[str, ...]] = ("hw_targets.finn_adapter", "hw_targets.rtl")
+    uses: ClassVar[tuple[str, ...]] = (
+        "hw_targets.finn_adapter",
+        "hw_targets.lanes",
+        "hw_targets.rtl",
+    )
 
     def run(self, model: DataflowModel, ctx: Context) -> DataflowModel:
         path = ctx.workdir / f"{model.name}.folded.onnx"

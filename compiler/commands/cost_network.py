@@ -42,8 +42,8 @@ def cost_network(model: Path, given: Given, asked: Asked, as_json: bool) -> None
         board = load_board(source.board)
     family = board.family if board else str(asked.family)
     clock = asked.clock_mhz or source.goals.clock_mhz or _usual_clock(board, family)
-    choices, folding = folded(source, asked, board, family, clock)
-    found = network_cost(source.network, choices, family, board)
+    choices, folding, interval = folded(source, asked, board, family, clock)
+    found = network_cost(source.network, choices, family, board, interval)
     if as_json:
         print_json(_as_json(source, found, board, family, clock, folding))
     else:
