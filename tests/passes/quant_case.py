@@ -18,6 +18,8 @@ from compiler.stages import (
     Relevance,
     ScoredModel,
 )
+from hw_targets.cost.layer import network_kernels
+from hw_targets.lanes import TIED, Lanes
 from hw_targets.network import LayerShape, NetworkShape
 from passes.base import Context
 
@@ -131,8 +133,12 @@ def scored(
     folding: dict[str, tuple[int, int]] | None = None,
     epochs: int = 0,
     input_format: InputFormat = DIGITS,
+    lanes: dict[str, Lanes] | None = None,
 ) -> ScoredModel:
-    """A scored model with equal bits in every layer; folding: layer -> (pe, simd), default 1."""
+    """A scored model with equal bits in every layer; folding: layer -> (pe, simd), default 1.
+
+    lanes: layer -> lanes of its units, where they do not follow that.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(0)
         module = Chain(network)
@@ -152,12 +158,13 @@ def scored(
             "lut",
             "auto",
             shape.pixels * mw * mh // (pe * simd),
+            (lanes or {}).get(shape.name, TIED),
         )
         weight = module.get_submodule(shape.name).weight.detach().abs().numpy()
         relevance[shape.name] = LayerRelevance(weight.reshape(len(weight), -1).sum(1), weight)
-    allocation = Allocation(
-        "ulx3s-85f", 50.0, layers, max(c.cycles for c in layers.values()), {}, {}, 0.0, 0.0, 4.0
-    )
+    kernels = network_kernels(network, list(layers.values()))
+    interval = max(kernel.cycles for kernel in kernels)
+    allocation = Allocation("ulx3s-85f", 50.0, layers, interval, {}, {}, 0.0, 0.0, 4.0)
     return ScoredModel(
         network.name,
         module,
