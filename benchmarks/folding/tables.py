@@ -12,14 +12,8 @@ from benchmarks.folding.networks import NETWORKS
 from benchmarks.folding.setfolding import WIDTHS
 
 PAGE = Path(__file__).parents[2] / "docs" / "folding.md"
-KINDS = ("strict", "free", "wide_strict", "wide_free", "parallel")
-TITLES = (
-    "foldings alone",
-    "+ arithmetic, memory",
-    "own lanes, alone",
-    "own lanes, + arithmetic",
-    "+ parallel windows",
-)
+KINDS = ("strict", "free", "parallel")
+TITLES = ("foldings alone", "+ arithmetic, memory", "+ parallel windows")
 HEAD = """# Folding beside FINN's SetFolding
 
 Frames a second of our folding over those of FINN's `SetFolding`, at equal modelled resources and

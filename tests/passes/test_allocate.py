@@ -21,7 +21,7 @@ from compiler.stages import (
     ScoredModel,
 )
 from hw_targets.boards import load_board
-from hw_targets.cost import estimate_many, kernels_of
+from hw_targets.cost import estimate_many, kernels_of, network_kernels
 from hw_targets.cost.model import as_row, kernel_model, shell_estimate
 from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.families import RESOURCES
@@ -30,6 +30,8 @@ from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.kernel import Kernel
 from passes import Context
 from passes import _allocation_bits as bits
+from passes import _allocation_solve as solve
+from passes._allocation_build import build_space
 from passes._allocation_error import activation_errors
 from passes._allocation_goal import feasible
 from passes._sensitivity import relevance
@@ -196,6 +198,43 @@ def test_equals_brute_force(seed: int, tmp_path: Path) -> None:
     room = np.array([found.budget[r] for r in RESOURCES]) - shell
     value = found.loss + float((used - shell) @ (task.thrift / room * np.array([1, 0.1, 0.1, 0.1])))
     assert value == pytest.approx(best, rel=1e-6)
+
+
+ODD = NetworkShape(
+    "odd",
+    (
+        LayerShape("a", "conv", 3, 10, (9, 9), (3, 3), padding=(1, 1)),
+        LayerShape("b", "conv", 10, 12, (9, 9), (3, 3), (2, 2), pool=2),
+        LayerShape("c", "conv", 12, 6, (2, 2), padding=(1, 1)),
+        LayerShape("d", "dense", 96, 10, activation=False),
+    ),
+    (3, 9, 9),
+    8,
+    True,
+    10,
+)
+
+
+@pytest.mark.parametrize("interval", [729, 900, 1500, 5000, 20000])
+def test_a_path_costs_what_the_units_do_that_are_built_of_it(interval: int) -> None:
+    board = load_board(BOARD)
+    space = build_space(ODD, board, (2, 3), (2, 4))
+    room = np.array([1e5, 1e5, 100.0, 100.0])
+    for budget in (room, room * np.array([1.0, 1.0, 1e-6, 1.0])):
+        limits = solve.Limits(budget, interval, 2.5)
+        for found in (
+            solve.least_error(space, limits, 0.1, 5.0),
+            solve.least_interval(space, limits, 5.0),
+        ):
+            assert found is not None
+            choices = [
+                LayerChoice(c.weight_bits, a, c.pe, c.simd, c.arithmetic, c.memory, 0, c.lanes)
+                for c, a in zip(found.choices, found.act_bits, strict=True)
+            ]
+            kernels = network_kernels(ODD, choices, found.interval)
+            assert max(kernel.cycles for kernel in kernels) == found.interval <= interval
+            priced = estimate_many(kernels, board.family).sum(axis=0)
+            np.testing.assert_allclose(priced, found.cost, rtol=1e-9)
 
 
 def test_keeps_to_the_budget_and_the_bits(tmp_path: Path) -> None:
