@@ -10,10 +10,11 @@ import numpy as np
 from hw_targets.boards import Board
 from hw_targets.cost.model import kernel_model
 from hw_targets.network import LayerShape, NetworkShape
-from passes._allocation_blocks import Block, Places, layer_blocks
+from passes._allocation_blocks import layer_blocks
 from passes._allocation_paths import Graph
 from passes._allocation_price import Prices
 from passes._allocation_space import ACT, MATRIX, RANKS, Errors, Floats, Integers, Space
+from passes._allocation_stage import Block, Places
 
 
 def build_space(

@@ -28,7 +28,7 @@ GOALS = ("accuracy", "speed", "hardware")
 
 @dataclass(frozen=True)
 class Allocate(Pass[ScoredModel, ScoredModel]):
-    """Choose weight bits, activation bits, PE, SIMD, arithmetic and memory of every layer at once.
+    """Choose bits, PE, SIMD, arithmetic and memory of every layer and lanes of its units at once.
 
     One exact mixed-integer programme over all layers: least relevance-weighted quantization error
     at `fps` frames a second within `share` of the board; without `fps`, the most frames a second
@@ -63,6 +63,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         "passes._allocation_prune",
         "passes._allocation_solve",
         "passes._allocation_space",
+        "passes._allocation_stage",
         "passes._rounding_lift",
         "passes._sensitivity",
         "passes._relevance",

@@ -19,7 +19,7 @@ COMPARED = 4
 
 @dataclass(frozen=True)
 class Fold(Pass[DataflowModel, DataflowModel]):
-    """Fold the graph as allocated; the rest follows its matrix-vector unit.
+    """Fold the graph as allocated; units without lanes of their own follow their matrix.
 
     Leaves FINN's own folding configuration as folding.json. Then the kernels that the RTL is made
     of are proven, by their exact integer models, to give FINN's values node by node on a few

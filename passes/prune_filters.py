@@ -92,6 +92,7 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         "passes._allocation_prune",
         "passes._allocation_solve",
         "passes._allocation_space",
+        "passes._allocation_stage",
         "hw_targets.cost",
         "hw_targets.lanes",
     )

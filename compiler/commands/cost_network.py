@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from compiler.commands.console import out, print_json, table
 from hw_targets.boards import Board, board_names, load_board
 from hw_targets.cost.coefficients import calibrated_families
+from hw_targets.cost.layer import chosen_lanes
 from hw_targets.cost.model import Estimate
 from hw_targets.cost.network import NetworkCost, network_cost
 from hw_targets.families import RESOURCES, load_family
@@ -98,6 +100,7 @@ def _as_json(
                 "act_bits": part.choice.act_bits,
                 "pe": part.choice.pe,
                 "simd": part.choice.simd,
+                "lanes": asdict(chosen_lanes(part.layer, part.choice)),
                 "arithmetic": part.choice.arithmetic,
                 "memory": part.choice.memory,
                 "cycles": part.cycles,
