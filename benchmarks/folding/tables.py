@@ -178,8 +178,8 @@ def _cycles(rows: Sequence[Row]) -> str:
         f"The cycle models differ little: FINN's foldings take {mean(other):.3f} times the cycles "
         f"in ours ({min(other):.2f} to {max(other):.2f}), and our foldings, set on FINN's graph by "
         f"FINN's own `ApplyConfig`, {mean(ours):.3f} times in FINN's ({min(ours):.2f} to "
-        f"{max(ours):.2f}). Of {len(wide)} designs with parallel windows {unproven} were not proven "
-        "the fastest in the solver's time."
+        f"{max(ours):.2f}). Of {len(wide)} designs with parallel windows {unproven} were not "
+        "proven the fastest in the solver's time."
     )
 
 
@@ -231,9 +231,9 @@ The aim, {aim} times FINN's frames a second in the mean and never less than FINN
 - *Folding alone has little to gain.* In {busy:.0%} of the points FINN's multipliers are busy nine
   tenths of the time or more: the layers' sizes have divisors enough for `SetFolding` to meet the
   target in all of them at once. In the mean, perfect balance would gain {room:.2f} times.
-- *Every unit needs lanes of its own.* With threshold, pooling, bias and label select as wide as the
-  PE before them, padding and window as wide as the SIMD behind them, and a SIMD that divides the
-  channels, the compiler reached {tied} times FINN's frames a second, {tied_least} in the worst case:
+- *Every unit needs lanes of its own.* With threshold, pooling, bias and label select as wide as
+  the PE before them, padding and window as wide as the SIMD behind them, and a SIMD that divides
+  the channels, the compiler reached {tied} times FINN's frames a second, {tied_least} at the least:
   where a unit takes one LUT more than FINN's, the next divisor down is what fits. One lane of a
   threshold often keeps up with a long dot product, and one or a prime number of channels leaves
   SIMD few divisors but those of the whole window.
