@@ -64,6 +64,10 @@ bench: setup
 	@$(BIN)/python -m benchmarks.attribution
 	@$(BIN)/python -m benchmarks.calibration.fit ecp5
 	@$(BIN)/python -m benchmarks.calibration.fit xc7
+	@$(BIN)/python -m benchmarks.queries
+	@$(BIN)/python -m benchmarks.allocation
+	@$(BIN)/python -m benchmarks.designs
+	@$(BIN)/python -m benchmarks.folding
 
 clean:
 	rm -rf build/*-*/

@@ -142,7 +142,7 @@ _DRAWS: dict[str, Callable[[_Draw], Kernel]] = {
 }
 
 
-# Deep memories and wide images, which random draws of quick points leave out.
+# Deep memories, wide images and wide units, which random draws of quick points leave out.
 _LARGE: dict[str, tuple[Kernel, ...]] = {
     "Mvu": (
         Mvu(128, 64, 1, 1, 1, 4, 6, False, "lut", "block"),
@@ -152,16 +152,58 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         Mvu(256, 256, 1, 1, 1, 8, 8, False, "dsp", "block"),
         Mvu(512, 64, 64, 8, 1, 2, 2, False, "lut", "block"),
         Mvu(384, 48, 32, 16, 1, 3, 4, False, "lut", "block"),
+        # Many rows at once, for the layers of large networks.
+        Mvu(64, 128, 4, 32, 1, 4, 4, False, "lut", "block"),
+        Mvu(32, 64, 8, 64, 1, 2, 3, False, "lut", "distributed"),
+        Mvu(128, 128, 16, 32, 1, 2, 2, False, "lut", "block"),
+        Mvu(256, 64, 4, 64, 1, 4, 4, False, "dsp", "block"),
+        Mvu(64, 64, 16, 64, 1, 4, 4, False, "dsp", "block"),
+        Mvu(2048, 64, 1, 64, 1, 3, 4, False, "dsp", "block"),
     ),
     "Swu": (
         Swu(34, 34, 32, 3, 3, 1, 1, 8, 4, False),
         Swu(98, 98, 3, 3, 3, 2, 2, 3, 8, False),
+        Swu(230, 230, 3, 7, 7, 2, 2, 3, 8, False),
+        Swu(58, 58, 64, 3, 3, 1, 1, 64, 4, False),
+        Swu(16, 16, 512, 3, 3, 2, 2, 4, 4, False),
     ),
-    "Pad": (Pad(96, 96, 3, 1, 1, 1, 1, 3, 8, False), Pad(32, 32, 64, 1, 1, 1, 1, 4, 4, False)),
-    "MaxPool": (MaxPool(32, 32, 64, 2, 4, 4, False), MaxPool(64, 64, 16, 2, 8, 4, False)),
+    "Pad": (
+        Pad(96, 96, 3, 1, 1, 1, 1, 3, 8, False),
+        Pad(32, 32, 64, 1, 1, 1, 1, 4, 4, False),
+        Pad(224, 224, 3, 3, 3, 3, 3, 3, 8, False),
+        Pad(56, 56, 64, 1, 1, 1, 1, 64, 4, False),
+    ),
+    "MaxPool": (
+        MaxPool(32, 32, 64, 2, 4, 4, False),
+        MaxPool(64, 64, 16, 2, 8, 4, False),
+        MaxPool(112, 112, 64, 2, 1, 4, False),
+        MaxPool(112, 112, 64, 2, 64, 4, False),
+    ),
     "Threshold": (
         Threshold(128, 1, 4, 16, True, 4, False),
         Threshold(64, 1, 4, 14, True, 6, False),
+        Threshold(64, 64, 4, 16, True, 4, False),
+        Threshold(512, 32, 4, 18, True, 3, False),
+        Threshold(2048, 4, 4, 20, True, 2, False),
+        Threshold(1024, 1, 4, 20, True, 4, False),
+    ),
+    "ChannelAdd": (
+        ChannelAdd(1000, 1, 1, 20, True, 20, 21),
+        ChannelAdd(1000, 4, 1, 18, True, 18, 19),
+        ChannelAdd(100, 50, 1, 16, True, 16, 17),
+    ),
+    "LabelSelect": (
+        LabelSelect(1000, 1, 21, True),
+        LabelSelect(1000, 8, 19, True),
+        LabelSelect(1000, 50, 21, True),
+        LabelSelect(100, 50, 17, True),
+    ),
+    "Fifo": (Fifo(1024, 2, 16), Fifo(1600, 2, 16), Fifo(768, 32, 64), Fifo(8, 8192, 9000)),
+    "WidthConverter": (
+        WidthConverter(1, 64, 4, 256),
+        WidthConverter(64, 1, 4, 256),
+        WidthConverter(128, 2, 3, 512),
+        WidthConverter(1, 128, 2, 512),
     ),
 }
 

@@ -97,14 +97,17 @@ class KernelModel:
     def _outside(self, k: Fields) -> Number:
         """0 inside the calibrated domain, NaN outside."""
         assert self.fit is not None
-        found: Number = 0.0
+        beyond: NDArray[np.bool_] | None = None
         for name, value in domain(self.kind, k).items():
             low, high = self.fit.domain[name]
             if isinstance(value, np.ndarray):
-                found = found + np.where((value < low) | (value > high), nan, 0.0)
+                wrong = value > high
+                if low > 0:
+                    wrong |= value < low
+                beyond = wrong if beyond is None else np.logical_or(beyond, wrong, out=beyond)
             elif not low <= value <= high:
                 return nan
-        return found
+        return 0.0 if beyond is None or not beyond.any() else np.where(beyond, nan, 0.0)
 
     def why(self, k: Mapping[str, float]) -> str:
         """What keeps one kernel from being calibrated; empty when nothing does."""

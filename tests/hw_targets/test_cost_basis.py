@@ -10,7 +10,7 @@ import pytest
 from hw_targets.cost.basis import BASES
 from hw_targets.cost.basis.logits import _maxima
 from hw_targets.cost.basis.mvu import MANY_WORDS, _content, _tree
-from hw_targets.cost.basis.terms import blocks, constant_blocks, distinct
+from hw_targets.cost.basis.terms import block_ram, distinct
 from hw_targets.families import load_family
 from hw_targets.rtl.threshold import BLOCK_ROM_BITS
 
@@ -19,7 +19,8 @@ from hw_targets.rtl.threshold import BLOCK_ROM_BITS
 def test_stages_of_a_search_are_counted_together(folds: int, stages: int) -> None:
     bits, pe = 11, 2
     fields = {"pe": pe, "folds": folds, "in_bits": bits, "out_bits": stages}
-    basis = BASES["Threshold"]({name: float(v) for name, v in fields.items()}, load_family("ecp5"))
+    family = load_family("ecp5")
+    basis = BASES["Threshold"]({name: float(v) for name, v in fields.items()}, family)
     depths = [folds << stage for stage in range(stages)]
     block = [depth * (bits + 1) >= BLOCK_ROM_BITS for depth in depths]
     read = [depth > 32 for depth in depths]
@@ -30,11 +31,14 @@ def test_stages_of_a_search_are_counted_together(folds: int, stages: int) -> Non
     assert basis.ff["lanes"] == pe * (values + prefixes)
     # Memories behind the first stage that fit a LUT a bit, and the words of the others.
     later = [(depth, kept) for depth, kept in zip(depths, block, strict=True)][1:]
-    narrow = basis.lut["small"] + basis.lut["near"] + basis.lut["same"] + basis.lut["read"]
+    narrow = basis.lut["small"] + basis.lut["near"] + basis.lut["shallow"]
     assert narrow == pe * bits * sum(depth <= 16 for depth, _ in later)
     first = 0 if not read[0] or block[0] else folds
     words = first + sum(depth for depth, kept in later if depth > 16 and not kept)
-    assert basis.lut["rom"] == pe * bits * words / 16
+    in_block = [depth for depth, kept in zip(depths, block, strict=True) if kept]
+    rams = [block_ram(float(depth), bits + 1.0, family, constant=True) for depth in in_block]
+    assert basis.lut["rom"] == pe * (bits * words / 16 + sum(between for _, between in rams))
+    assert basis.bram == pe * sum(count for count, _ in rams)
 
 
 def test_lanes_are_compared_in_a_tree() -> None:
@@ -68,8 +72,8 @@ def test_equal_columns_of_a_memory_are_one() -> None:
         assert (np.diff(found) >= 0).all()
         assert (found <= np.minimum(bits, 2**words - 2)).all()
     # Three banks of 512 x 36 side by side, where a memory that is written has four columns of them.
-    assert blocks(1152.0, 128.0, family) == 12
-    assert constant_blocks(1152.0, 128.0, family) == (11, 256)
+    assert block_ram(1152.0, 128.0, family) == (12, 256)
+    assert block_ram(1152.0, 128.0, family, constant=True) == (11, 256)
 
 
 def test_contents_of_many_words_leave_everything() -> None:

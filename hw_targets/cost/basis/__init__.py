@@ -3,9 +3,11 @@
 A resource is a weighted sum of the terms, the weights fitted to synthesis results
 (`hw_targets/cost/data`). Terms are never negative, and estimates do not shrink when a width, a
 fold's parallelism or a depth grows, but where the hardware does: products are measured, and an odd
-width can cost a LUT or two more than the even one above it; registers that are reset to zero take
-no LUT once enough of them share the reset; lanes of label select are filled up to a power of two.
-Multipliers and block RAMs are not fitted: they are counted exactly.
+width can cost a LUT or two more than the even one above it; a memory moves into block RAM, a
+product into a multiplier; registers that are reset to zero take no LUT once enough of them share
+the reset; memories of a few words have other registers and LUTs than those of many; lanes of label
+select are filled up to a power of two. Multipliers and block RAMs are not fitted: they are counted
+exactly.
 """
 
 from __future__ import annotations

@@ -6,7 +6,15 @@ import numpy as np
 
 from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, some
 from hw_targets.cost.basis.products import maximum_table
-from hw_targets.cost.basis.terms import Basis, Fields, blocks, in_block_ram, lut_ram, lut_ram_cell
+from hw_targets.cost.basis.terms import (
+    Basis,
+    Fields,
+    block_ram,
+    blocks,
+    in_block_ram,
+    lut_ram,
+    lut_ram_cell,
+)
 from hw_targets.families import Family
 
 
@@ -20,23 +28,29 @@ def swu(k: Fields, family: Family) -> Basis:
         + clog2(k["out_w"] + 1)
         + clog2(k["out_h"] + 1)
     )
-    const = 1.0 + 0.0 * width
+    # Bits multiplexed between banks, of either kind.
+    between = (1 - block) * width * (ceil(depth / lut_ram_cell(family).shapes[-1][0]) - 1)
+    bram = block
+    if some(block):
+        needed, muxed = block_ram(depth, width, family)
+        bram, between = block * needed, between + block * muxed
+    const, address = 1.0, clog2(depth)
     lut = {
         "const": const,
-        "address": clog2(depth),
+        "address": address,
+        "lines": address * flag(k["kernel_h"] > 1),
         "counters": counters,
         "buffer": (1 - block) * lut_ram(depth, width, family),
         "width": width,
-        "banks": (1 - block) * width * (ceil(depth / lut_ram_cell(family).shapes[-1][0]) - 1),
+        "banks": between,
     }
     ff = {
         "const": const,
-        "address": clog2(depth),
+        "address": address,
         "counters": counters,
         "width": width,
         "fetched": (1 - block) * width,
     }
-    bram = block * blocks(depth, width, family) if some(block) else block
     return Basis(lut, ff, dsp=0.0, bram=bram)
 
 
@@ -45,7 +59,7 @@ def pad(k: Fields, _: Family) -> Basis:
     width = k["simd"] * k["bits"]
     row = (k["in_w"] + k["left"] + k["right"]) * k["folds"]
     counters = clog2(row * (k["top"] + k["bottom"] + 1)) + clog2(k["in_h"] + 1)
-    terms = {"const": 1.0 + 0.0 * width, "counters": counters, "width": width}
+    terms = {"const": 1.0, "counters": counters, "width": width}
     return Basis(terms, terms, dsp=0.0, bram=0.0)
 
 
@@ -60,7 +74,7 @@ def maxpool(k: Fields, family: Family) -> Basis:
     soft = (1 - block) * rows
     in_register, in_memory = _maximum(family, bits)
     memories = several + rows
-    const = 1.0 + 0.0 * width
+    const = 1.0
     lut = {
         "const": const,
         "counters": counters,

@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, least, pow2
-from hw_targets.cost.basis.terms import MANY_WORDS, Basis, Fields, carry, distinct, of_few
+from hw_targets.cost.basis.terms import (
+    MANY_WORDS,
+    Basis,
+    Fields,
+    carry,
+    constant_in_block_ram,
+    distinct,
+    of_few,
+)
 from hw_targets.families import Family
 
 MOST_LANES = 2048
@@ -19,8 +27,9 @@ def channel_add(k: Fields, family: Family) -> Basis:
     """An adder a lane, its constant from a memory whose equal bits share a register."""
     pe, words, bits = k["pe"], k["folds"], k["pe"] * k["bias_bits"]
     fold = clog2(words)
-    const = 1.0 + 0.0 * pe
-    stored = distinct(bits, words)
+    const = 1.0
+    block, bram, between = constant_in_block_ram(words, bits, family)
+    stored = (1 - block) * distinct(bits, words)
     few, more = of_few(words)
     leaves = ceil(words / 2**family.lut_inputs)
     lut = {
@@ -31,7 +40,7 @@ def channel_add(k: Fields, family: Family) -> Basis:
         "busy": bits * (1 - pow2(-least(words, MANY_WORDS))),
         "few": few * stored,
         "rom": more * stored * leaves,
-        "rom_mux": bits * (leaves - 1),
+        "rom_mux": (1 - block) * bits * (leaves - 1) + between,
     }
     ff = {
         "const": const,
@@ -40,7 +49,7 @@ def channel_add(k: Fields, family: Family) -> Basis:
         "bias": flag(words > 1) * stored,
         "sums": pe * k["out_bits"],
     }
-    return Basis(lut, ff, dsp=0.0, bram=0.0)
+    return Basis(lut, ff, dsp=0.0, bram=bram)
 
 
 def label_select(k: Fields, _: Family) -> Basis:
@@ -53,7 +62,7 @@ def label_select(k: Fields, _: Family) -> Basis:
     unused = (1 - several) * flag(pe > 1)
     # What fills the lanes up to a power of two: the last lane again, beside a single beat's tree.
     fill = (1 - several) * flag(pow2(levels) > pe)
-    const = 1.0 + 0.0 * pe
+    const = 1.0
     lut = {
         "const": const,
         "fold": clog2(folds),

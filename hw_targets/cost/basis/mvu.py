@@ -21,15 +21,15 @@ from hw_targets.cost.basis.arithmetic import (
 )
 from hw_targets.cost.basis.products import MOST_BITS, product_list, product_table
 from hw_targets.cost.basis.terms import (
+    FEW_WORDS,
     Basis,
     Fields,
+    block_ram,
     blocks,
     carry,
     carry_pairs,
-    constant_blocks,
     distinct,
     lut_ram,
-    of_few,
 )
 from hw_targets.families import Family
 
@@ -67,7 +67,7 @@ def mvu(k: Fields, family: Family) -> Basis:
     block_buffer = replay * flag(buffer >= 128) * flag(buffer * vector >= 4096)
     extra = most(block_buffer, block)
 
-    product_luts, product_registers, _ = _product(family, weight_bits, act_bits, signed, 0.0)
+    product_luts, product_registers = _product(family, weight_bits, act_bits, signed, 0.0)
     refused = asked - hard
     refused_luts: Number = 0.0
     refused_registers: Number = 0.0
@@ -90,64 +90,50 @@ def mvu(k: Fields, family: Family) -> Basis:
     # What multipliers with adders and registers of their own can take in: the first sum behind
     # them (of a single lane the accumulator), and the registers of the weights.
     inside = least(hard, 1.0)
-    pairs, single = simd // 2, flag(simd <= 1)
-    first = inside * pe * pairs * (product + 1)
-    first_registers = inside * pe * (simd - pairs) * (product + 1) * (1 - single)
-    by_memory = 1 - fixed
-    control = clog2(sf) + clog2(nf) + clog2(words)
-    positions = replay * 3 * (clog2(buffer) + 1)
-    accumulators, outputs = pe * flag(sf > 1), pe * k["acc_bits"]
-    accumulators_inside = inside * single * accumulators
+    outside = 1 - inside
+    # Counters of folds and words, and the three positions in a vector that is kept.
+    control = clog2(sf) + clog2(nf) + clog2(words) + replay * 3 * (clog2(buffer) + 1)
+    accumulators = pe * flag(sf > 1)
+    accumulators_inside = inside * flag(simd <= 1) * accumulators
     accumulators = accumulators - accumulators_inside
     sum_luts = carry(k["acc_bits"], family)
     in_luts = where(soft > 0, soft * product_luts, 0.0)
     stored = (1 - block) * distinct(rom_bits, words)
-    few, more = of_few(words)
     banks = ceil(words / TABLE_WORDS) - 1
     blocks_of_weights, between = block, block
     if some(block):
-        blocks_of_weights, between = constant_blocks(words, rom_bits, family)
+        blocks_of_weights, between = block_ram(words, rom_bits, family, constant=True)
     lut = {
-        "const": 1.0 + 0.0 * lanes,
         "control": control,
-        "positions": positions,
         "products": varying * in_luts,
         "constant": constant * in_luts,
-        "tree": (1 - inside) * tree,
-        "tree_first": first,
-        "tree_hard": inside * tree - first,
+        "tree": outside * tree,
+        "tree_hard": inside * tree,
         # Too small for the multiplier the tool would take: its own multiplier in LUTs.
         "refused": refused_luts,
         "accumulate": accumulators * sum_luts,
         "accumulate_hard": accumulators_inside * sum_luts,
-        "rom_few": few * stored,
-        "rom": more * stored,
+        "rom": flag(words > FEW_WORDS) * stored,
         "rom_mux": (1 - block) * rom_bits * banks,
         "block_mux": block * between,
         "replay": (replay - block_buffer) * lut_ram(buffer, vector, family),
-        "vector": replay * vector,
     }
     in_registers = where(soft > 0, soft * product_registers, 0.0)
+    weights_ahead = extra * (1 - fixed) * rom_bits
     ff = {
-        "const": lut["const"],
         "control": control,
-        "positions": positions,
         "latency": 2 * (1 + extra + multiply + levels),
-        "products": varying * in_registers,
+        "products": varying * in_registers + refused_registers,
         "constant": constant * in_registers,
-        "refused": refused_registers,
         "products_hard": hard * product,
-        "tree": (1 - inside) * tree_registers,
-        "tree_first": first_registers,
-        "tree_hard": inside * tree_registers - first_registers,
-        "accumulate": accumulators * k["acc_bits"],
+        "tree": outside * tree_registers,
+        "tree_hard": inside * tree_registers,
+        "accumulate": (accumulators + pe) * k["acc_bits"],
         "accumulate_hard": accumulators_inside * k["acc_bits"],
-        "outputs": outputs,
-        "rom": by_memory * (1 - inside) * stored,
-        "rom_hard": by_memory * inside * stored,
+        "rom": (1 - fixed) * stored,
         "vector": (1 - block_buffer) * vector,
-        "extra": extra * (vector + by_memory * (1 - inside) * rom_bits),
-        "extra_hard": extra * by_memory * inside * rom_bits,
+        "extra": extra * vector + outside * weights_ahead,
+        "extra_hard": inside * weights_ahead,
     }
     bram = block * blocks_of_weights
     if some(block_buffer):
@@ -157,19 +143,25 @@ def mvu(k: Fields, family: Family) -> Basis:
 
 def _half(bits: Number) -> Number:
     """Digits of two bits in a word: half of its bits, rounded up."""
-    return (bits + 1) // 2
+    return ceil(bits / 2)
 
 
 def _product(
     family: Family, weight_bits: Number, act_bits: Number, signed: Number, hard: Number
 ) -> tuple[Number, ...]:
-    """LUTs, registers and multipliers of one product, as measured (`products`)."""
+    """LUTs and registers of one product, as measured (`products`)."""
     if isinstance(weight_bits, np.ndarray) or isinstance(act_bits, np.ndarray):
-        table = product_table(family.name)
         index = ((np.asarray(weight_bits) * 9 + act_bits) * 2 + signed) * 2 + hard
-        return tuple(column.take(index.astype(np.intp)) for column in table.reshape(-1, 3).T)
+        cells = index.astype(np.intp)
+        return tuple(column.take(cells) for column in _products(family.name))
     rows = product_list(family.name)
-    return rows[int(weight_bits)][int(act_bits)][int(signed)][int(hard)]
+    return rows[int(weight_bits)][int(act_bits)][int(signed)][int(hard)][:2]
+
+
+@cache
+def _products(family: str) -> tuple[NDArray[np.float64], ...]:
+    luts, registers, _ = product_table(family).reshape(-1, 3).T.copy()
+    return luts, registers
 
 
 def _content(weight_bits: Number, words: Number, pe: Number) -> tuple[Number, ...]:
@@ -223,7 +215,7 @@ def _tree(simd: Number, product: Number, family: Family) -> tuple[Number, ...]:
     (n, u, r, v): n * product + u LUTs add, r * product + v bits are registered. A number of terms
     that is not whole is rounded.
     """
-    odd: Number = product % 2 if carry_pairs(family) else 0.0
+    odd: Number = 2 * ceil(product / 2) - product if carry_pairs(family) else 0.0
     if isinstance(simd, np.ndarray):
         index = (2 * np.rint(simd) + odd).astype(np.intp)
         return tuple(column.take(index) for column in _trees(carry_pairs(family)))

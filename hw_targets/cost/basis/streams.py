@@ -20,7 +20,7 @@ def fifo(k: Fields, family: Family) -> Basis:
     """Two registers at the least depth, else a memory of one word less and a register."""
     width, words = k["width"], k["depth"] - 1
     deep = flag(k["depth"] > 2)
-    const, skid = 1.0 + 0.0 * width, (1 - deep) * width
+    const, skid = 1.0, (1 - deep) * width
     if not some(deep):
         return Basis({"const": const, "skid": skid}, {"const": const, "skid": skid}, 0.0, 0.0)
     block = deep * in_block_ram(words, width, family)
@@ -58,6 +58,6 @@ def width_converter(k: Fields, family: Family) -> Basis:
     down = flag(k["in_lanes"] > k["out_lanes"])
     width, last = wide * k["bits"], narrow * k["bits"]
     least_reset = LEAST_RESET if resets_are_few(family) else 1
-    terms = {"const": 1.0 + 0.0 * wide, "down": down, "count": clog2(ceil(wide / narrow))}
+    terms = {"const": 1.0, "down": down, "count": clog2(ceil(wide / narrow))}
     lut = {**terms, "muxes": down * (width - flag(last >= least_reset) * last)}
     return Basis(lut, {**terms, "word": width}, dsp=0.0, bram=0.0)

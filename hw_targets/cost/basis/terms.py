@@ -12,6 +12,7 @@ from hw_targets.cost.basis.arithmetic import (
     least,
     most,
     pow2,
+    some,
     where,
     whole,
 )
@@ -24,6 +25,8 @@ Terms = dict[str, Number]
 MANY_WORDS = 20.0
 """Words from which on no two bits of a constant memory are equal by chance."""
 FEW_WORDS = 5
+ROM_BITS = 16.0
+"""Bits of a constant memory in logic that cost as much as one in `LutRam.cost`."""
 CARRY_PAIR = "CCU2C"
 """ECP5's carry cell: two bits, hence two LUTs whether both are used or one."""
 
@@ -92,7 +95,7 @@ def lut_ram(depth: Number, width: Number, family: Family) -> Number:
 
 
 def blocks(depth: Number, width: Number, family: Family) -> Number:
-    """Block RAMs of a memory that is written: the aspect ratio that needs the fewest."""
+    """Block RAMs of a memory: the aspect ratio that needs the fewest."""
     found: Number | None = None
     for words, bits in family.block_ram.shapes:
         count = whole(depth, words) * whole(width, bits)
@@ -101,29 +104,44 @@ def blocks(depth: Number, width: Number, family: Family) -> Number:
     return found
 
 
-def constant_blocks(depth: Number, width: Number, family: Family) -> tuple[Number, Number]:
-    """Block RAMs of a constant memory, and the bits multiplexed between its banks.
+def block_ram(
+    depth: Number, width: Number, family: Family, *, constant: bool = False
+) -> tuple[Number, Number]:
+    """Block RAMs of a memory under Yosys, and the bits multiplexed between its banks.
 
-    Without writes banks can share a block: they lie side by side as one wide memory. The aspect
-    ratio is the cheapest by the costs of Yosys' `memory_libmap`: half a unit for every bit
+    Banks of a constant memory can share a block: they lie side by side as one wide memory. The
+    aspect ratio is the cheapest by the costs of `memory_libmap`: half a unit for every bit
     multiplexed.
     """
-    found: tuple[Number, Number, Number] | None = None
+    found: tuple[Number, Number] | None = None
     for words, bits in family.block_ram.shapes:
         banks = whole(depth, words)
-        count, between = whole(banks * width, bits), (banks - 1) * width
-        cost = family.block_ram.cost * count + between / 2
+        count = whole(banks * width, bits) if constant else banks * whole(width, bits)
+        cost = family.block_ram.cost * count + banks * (width / 2)
         if found is None:
-            found = cost, count, between
+            found = cost, count
         else:
-            better = cost < found[0]
-            found = (
-                least(cost, found[0]),
-                where(better, count, found[1]),
-                where(better, between, found[2]),
-            )
+            found = least(cost, found[0]), where(cost < found[0], count, found[1])
     assert found is not None
-    return found[1], found[2]
+    cost, count = found
+    return count, 2 * (cost - family.block_ram.cost * count) - width
+
+
+def constant_in_block_ram(
+    depth: Number, width: Number, family: Family
+) -> tuple[Number, Number, Number]:
+    """Where Yosys puts a registered constant memory without a style attribute.
+
+    1 for block RAM, else 0; block RAMs, and the bits multiplexed between banks, 0 in logic. Source:
+    `memory_libmap`, to which a bit in logic costs 1 / `ROM_BITS`.
+    """
+    logic = depth * width / ROM_BITS
+    worth = flag(logic >= family.block_ram.cost)
+    if not some(worth):
+        return worth, worth, worth
+    count, between = block_ram(depth, width, family, constant=True)
+    block = flag(logic >= family.block_ram.cost * count + between / 2)
+    return block, block * count, block * between
 
 
 def in_block_ram(depth: Number, width: Number, family: Family) -> Number:

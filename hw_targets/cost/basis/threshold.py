@@ -8,8 +8,8 @@ from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, least, m
 from hw_targets.cost.basis.terms import (
     Basis,
     Fields,
+    block_ram,
     carry,
-    constant_blocks,
     distinct,
     of_few,
 )
@@ -40,8 +40,7 @@ def threshold(k: Fields, family: Family) -> Basis:
         """Stages behind the first one whose memories have addresses of at most so many bits."""
         return most(least(address - fold, stages - 1), 0.0)
 
-    small, near, read_later = upto(2), upto(3), upto(min(READ_FIRST_BITS, family.lut_inputs))
-    shallow = upto(family.lut_inputs)
+    small, near, shallow = upto(2), upto(3), upto(family.lut_inputs)
     # The address of the first stage counts by itself, so that Yosys reads its memory a clock cycle
     # ahead: equal bits of all lanes share a register. Of one fold it does so in every stage.
     counted = flag(fold <= READ_FIRST_BITS)
@@ -49,28 +48,23 @@ def threshold(k: Fields, family: Family) -> Basis:
     few, more = of_few(folds)
     # More words than a LUT holds, together.
     deep = folds * (pow2(stages) - pow2(shallow + 1) + 1 - counted) - block_words
-    ahead = one * pe * bits * most(stages - reads - 2, 0.0)
     # The more thresholds a channel has, the more of their leading bits only tell their order.
     differing = most(bits - stages / 2 - SAME_BITS, 0.0)
     leaves, banks = pe * deep / words, ceil(folds / words) - 1
-    compare = pe * carry(bits, family)
+    ahead = one * pe * bits * most(stages - reads - 2, 0.0)
     lut = {
         "fold": fold,
         "stages": stages + reads,
         "lanes": pe * stages,
-        "compare": compare * (stages - one),
-        "compare_fixed": compare * one,
+        "compare": pe * stages * carry(bits, family),
         "first_few": few * first,
-        "first": more * first * (1 + banks),
-        "first_mux": more * first * banks,
+        "first": more * first * (1 + 2 * banks),
         "small": pe * bits * small,
         "near": pe * bits * (near - small),
-        "same": pe * bits * (read_later - near),
-        "read": pe * bits * (shallow - read_later),
+        "shallow": pe * bits * (shallow - near),
         "ahead": ahead,
-        "rom": leaves * bits,
+        "rom": leaves * bits + pe * between,
         "differing": leaves * differing,
-        "block_mux": pe * between,
     }
     values = bits * (stages - 1 + reads)
     # The first prefix bits are empty.
@@ -102,7 +96,7 @@ def _in_block(
             depth = folds * 2.0**stage
             block = flag(stages > stage) * flag(depth * width >= BLOCK_ROM_BITS)
             if some(block):
-                needed, muxed = constant_blocks(depth, width, family)
+                needed, muxed = block_ram(depth, width, family, constant=True)
                 count, held = count + block, held + block * depth
                 between, bram = between + block * muxed, bram + block * needed
     return count, held, between, bram

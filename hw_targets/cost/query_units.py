@@ -1,0 +1,212 @@
+"""The units a layer query asks for: those lowering builds, as fields of numbers or columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw_targets.cost.basis import Fields, Number
+from hw_targets.cost.basis.arithmetic import clog2, most, pow2, where
+from hw_targets.cost.layer import MIN_FIFO_DEPTH
+from hw_targets.rtl.swu import FRAME_STALL, SLACK_BEATS
+
+
+@dataclass(frozen=True)
+class LayerQuery:
+    """One layer with its bits and folding, or as many as its columns are long.
+
+    A dense layer has images and kernels of 1 x 1. in_h, in_w: the image before padding. pool: side
+    of the maximum pooling behind the activation, 1 for none. activation: 0 for the layer that
+    gives the logits, which is followed by bias and label select. in_signed, dsp, block: 0 or 1,
+    the last two for multipliers and block RAM instead of LUTs.
+    """
+
+    in_channels: Number
+    out_channels: Number
+    in_bits: Number
+    weight_bits: Number
+    act_bits: Number
+    pe: Number
+    simd: Number
+    in_h: Number = 1.0
+    in_w: Number = 1.0
+    kernel_h: Number = 1.0
+    kernel_w: Number = 1.0
+    stride_h: Number = 1.0
+    stride_w: Number = 1.0
+    pad_h: Number = 0.0
+    pad_w: Number = 0.0
+    pool: Number = 1.0
+    activation: Number = 1.0
+    in_signed: Number = 0.0
+    dsp: Number = 0.0
+    block: Number = 0.0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which units a layer has beside the matrix-vector unit."""
+
+    padded: bool
+    windowed: bool
+    hidden: bool
+    pooled: bool
+
+
+def parts_of(q: LayerQuery) -> tuple[Number | NDArray[np.bool_], ...]:
+    """The fields of `Parts`, for one layer or a column of them."""
+    return (
+        (q.pad_h > 0) | (q.pad_w > 0),
+        (q.kernel_h > 1) | (q.kernel_w > 1) | (q.stride_h > 1) | (q.stride_w > 1),
+        q.activation > 0,
+        (q.activation > 0) & (q.pool > 1),
+    )
+
+
+Unit = tuple[str, Fields, Number]
+"""Kernel, its fields, cycles a frame."""
+
+
+def units(q: LayerQuery, parts: Parts) -> Iterator[Unit]:
+    """The units of `layer.kernels_of`, in stream order."""
+    in_h, in_w = q.in_h, q.in_w
+    folds = q.in_channels / q.simd
+    lanes_width = q.simd * q.in_bits
+    if parts.padded:
+        in_h, in_w = q.in_h + 2 * q.pad_h, q.in_w + 2 * q.pad_w
+        fields: Fields = {
+            "in_h": q.in_h,
+            "in_w": q.in_w,
+            "folds": folds,
+            "top": q.pad_h,
+            "bottom": q.pad_h,
+            "left": q.pad_w,
+            "right": q.pad_w,
+            "simd": q.simd,
+            "bits": q.in_bits,
+        }
+        yield from _with_fifo("Pad", fields, in_h * in_w * folds, lanes_width)
+    if parts.windowed:
+        out_h = (in_h - q.kernel_h) // q.stride_h + 1
+        out_w = (in_w - q.kernel_w) // q.stride_w + 1
+        pixels, kernel = out_h * out_w, q.kernel_h * q.kernel_w
+        beats = most(in_h * in_w, pixels * kernel) * folds
+        fields = {
+            "in_h": in_h,
+            "in_w": in_w,
+            "kernel_h": q.kernel_h,
+            "kernel_w": q.kernel_w,
+            "out_h": out_h,
+            "out_w": out_w,
+            "folds": folds,
+            "simd": q.simd,
+            "bits": q.in_bits,
+            "buffer_depth": _buffer_depth(q, in_w, folds, beats),
+        }
+        yield from _with_fifo("Swu", fields, beats, lanes_width)
+        mw = kernel * q.in_channels
+    else:
+        out_h, out_w, pixels, mw = in_h, in_w, in_h * in_w, q.in_channels
+    sf, nf = mw / q.simd, q.out_channels / q.pe
+    acc_bits = _acc_bits(q, mw)
+    cycles = pixels * sf * nf
+    room = most(where(nf > 1, sf, MIN_FIFO_DEPTH), MIN_FIFO_DEPTH)
+    yield "Fifo", {"width": lanes_width, "depth": room}, pixels * sf
+    yield (
+        "Mvu",
+        {
+            "simd": q.simd,
+            "pe": q.pe,
+            "weight_bits": q.weight_bits,
+            "act_bits": q.in_bits,
+            "act_signed": q.in_signed,
+            "acc_bits": acc_bits,
+            "column_folds": sf,
+            "row_folds": nf,
+            "dsp": q.dsp,
+            "block": q.block,
+        },
+        cycles,
+    )
+    yield from _back(q, parts, pixels, acc_bits, nf, (out_h, out_w))
+
+
+def _back(
+    q: LayerQuery,
+    parts: Parts,
+    pixels: Number,
+    acc_bits: Number,
+    folds: Number,
+    image: tuple[Number, Number],
+) -> Iterator[Unit]:
+    """Threshold and pooling, or bias and label select."""
+    wide = q.pe * acc_bits
+    if not parts.hidden:
+        yield from _last(q, pixels, acc_bits, folds)
+        return
+    fields: Fields = {"pe": q.pe, "folds": folds, "in_bits": acc_bits, "out_bits": q.act_bits}
+    yield from _with_fifo("Threshold", fields, pixels * folds, wide)
+    if parts.pooled:
+        fields = {
+            "in_h": image[0],
+            "in_w": image[1],
+            "folds": folds,
+            "kernel": q.pool,
+            "pe": q.pe,
+            "bits": q.act_bits,
+            "out_w": image[1] // q.pool,
+        }
+        yield from _with_fifo("MaxPool", fields, pixels * folds, q.pe * q.act_bits)
+
+
+def _last(q: LayerQuery, pixels: Number, acc_bits: Number, folds: Number) -> Iterator[Unit]:
+    """Bias and label select, and the FIFO of the design's output."""
+    wide = q.pe * acc_bits
+    index_bits = most(clog2(q.out_channels), 1.0)
+    fields: Fields = {
+        "pe": q.pe,
+        "folds": folds,
+        "in_bits": acc_bits,
+        "bias_bits": acc_bits,
+        "out_bits": acc_bits + 1,
+    }
+    yield from _with_fifo("ChannelAdd", fields, pixels * folds, wide)
+    fields = {
+        "classes": q.out_channels,
+        "pe": q.pe,
+        "in_bits": acc_bits + 1,
+        "index_bits": index_bits,
+    }
+    yield from _with_fifo("LabelSelect", fields, folds, wide + q.pe)
+    yield "Fifo", {"width": index_bits, "depth": float(MIN_FIFO_DEPTH)}, 1.0
+
+
+def _with_fifo(kind: str, fields: Fields, cycles: Number, width: Number) -> Iterator[Unit]:
+    yield "Fifo", {"width": width, "depth": float(MIN_FIFO_DEPTH)}, 0.0
+    yield kind, fields, cycles
+
+
+def _buffer_depth(q: LayerQuery, in_w: Number, folds: Number, cycles: Number) -> Number:
+    """`Swu.buffer_depth`."""
+    row = in_w * folds
+    span = (q.kernel_h - 1) * row + q.kernel_w * folds
+    ahead = (q.stride_h - 1) * row + q.stride_w * folds + SLACK_BEATS
+    stall = FRAME_STALL * cycles
+    refill = span - (np.rint(stall) if isinstance(stall, np.ndarray) else round(stall))
+    return pow2(most(clog2(span + most(ahead, refill)), 2.0))
+
+
+def _acc_bits(q: LayerQuery, mw: Number) -> Number:
+    """`Mvu.acc_bits`: the sums of products of extreme weights with extreme activations."""
+    half = pow2(q.weight_bits - 1)
+    # A signed activation reaches as far down as a weight; an unsigned one not below 0.
+    top = where(q.in_signed > 0, pow2(q.in_bits - 1), pow2(q.in_bits) - 1)
+    lowest = mw * half * where(q.in_signed > 0, top - 1, top)
+    highest = mw * where(q.in_signed > 0, half * top, (half - 1) * top)
+    # Of signed ones the lowest product is a lowest weight times a highest activation, or the
+    # reverse, whichever is further down.
+    lowest = where(q.in_signed > 0, most(lowest, mw * (half - 1) * top), lowest)
+    return most(clog2(lowest), clog2(highest + 1)) + 1
