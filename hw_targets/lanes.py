@@ -15,9 +15,10 @@ from hw_targets.network import LayerShape
 class Lanes:
     """Lanes of a layer's units beside its matrix-vector unit; 0: they follow it.
 
-    pad, window: padding and sliding window, a divisor of the input channels. They follow SIMD, and
-    where that does not divide the channels, have the fewest lanes that are as fast. act: threshold,
-    or bias of the logits; end: pooling, or label select; divisors of the output channels, or PE.
+    pad, window: padding and sliding window, divisors of the input channels. The window follows
+    SIMD; where that does not divide the channels, it has the fewest lanes that are no fewer. The
+    padding follows the window. act: threshold, or bias of the logits, which follows PE; end:
+    pooling, or label select, which follows act; divisors of the output channels.
     """
 
     pad: int = 0
@@ -32,16 +33,10 @@ TIED = Lanes()
 
 def lanes_of(layer: LayerShape, pe: int, simd: int, lanes: Lanes = TIED) -> Lanes:
     """The same with a number for each unit, whether the layer has it or not."""
-    follows = following(layer.in_channels, simd)
-    return Lanes(
-        lanes.pad or lanes.window or follows, lanes.window or follows, lanes.act or pe,
-        lanes.end or lanes.act or pe,
-    )  # fmt: skip
-
-
-def following(channels: int, simd: int) -> int:
-    """The fewest lanes of a window of `channels` that give what `simd` lanes take."""
-    return next((n for n in divisors(channels) if n >= simd), channels)
+    channels = layer.in_channels
+    window = lanes.window or next((n for n in divisors(channels) if n >= simd), channels)
+    act = lanes.act or pe
+    return Lanes(lanes.pad or window, window, act, lanes.end or act)
 
 
 def leaving(layer: LayerShape, lanes: Lanes) -> int:
