@@ -24,10 +24,11 @@ from hw_targets.cost.basis import BASES
 from hw_targets.cost.coefficients import load_coefficients
 from hw_targets.cost.features import KERNELS
 from hw_targets.cost.finn import FINN_NODES
+from hw_targets.cost.layer import joined
 from hw_targets.lanes import Lanes, lanes_of
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.fifo import Fifo
-from hw_targets.rtl.kernel import Kernel
+from hw_targets.rtl.kernel import Kernel, Stream
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
@@ -101,6 +102,20 @@ def test_units_with_lanes_of_their_own() -> None:
         for before, after in itertools.pairwise(found):
             assert before.output.width == after.input.width
             assert before.output.beats == after.input.beats
+
+
+@pytest.mark.parametrize("family", ["ecp5", "xc7"])
+def test_slower_converters_are_never_larger(family: str) -> None:
+    """What the allocator relies on when it takes them wherever they keep up."""
+    for before, after, bits in itertools.product((2, 4, 9, 15), (3, 5, 6, 14, 18), (1, 4, 16)):
+        if max(before, after) % min(before, after):
+            elements = 4 * before * after
+            into = Stream(after, bits, False, elements // after)
+            slow, fast = (
+                estimate_many(joined(before, into, pace), family).sum(axis=0) for pace in (None, 0)
+            )
+            # Where the larger one is uncalibrated there is nothing to compare with.
+            assert np.isnan(fast).any() or (slow <= fast + 1e-9).all()
 
 
 def test_lanes_that_are_not_given_follow_the_matrix() -> None:
