@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,8 @@ def scored(
         )
         weight = module.get_submodule(shape.name).weight.detach().abs().numpy()
         relevance[shape.name] = LayerRelevance(weight.reshape(len(weight), -1).sum(1), weight)
-    kernels = network_kernels(network, list(layers.values()))
+    # Widths that there is no hardware for are refused later.
+    kernels = network_kernels(network, [replace(c, weight_bits=2) for c in layers.values()])
     interval = max(kernel.cycles for kernel in kernels)
     allocation = Allocation("ulx3s-85f", 50.0, layers, interval, {}, {}, 0.0, 0.0, 4.0)
     return ScoredModel(
