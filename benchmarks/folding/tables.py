@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 from math import exp, log
 from pathlib import Path
 from textwrap import fill
@@ -255,7 +256,12 @@ def _made(rows: Sequence[Row]) -> str:
     fits = ", ".join(
         f"{board} {fit}" for board, fit in {r["board"]: r["fit"] for r in done}.items()
     )
+    equal = [row for row in done if row["kind"] == "equal"]
+    known = {(row["network"], row["bits"], row["board"]) for row in equal}
+    every = product(NETWORKS, *({row[name] for row in equal} for name in ("bits", "board")))
+    left = sorted({f"{name} on {board}" for name, bits, board in set(every) - known})
     return (
-        f"{last['date']}, {last['cores']} cores, {hours:.1f} hours; {versions}. Digests of the "
+        (f"Not measured yet: {', '.join(left)}. " if left else "")
+        + f"{last['date']}, {last['cores']} cores, {hours:.1f} hours; {versions}. Digests of the "
         f"cost model's calibrations: {fits}."
     )
