@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hw_targets.lanes import TIED, Lanes
 from hw_targets.network import NetworkShape
 
 if TYPE_CHECKING:
@@ -176,7 +177,8 @@ class PruneReport:
 class LayerChoice:
     """What the allocator chose for one layer.
 
-    act_bits is the width of the layer's output activation (0 where it gives the logits).
+    act_bits is the width of the layer's output activation (0 where it gives the logits). lanes:
+    those of the units around the matrix-vector unit, where they do not follow it.
     """
 
     weight_bits: int
@@ -187,6 +189,7 @@ class LayerChoice:
     memory: Literal["auto", "block", "distributed"]
     cycles: int
     """Matrix-vector cycles a frame."""
+    lanes: Lanes = TIED
 
 
 @dataclass(frozen=True)

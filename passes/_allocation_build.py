@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import product
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from hw_targets.boards import Board
-from hw_targets.cost.layer import (
-    back_kernels,
-    front_kernels,
-    link_kernels,
-    matrix_fifo,
-    matrix_kernel,
-    simd_limit,
-)
-from hw_targets.cost.model import estimate, estimate_many, kernel_model
-from hw_targets.families import RESOURCES
+from hw_targets.cost.model import kernel_model
 from hw_targets.network import LayerShape, NetworkShape
-from hw_targets.rtl.kernel import Kernel
-from hw_targets.rtl.mvu import Mvu
+from passes._allocation_blocks import layer_blocks
 from passes._allocation_paths import Graph
-from passes._allocation_space import RANKS, Errors, Floats, Integers, Space
-
-
-def divisors(value: int) -> tuple[int, ...]:
-    """All divisors, ascending."""
-    return tuple(d for d in range(1, value + 1) if value % d == 0)
+from passes._allocation_price import Prices
+from passes._allocation_space import ACT, MATRIX, RANKS, Errors, Floats, Integers, Space
+from passes._allocation_stage import Block, Places
 
 
 def build_space(
@@ -43,210 +29,45 @@ def build_space(
     errors: one a layer; None when only hardware matters (every error 0).
     """
     blank = Errors(dict.fromkeys(weight_bits, 0.0), dict.fromkeys(act_bits, 0.0))
-    builder = _Builder(network, board.family, tuple(weight_bits))
-    in_bits: tuple[int, ...] = (network.input_bits,)
-    lanes: tuple[int, ...] | None = None
+    builder = _Builder(network, board.family, tuple(weight_bits), tuple(act_bits))
     for index, layer in enumerate(network.layers):
-        signed = network.input_signed if index == 0 else False
-        error = errors[index] if errors else blank
-        builder.add(layer, in_bits, lanes, signed, tuple(act_bits), error)
-        in_bits, lanes = tuple(act_bits), divisors(layer.out_channels)
+        builder.add(layer, errors[index] if errors else blank)
     return builder.space()
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Edges of one rank of a layer; ends count from the rank's first node.
-
-    groups: numbers of the kernels that every edge has beside a matrix-vector unit, in `_Prices`.
-    """
-
-    tails: Integers
-    heads: Integers
-    ends: int
-    groups: Integers
-    decided: Integers
-    mvu: dict[str, Floats] | None = None
-
-
-class _Prices:
-    """Kernels that stand together, numbered, and priced all at once."""
-
-    def __init__(self, family: str) -> None:
-        self.family = family
-        self._kernels: dict[Kernel, int] = {}
-        self._groups: dict[tuple[Kernel, ...], int] = {}
-
-    def group(self, kernels: Iterable[Kernel]) -> int:
-        return self._groups.setdefault(tuple(kernels), len(self._groups))
-
-    def priced(self) -> tuple[Floats, Integers]:
-        """(groups, 4) resources and (groups,) cycles."""
-        numbers: dict[Kernel, int] = {}
-        rows, owners = [], []
-        for owner, group in enumerate(self._groups):
-            for kernel in group:
-                rows.append(numbers.setdefault(kernel, len(numbers)))
-                owners.append(owner)
-        cost = np.zeros((len(self._groups), len(RESOURCES)))
-        cycles = np.zeros(len(self._groups), dtype=np.int64)
-        if rows:
-            prices = estimate_many(list(numbers), self.family)
-            np.add.at(cost, owners, prices[rows])
-            each = np.array([kernel.cycles for kernel in numbers], dtype=np.int64)
-            np.maximum.at(cycles, owners, each[rows])
-        return cost, cycles
-
-    def why(self, number: int) -> str:
-        """What is uncalibrated in a group; empty when nothing is."""
-        group = list(self._groups)[number]
-        return next(filter(None, (estimate(kernel, self.family).why for kernel in group)), "")
 
 
 class _Builder:
     """Collects the blocks of all layers; layers of one shape share theirs."""
 
-    def __init__(self, network: NetworkShape, family: str, weight_bits: tuple[int, ...]) -> None:
-        self._network, self._family, self._widths = network, family, weight_bits
-        self._prices = _Prices(family)
-        self._made: dict[tuple[object, ...], tuple[_Block, _Block, _Block]] = {}
-        self._blocks: list[_Block] = []
+    def __init__(
+        self,
+        network: NetworkShape,
+        family: str,
+        weight_bits: tuple[int, ...],
+        act_bits: tuple[int, ...],
+    ) -> None:
+        self._network, self._family = network, family
+        self._weight_bits, self._act_bits = weight_bits, act_bits
+        self._prices = Prices(family)
+        self._made: dict[tuple[object, ...], tuple[tuple[Block, ...], Places]] = {}
+        self._places, self._signed = Places((network.input_bits,), (0,)), network.input_signed
+        self._blocks: list[Block] = []
         self._losses: list[Floats] = []
 
-    def add(
-        self,
-        layer: LayerShape,
-        in_bits: tuple[int, ...],
-        lanes: tuple[int, ...] | None,
-        signed: bool,
-        act_bits: tuple[int, ...],
-        errors: Errors,
-    ) -> None:
-        key = (replace(layer, name=""), in_bits, lanes, signed, act_bits)
+    def add(self, layer: LayerShape, errors: Errors) -> None:
+        """The next layer, which takes what the last one gives."""
+        key = (replace(layer, name=""), self._places, self._signed)
         if key not in self._made:
-            matrix, middles = self._matrices(layer, in_bits, signed)
-            links = self._links(layer, in_bits, lanes, signed)
-            self._made[key] = (links, matrix, self._backs(layer, middles, act_bits))
-        links, matrix, backs = self._made[key]
-        self._blocks += (links, matrix, backs)
-        of_width = _looked_up(errors.weights, matrix.decided[:, 0])
-        of_act = (
-            _looked_up(errors.activations, backs.decided[:, 0])
-            if layer.activation
-            else np.zeros(len(backs.tails))
-        )
-        self._losses += (np.zeros(len(links.tails)), of_width, of_act)
-
-    def _links(
-        self,
-        layer: LayerShape,
-        in_bits: tuple[int, ...],
-        lanes: tuple[int, ...] | None,
-        signed: bool,
-    ) -> _Block:
-        simds = divisors(simd_limit(layer))
-        ends = len(in_bits) * len(simds)
-        if lanes is None:
-            heads = np.arange(ends, dtype=np.int64)
-            empty = np.full(ends, self._prices.group(()), dtype=np.int64)
-            return _Block(np.zeros_like(heads), heads, ends, empty, np.zeros((ends, 5), np.int64))
-        numbered = [
-            (b * len(lanes) + p, b * len(simds) + s, link_kernels(layer, lane, simd, bits, signed))
-            for (b, bits), (p, lane), (s, simd) in product(
-                enumerate(in_bits), enumerate(lanes), enumerate(simds)
+            self._made[key] = layer_blocks(
+                layer, self._places, self._signed, self._weight_bits, self._act_bits, self._prices
             )
-        ]
-        groups = np.array([self._prices.group(kernels) for _, _, kernels in numbered])
-        tails = np.array([tail for tail, _, _ in numbered])
-        heads = np.array([head for _, head, _ in numbered])
-        return _Block(tails, heads, ends, groups, np.zeros((len(tails), 5), np.int64))
-
-    def _matrices(
-        self, layer: LayerShape, in_bits: tuple[int, ...], signed: bool
-    ) -> tuple[_Block, list[tuple[int, int]]]:
-        """Matrix edges, and the (accumulator bits, PE) of the nodes they lead to."""
-        simds, pes = divisors(simd_limit(layer)), divisors(layer.out_channels)
-        mw, mh = layer.matrix
-        width_at, bits_at = np.array(self._widths), np.array(in_bits)
-
-        def unit(bits: int, width: int, pe: int, simd: int) -> Mvu:
-            return matrix_kernel(layer, width, pe, simd, bits, signed, "lut", "distributed")
-
-        acc = np.array([[unit(b, w, 1, 1).acc_bits for w in self._widths] for b in in_bits])
-        accs = np.unique(acc)
-        # Window and FIFO by input bits, SIMD and whether there are several passes over the rows.
-        fronts = np.array(
-            [
-                [
-                    [
-                        self._prices.group(
-                            (*front, matrix_fifo(unit(bits, self._widths[0], pe, simd)))
-                        )
-                        for pe in (mh, 1)
-                    ]
-                    for simd in simds
-                    for front in [front_kernels(layer, simd, bits, signed)]
-                ]
-                for bits in in_bits
-            ]
-        )
-        # An axis for each choice, flattened: of them, one edge each.
-        shape = (len(in_bits), len(simds), len(self._widths), len(pes), 2, 2)
-        b, s, w, p, dsp, block = (axis.ravel() for axis in np.indices(shape, dtype=np.int64))
-        simd, pe = np.array(simds)[s], np.array(pes)[p]
-        folds = (mw // simd) * (mh // pe)
-        # Of one word there is no memory to place.
-        real = (block == 0) | (folds > 1)
-        b, s, w, p, dsp, block = (axis[real] for axis in (b, s, w, p, dsp, block))
-        simd, pe = simd[real], pe[real]
-        columns = {
-            "mw": np.full(len(b), mw),
-            "mh": np.full(len(b), mh),
-            "simd": simd,
-            "pe": pe,
-            "weight_bits": width_at[w],
-            "act_bits": bits_at[b],
-            "act_signed": np.full(len(b), int(signed)),
-            "acc_bits": acc[b, w],
-            "column_folds": mw // simd,
-            "row_folds": mh // pe,
-            "dsp": dsp,
-            "block": block,
-        }
-        decided = np.stack([width_at[w], pe, simd, dsp, block], axis=1)
-        heads = np.searchsorted(accs, acc[b, w]) * len(pes) + p
-        found = _Block(
-            tails=b * len(simds) + s,
-            heads=heads,
-            ends=len(accs) * len(pes),
-            groups=fronts[b, s, (pe < mh).astype(np.int64)],
-            decided=decided,
-            mvu={name: values.astype(np.float64) for name, values in columns.items()},
-        )
-        return found, list(product(accs.tolist(), pes))
-
-    def _backs(
-        self, layer: LayerShape, middles: list[tuple[int, int]], act_bits: tuple[int, ...]
-    ) -> _Block:
-        if not layer.activation:
-            last = [self._prices.group(back_kernels(layer, acc, 0, pe)) for acc, pe in middles]
-            ends = np.arange(len(middles), dtype=np.int64)
-            nothing = np.zeros((len(ends), 5), np.int64)
-            return _Block(ends, np.zeros_like(ends), 1, np.array(last, np.int64), nothing)
-        lanes = {pe: number for number, pe in enumerate(dict.fromkeys(pe for _, pe in middles))}
-        rows = [
-            (
-                tail,
-                a * len(lanes) + lanes[pe],
-                self._prices.group(back_kernels(layer, acc, bits, pe)),
-                bits,
-            )
-            for (tail, (acc, pe)), (a, bits) in product(enumerate(middles), enumerate(act_bits))
-        ]
-        tails, heads, groups, bits_of = (np.array(column) for column in zip(*rows, strict=True))
-        decided = np.zeros((len(rows), 5), np.int64)
-        decided[:, 0] = bits_of
-        return _Block(tails, heads, len(lanes) * len(act_bits), groups, decided)
+        blocks, self._places = self._made[key]
+        self._signed = False
+        self._blocks += blocks
+        losses = [np.zeros(len(block.tails)) for block in blocks]
+        losses[MATRIX] = _looked_up(errors.weights, blocks[MATRIX].decided[:, 0])
+        if layer.activation:
+            losses[ACT] = _looked_up(errors.activations, blocks[ACT].decided[:, 0])
+        self._losses += losses
 
     def space(self) -> Space:
         """Prices every distinct unit once; edges with an uncalibrated one are left out."""
@@ -255,7 +76,8 @@ class _Builder:
         costs, cycles, tails, heads, weights = [], [], [], [], []
         first = 0
         for rank, block in enumerate(self._blocks):
-            cost, busy = group_cost[block.groups], group_cycles[block.groups]
+            cost = group_cost[block.groups].sum(axis=1)
+            busy = group_cycles[block.groups].max(axis=1)
             of_bits = np.zeros(len(busy))
             if block.mvu is not None:
                 layer = self._network.layers[rank // RANKS]
@@ -276,6 +98,7 @@ class _Builder:
             Graph.of(np.concatenate(tails), np.concatenate(heads), ranks),
             cost,
             np.concatenate(cycles),
+            np.concatenate([block.until for block in self._blocks]),
             np.concatenate(self._losses),
             np.concatenate(weights),
             np.concatenate([block.decided for block in self._blocks]),
@@ -284,10 +107,11 @@ class _Builder:
         known = np.asarray(~np.isnan(cost).any(axis=1))
         if known.all():
             return whole
+        priced = [known[part].any() for part in whole.graph.slices]
         unpriced = tuple(
             layer.name
             for index, layer in enumerate(self._network.layers)
-            if not known[whole.of_layer(index)].any()
+            if not all(priced[RANKS * index : RANKS * (index + 1)])
         )
         reasons = self._reasons(costs, group_cost)
         return replace(whole.subset(known), uncalibrated=reasons, unpriced=unpriced)
@@ -309,8 +133,9 @@ class _Builder:
             if name in reasons or not len(unknown):
                 continue
             edge = unknown[0]
-            if unknown_group[block.groups[edge]]:
-                reasons[name] = self._prices.why(int(block.groups[edge]))
+            groups = [int(group) for group in block.groups[edge] if unknown_group[group]]
+            if groups:
+                reasons[name] = self._prices.why(groups[0])
             elif block.mvu is not None:
                 fields = {key: float(values[edge]) for key, values in block.mvu.items()}
                 reasons[name] = kernel_model("Mvu", self._family).why(fields)

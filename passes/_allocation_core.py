@@ -113,7 +113,7 @@ def _solve(core: Problem, low: float, time_limit_s: float) -> Found:
     matrix = vstack([flow, rows])
     unit = UNITS / max(abs(low), 1e-9)
     cost = unit * np.append(core.objective, core.scaled)
-    # Links and backs would be whole without asking, but solutions are then mended by solving anew.
+    # Some would be whole without asking, but solutions are then mended by solving anew.
     integers = np.append(np.ones(edges), 0.0)
     soft = (core.elastic > 0).any()
     result = milp(

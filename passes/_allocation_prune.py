@@ -1,8 +1,8 @@
 """Leaves out choices that cannot be part of a best design, without losing any optimum.
 
 A matrix edge a dominates b when swapping b for a is never worse, whatever its neighbours are: its
-own use and objective, plus the most that the width converter before it and the threshold and
-converter behind it can grow by the swap, do not exceed b's, in any row.
+own use and objective, plus the most that the edges right before and right behind it can grow by the
+swap, do not exceed b's, in any row. Between two nodes there is one such edge at most.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def undominated(graph: Graph, rows: Floats, matrix: int, ranks: int) -> NDArray[
         tails, at_tail = np.unique(graph.tails[edges], return_inverse=True)
         heads, at_head = np.unique(graph.heads[edges], return_inverse=True)
         before = _growth(_arriving(graph, rows, parts[rank - 1], tails))
-        behind = _growth(_leaving(graph, rows, parts[rank + 1 : rank + 3], heads))
+        behind = _growth(_leaving(graph, rows, parts[rank + 1], heads))
         keep[edges] = _alive(rows[edges], at_tail, at_head, before, behind)
     return keep
 
@@ -55,30 +55,18 @@ def _alive(
 
 
 def _arriving(graph: Graph, rows: Floats, part: slice, nodes: Indices) -> Floats:
-    """(nodes, contexts, n) rows of the link from every node before; infinite where none is."""
+    """(nodes, contexts, n) rows of the edge from every node before; infinite where none is."""
     contexts, at = np.unique(graph.tails[part], return_inverse=True)
     found = np.full((len(nodes), len(contexts), rows.shape[1]), np.inf)
     found[np.searchsorted(nodes, graph.heads[part]), at] = rows[part]
     return found
 
 
-def _leaving(graph: Graph, rows: Floats, parts: list[slice], nodes: Indices) -> Floats:
-    """(nodes, contexts, n) rows from every node through its activation to what the next takes."""
-    back = parts[0]
-    outs, at = np.unique(graph.heads[back], return_inverse=True)
-    here = np.searchsorted(nodes, graph.tails[back])
-    if len(parts) == 1:
-        found = np.full((len(nodes), len(outs), rows.shape[1]), np.inf)
-        found[here, at] = rows[back]
-        return found
-    link = parts[1]
-    ins, into = np.unique(graph.heads[link], return_inverse=True)
-    onward = np.full((len(outs), len(ins), rows.shape[1]), np.inf)
-    onward[np.searchsorted(outs, graph.tails[link]), into] = rows[link]
-    found = np.full((len(nodes), len(ins), rows.shape[1]), np.inf)
-    for node, out, edge in zip(here, at, range(back.start, back.stop), strict=True):
-        # What the next layer takes tells the activation's bits: there is one way to it at most.
-        found[node] = np.minimum(found[node], rows[edge] + onward[out])
+def _leaving(graph: Graph, rows: Floats, part: slice, nodes: Indices) -> Floats:
+    """(nodes, contexts, n) rows of the edge to every node behind; infinite where none is."""
+    contexts, at = np.unique(graph.heads[part], return_inverse=True)
+    found = np.full((len(nodes), len(contexts), rows.shape[1]), np.inf)
+    found[np.searchsorted(nodes, graph.tails[part]), at] = rows[part]
     return found
 
 

@@ -60,7 +60,7 @@ def least_error(
     weights = (
         thrift / np.maximum(limits.budget, 1.0) * np.where(np.array(RESOURCES) == "lut", 1.0, 0.1)
     )
-    part = space.subset(space.cycles <= limits.interval)
+    part = space.within(limits.interval)
     return _least(part, limits, part.loss + part.cost @ weights, time_limit_s)
 
 
@@ -69,7 +69,7 @@ def least_share(space: Space, limits: Limits, time_limit_s: float) -> tuple[floa
 
     None when not even a boundless board makes it: an interval or a mean of bits out of reach.
     """
-    found = _least(space.subset(space.cycles <= limits.interval), limits, None, time_limit_s)
+    found = _least(space.within(limits.interval), limits, None, time_limit_s)
     return None if found is None else (share_of(found.cost, limits.budget), found)
 
 
@@ -82,7 +82,7 @@ def least_hardware(space: Space, limits: Limits, time_limit_s: float) -> Solutio
     if thin is None or thin[0] > 1.0 + TOLERANCE:
         return None
     shares = 1.0 / np.maximum(limits.budget, _NOTHING)
-    part = space.subset(space.cycles <= limits.interval)
+    part = space.within(limits.interval)
     # Slack for the sums of resources, which are rounded.
     inner = replace(limits, budget=limits.budget * thin[0] * (1.0 + TOLERANCE))
     found = _least(part, inner, part.cost @ shares, time_limit_s)
@@ -91,7 +91,7 @@ def least_hardware(space: Space, limits: Limits, time_limit_s: float) -> Solutio
 
 def fits(space: Space, limits: Limits, time_limit_s: float) -> bool:
     """Whether some design keeps to the limits."""
-    part = space.subset(space.cycles <= limits.interval)
+    part = space.within(limits.interval)
     found = _least(part, limits, None, time_limit_s, enough=(1.0, 1.0 + TOLERANCE))
     return found is not None and share_of(found.cost, limits.budget) <= 1.0 + TOLERANCE
 
@@ -108,7 +108,7 @@ def least_interval(space: Space, limits: Limits, time_limit_s: float) -> Solutio
     probe_s = max(2.0, time_limit_s / 8)
     while low <= high:
         middle = (low + high) // 2
-        part = space.subset(space.cycles <= candidates[middle])
+        part = space.within(int(candidates[middle]))
         found = _least(part, limits, None, probe_s, enough=(1.0, 1.0 + TOLERANCE))
         if found is not None and share_of(found.cost, limits.budget) <= 1.0 + TOLERANCE:
             best = found
@@ -125,10 +125,12 @@ def share_of(cost: Floats, budget: Floats) -> float:
 
 def slowest_layer(space: Space, interval: int) -> tuple[str, int] | None:
     """The layer that cannot keep to `interval` under any choice, and the cycles it needs."""
+    if not len(space):
+        return None
     for index, layer in enumerate(space.network.layers):
-        cycles = space.cycles[space.of_layer(index)]
-        if len(cycles) and int(cycles.min()) > interval:
-            return layer.name, int(cycles.min())
+        cycles = space.slowest(index)
+        if cycles > interval:
+            return layer.name, cycles
     return None
 
 

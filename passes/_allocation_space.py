@@ -1,15 +1,17 @@
 """Everything the allocator may choose, as a layered graph with a price on every edge.
 
-A design is a path through the graph. A layer has three kinds of edges:
+A design is a path through the graph. A node is a stream: its bits and its lanes. A layer has six
+kinds of edges, each with the width converters in front of its unit where lanes differ:
 
-* link: from what the layer before gives (bits, its PE) to what this one takes (bits, SIMD):
-  width converters;
+* pad, window: (bits, lanes) -> (bits, lanes of the unit);
+* join: (bits, lanes) -> (bits, SIMD), converters alone;
 * matrix: (bits, SIMD) -> (accumulator bits, PE), one edge for each weight width, arithmetic and
-  memory: window, FIFO and matrix-vector unit;
-* back: (accumulator bits, PE) -> (activation bits, PE): threshold and pooling, or the logits' end.
+  memory: FIFO and matrix-vector unit;
+* act: (accumulator bits, PE) -> (activation bits, lanes): threshold, or bias of the logits;
+* end: (bits, lanes) -> (bits, lanes): pooling, or label select and the sink.
 
-So the input bits of a layer are the output bits of the one before by construction, and a width
-converter is paid for exactly when lanes differ.
+What a layer does not have leads on unchanged. So the input bits of a layer are the output bits of
+the one before by construction, and a width converter is paid for exactly when lanes differ.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hw_targets.lanes import TIED, Lanes
 from hw_targets.network import NetworkShape
 from passes._allocation_paths import Graph
 
@@ -29,14 +32,18 @@ Memory = Literal["block", "distributed"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-RANKS = 3
+RANKS = 6
 """Kinds of edges a layer has, in stream order."""
-LINK, MATRIX, BACK = range(RANKS)
+PAD, WINDOW, JOIN, MATRIX, ACT, END = range(RANKS)
+DECIDED = 5
+"""Numbers an edge decides."""
+FOREVER = 2**63 - 1
+"""More cycles between frames than anyone asks for."""
 
 
 @dataclass(frozen=True)
 class MatrixChoice:
-    """What a matrix edge decides."""
+    """What the edges of a layer decide, activation bits aside."""
 
     layer: int
     weight_bits: int
@@ -45,6 +52,7 @@ class MatrixChoice:
     arithmetic: Arithmetic
     memory: Memory
     cycles: int
+    lanes: Lanes = TIED
 
 
 @dataclass(frozen=True)
@@ -59,17 +67,20 @@ class Errors:
 class Space:
     """All edges in columns, in the order of `graph`.
 
-    cost: (edges, 4) LUT, FF, DSP, block RAM. cycles, loss: (edges,). weight_bits: (edges,) weights
-    of the layer x bits. decided: (edges, 5) weight bits, PE, SIMD, DSP arithmetic and block memory
-    of matrix edges; activation bits first of back edges; zeros of links. uncalibrated: layer ->
-    why edges of it were left out, the first reason. unpriced: those that have no matrix edge left;
-    with one of them there is no path, and no edge.
+    cost: (edges, 4) LUT, FF, DSP, block RAM. cycles, loss: (edges,). until: (edges,) the interval
+    from which on another edge takes its place: converters that are smaller and keep up with it.
+    weight_bits: (edges,) weights of the layer x bits. decided: (edges, 5) weight bits, PE, SIMD,
+    DSP arithmetic and block memory of matrix edges; of the others bits and lanes of the unit, zeros
+    where there is none. uncalibrated: layer -> why edges of it were left out, the first reason.
+    unpriced: layers that have no edge of some kind left; with one of them there is no path, and no
+    edge.
     """
 
     network: NetworkShape
     graph: Graph
     cost: Floats
     cycles: Integers
+    until: Integers
     loss: Floats
     weight_bits: Floats
     decided: Integers
@@ -87,33 +98,55 @@ class Space:
             graph=graph,
             cost=self.cost[edges],
             cycles=self.cycles[edges],
+            until=self.until[edges],
             loss=self.loss[edges],
             weight_bits=self.weight_bits[edges],
             decided=self.decided[edges],
         )
 
+    def within(self, interval: int) -> Space:
+        """The same space with what keeps to `interval` cycles between frames, smallest converters.
+
+        Between two nodes at most one edge is left, but for matrix edges.
+        """
+        return self.subset((self.cycles <= interval) & (interval < self.until))
+
     def of_layer(self, index: int) -> NDArray[np.intp]:
         """Positions of a layer's matrix edges."""
         return np.flatnonzero(self.graph.ranks == RANKS * index + MATRIX)
 
+    def slowest(self, index: int) -> int:
+        """The fewest cycles a frame that a layer can do with, all its units taken together."""
+        slices = self.graph.slices[RANKS * index : RANKS * (index + 1)]
+        return max((int(self.cycles[part].min()) for part in slices), default=0)
+
     def choices(self, path: NDArray[np.intp]) -> tuple[MatrixChoice, ...]:
-        """The matrix choices on a path of edges."""
-        return tuple(
-            MatrixChoice(
-                layer,
-                int(bits),
-                int(pe),
-                int(simd),
-                "dsp" if dsp else "lut",
-                "block" if block else "distributed",
-                self._matrix_cycles(layer, int(pe), int(simd)),
+        """What a path of edges decides, layer by layer."""
+        decided = self.decided[path].reshape(-1, RANKS, DECIDED)
+        found = []
+        for layer, rows in enumerate(decided.tolist()):
+            bits, pe, simd, dsp, block = rows[MATRIX]
+            found.append(
+                MatrixChoice(
+                    layer,
+                    bits,
+                    pe,
+                    simd,
+                    "dsp" if dsp else "lut",
+                    "block" if block else "distributed",
+                    self._matrix_cycles(layer, pe, simd),
+                    Lanes(*(rows[rank][1] for rank in (PAD, WINDOW, ACT, END))),
+                )
             )
-            for layer, (bits, pe, simd, dsp, block) in enumerate(self.decided[path[MATRIX::RANKS]])
-        )
+        return tuple(found)
 
     def act_bits(self, path: NDArray[np.intp]) -> tuple[int, ...]:
         """Bits of every layer's output on a path; 0 for the logits."""
-        return tuple(int(bits) for bits in self.decided[path[BACK::RANKS], 0])
+        layers = self.network.layers
+        found = self.decided[path[ACT::RANKS], 0].tolist()
+        return tuple(
+            bits if layer.activation else 0 for bits, layer in zip(found, layers, strict=True)
+        )
 
     def _matrix_cycles(self, layer: int, pe: int, simd: int) -> int:
         shape = self.network.layers[layer]

@@ -28,7 +28,7 @@ GOALS = ("accuracy", "speed", "hardware")
 
 @dataclass(frozen=True)
 class Allocate(Pass[ScoredModel, ScoredModel]):
-    """Choose weight bits, activation bits, PE, SIMD, arithmetic and memory of every layer at once.
+    """Choose bits, PE, SIMD, arithmetic and memory of every layer and lanes of its units at once.
 
     One exact mixed-integer programme over all layers: least relevance-weighted quantization error
     at `fps` frames a second within `share` of the board; without `fps`, the most frames a second
@@ -50,16 +50,20 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         "hw_targets.boards",
         "hw_targets.cost",
         "hw_targets.families",
+        "hw_targets.lanes",
         "passes._allocation_bits",
         "passes._allocation_error",
         "passes._allocation_goal",
+        "passes._allocation_blocks",
         "passes._allocation_bound",
         "passes._allocation_build",
         "passes._allocation_core",
         "passes._allocation_paths",
+        "passes._allocation_price",
         "passes._allocation_prune",
         "passes._allocation_solve",
         "passes._allocation_space",
+        "passes._allocation_stage",
         "passes._rounding_lift",
         "passes._sensitivity",
         "passes._relevance",
@@ -276,11 +280,12 @@ def _allocation(
             choice.arithmetic,
             choice.memory,
             choice.cycles,
+            choice.lanes,
         )
         for choice, act_bits in zip(found.choices, found.act_bits, strict=True)
     ]
     # Priced anew from the units that will be built: the sum over the path must be the same.
-    design = estimate_design(network_kernels(network, choices), goal.board)
+    design = estimate_design(network_kernels(network, choices, found.interval), goal.board)
     return Allocation(
         board=goal.board.name,
         clock_mhz=goal.clock_mhz,

@@ -19,7 +19,7 @@ COMPARED = 4
 
 @dataclass(frozen=True)
 class Fold(Pass[DataflowModel, DataflowModel]):
-    """Fold the graph as allocated; the rest follows its matrix-vector unit.
+    """Fold the graph as allocated; units without lanes of their own follow their matrix.
 
     Leaves FINN's own folding configuration as folding.json. Then the kernels that the RTL is made
     of are proven, by their exact integer models, to give FINN's values node by node on a few
@@ -28,7 +28,11 @@ class Fold(Pass[DataflowModel, DataflowModel]):
 
     name: ClassVar[str] = "fold"
     tools: ClassVar[tuple[str, ...]] = ("finn-plus", "qonnx", "onnx")
-    uses: ClassVar[tuple[str, ...]] = ("hw_targets.finn_adapter", "hw_targets.rtl")
+    uses: ClassVar[tuple[str, ...]] = (
+        "hw_targets.finn_adapter",
+        "hw_targets.lanes",
+        "hw_targets.rtl",
+    )
 
     def run(self, model: DataflowModel, ctx: Context) -> DataflowModel:
         path = ctx.workdir / f"{model.name}.folded.onnx"

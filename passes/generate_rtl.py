@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from compiler.stages import DataflowModel, RtlDesign, UnitReport
+from compiler.stages import Allocation, DataflowModel, RtlDesign, UnitReport
 from hw_targets import finn_adapter
 from hw_targets.boards import load_board
 from hw_targets.cost import estimate
@@ -31,12 +31,13 @@ class GenerateRtl(Pass[DataflowModel, RtlDesign]):
         "hw_targets.cost",
         "hw_targets.boards",
         "hw_targets.finn_adapter",
+        "hw_targets.lanes",
     )
 
     board: str = "ulx3s-85f"
 
     def run(self, model: DataflowModel, ctx: Context) -> RtlDesign:
-        design = design_of(model.name, model.path, model.network)
+        design = design_of(model.name, model.path, model.network, model.allocation)
         ctx.say("integer model over the test split", None)
         frames = model.input.stream(ctx.data.test_x)
         *_, labels = design.reference(frames)
@@ -81,6 +82,9 @@ class GenerateRtl(Pass[DataflowModel, RtlDesign]):
         )
 
 
-def design_of(name: str, graph: Path, network: NetworkShape) -> Design:
-    """The folded FINN graph as a chain of our kernels, FIFOs of least depth between them."""
-    return Design(name, finn_adapter.instances(graph, network))
+def design_of(name: str, graph: Path, network: NetworkShape, allocation: Allocation) -> Design:
+    """The folded FINN graph as a chain of our kernels, FIFOs of least depth between them.
+
+    Width converters keep the interval of the allocation, as they do in its estimate.
+    """
+    return Design(name, finn_adapter.instances(graph, network), pace=allocation.interval)

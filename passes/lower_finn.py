@@ -27,7 +27,11 @@ class LowerFinn(Pass[QonnxModel, DataflowModel]):
 
     name: ClassVar[str] = "lower-finn"
     tools: ClassVar[tuple[str, ...]] = ("finn-plus", "qonnx", "onnx", "onnxruntime")
-    uses: ClassVar[tuple[str, ...]] = ("passes._qonnx", "hw_targets.finn_adapter")
+    uses: ClassVar[tuple[str, ...]] = (
+        "passes._qonnx",
+        "hw_targets.finn_adapter",
+        "hw_targets.lanes",
+    )
 
     time_limit_s: float = 300.0
     frames: int = 128

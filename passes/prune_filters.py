@@ -82,15 +82,19 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         "passes._guides",
         "passes._prune_plan",
         "passes._prune_board",
+        "passes._allocation_blocks",
         "passes._allocation_bound",
         "passes._allocation_build",
         "passes._allocation_core",
         "passes._allocation_goal",
         "passes._allocation_paths",
+        "passes._allocation_price",
         "passes._allocation_prune",
         "passes._allocation_solve",
         "passes._allocation_space",
+        "passes._allocation_stage",
         "hw_targets.cost",
+        "hw_targets.lanes",
     )
 
     # With another goal a change of board would mean pruning anew for nothing.

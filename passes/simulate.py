@@ -55,10 +55,10 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         toolchain()
 
     def run(self, model: RtlDesign, ctx: Context) -> RtlDesign:
-        instances = design_of(model.name, model.finn, model.network).instances
+        design = design_of(model.name, model.finn, model.network, model.allocation)
         frames = model.input.stream(ctx.data.test_x)
-        depths = self._size_fifos(Design(model.name, instances), frames[:SIZING_FRAMES], ctx)
-        design = Design(model.name, instances, depths)
+        depths = self._size_fifos(design, frames[:SIZING_FRAMES], ctx)
+        design = dataclasses.replace(design, fifo_depths=depths)
         folder = ctx.workdir / "rtl"
         manifest = design.write(folder)
         cut = self._before_argmax(design)
@@ -115,7 +115,7 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
     def _size_fifos(self, design: Design, frames: IntArray, ctx: Context) -> tuple[int, ...]:
         """Least depths that keep the throughput of deep FIFOs."""
         names = [link.name for link in design.links]
-        deep = Design(design.name, design.instances, (self.deepest_fifo,) * len(names))
+        deep = dataclasses.replace(design, fifo_depths=(self.deepest_fifo,) * len(names))
         ctx.say(f"sizing {len(names)} FIFOs", None)
         folder = ctx.workdir / "sizing"
         manifest = deep.write(folder)
@@ -163,9 +163,9 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         *kept, last = design.instances
         if not isinstance(last.kernel, LabelSelect):
             return None
-        cut = Design("logits", tuple(kept))
+        cut = Design("logits", tuple(kept), pace=max(design.pace, last.kernel.cycles))
         depths = {link.name: link.depth for link in design.links}
-        return Design("logits", cut.instances, tuple(depths[link.name] for link in cut.links))
+        return dataclasses.replace(cut, fifo_depths=tuple(depths[link.name] for link in cut.links))
 
     def _wrong_logits(self, cut: Design, frames: IntArray, ctx: Context) -> int:
         """Frames whose logits the RTL gets wrong."""

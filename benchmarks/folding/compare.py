@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,6 @@ class Case:
             finn,
         )
         self._strict: dict[Arithmetic, Space] = {}
-        self._wide: dict[tuple[Arithmetic | None, bool], wide_space.Wide] = {}
 
     @cached_property
     def free(self) -> Space:
@@ -120,36 +119,25 @@ class Case:
                     cost = built.cost(self.board.family)
                     yield Folded(target, width, arithmetic, nodes, built, cost)
 
-    def wide(self, arithmetic: Arithmetic | None, *, parallel: bool = False) -> wide_space.Wide:
-        """Lanes of their own for every unit; arithmetic: foldings alone, None for every choice."""
-        if (arithmetic, parallel) not in self._wide:
-            self._wide[arithmetic, parallel] = wide_space.build(
-                self.network, self.board.family, self.bits, arithmetic, parallel=parallel
-            )
-        return self._wide[arithmetic, parallel]
+    @cached_property
+    def wide(self) -> wide_space.Wide:
+        """As `free`, with windows that give all their pixels at once beside ours."""
+        return wide_space.build(self.network, self.board.family, self.bits)
 
     def ours(self, arithmetics: Sequence[Arithmetic], budget: Costs) -> Row:
         """Our fastest designs within `budget`: by what may be chosen, a row, None: nothing fits.
 
         free, strict: in the compiler's space, all of it or foldings alone, of the best of
-        `arithmetics`. wide_free, wide_strict: the same where every unit has lanes of its own.
-        parallel: wide_free with windows that give all their pixels at once.
+        `arithmetics`. parallel: all of it, and windows that give all their pixels at once.
         """
         limits = solve.Limits(budget, NO_RATE, float(self.bits))
         spaces = [self.strict(each) for each in arithmetics]
-        wides = [self.wide(each) for each in arithmetics]
         return {
             "free": self._row(solve.least_interval(self.free, limits, TIME_LIMIT_S)),
             "strict": self._row(
                 _best(solve.least_interval(each, limits, TIME_LIMIT_S) for each in spaces)
             ),
-            "wide_free": self._wide_row(wide_solve.fastest(self.wide(None), budget, NO_RATE)),
-            "wide_strict": self._wide_row(
-                _best(wide_solve.fastest(each, budget, NO_RATE) for each in wides)
-            ),
-            "parallel": self._wide_row(
-                wide_solve.fastest(self.wide(None, parallel=True), budget, NO_RATE)
-            ),
+            "parallel": self._wide_row(wide_solve.fastest(self.wide, budget, NO_RATE)),
         }
 
     def whole_board(self, share: float, step: float = FINE) -> Row:
@@ -187,6 +175,7 @@ class Case:
             "interval": ours.interval,
             "finn_interval": int(max(cycles)),
             "folding": [[choice.pe, choice.simd] for choice in ours.choices],
+            "lanes": [list(astuple(choice.lanes)) for choice in ours.choices],
             "arithmetic": [choice.arithmetic for choice in ours.choices],
             "memory": [choice.memory for choice in ours.choices],
             "cost": _cost(ours.cost),

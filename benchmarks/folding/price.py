@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.folding.setfolding import Node
 from hw_targets.cost import estimate_many
 from hw_targets.cost.features import fields
-from hw_targets.cost.layer import MIN_FIFO_DEPTH, matrix_fifo
+from hw_targets.cost.layer import MIN_FIFO_DEPTH, pad_kernel, window_kernel, with_fifo
 from hw_targets.cost.model import KernelModel, kernel_model
 from hw_targets.families import RESOURCES
 from hw_targets.network import LayerShape, NetworkShape
@@ -26,7 +26,6 @@ from hw_targets.rtl.kernel import Kernel, Stream
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
-from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.width_converter import WidthConverter
@@ -95,11 +94,7 @@ def build(network: NetworkShape, nodes: Sequence[Node], bits: int, arithmetic: A
     for unit in _units(network, nodes, bits, arithmetic):
         before = between(lanes or unit.lanes, unit.lanes, unit.kernel.input)
         for kernel in (*before, unit.kernel):
-            if isinstance(kernel, Mvu):
-                kernels.append(matrix_fifo(kernel))
-            else:
-                kernels.append(Fifo(kernel.input.width, MIN_FIFO_DEPTH, kernel.input.beats))
-            kernels.append(kernel)
+            kernels += with_fifo(kernel)
         cycles = max(cycles, unit.cycles, *(kernel.cycles for kernel in before))
         registers += unit.registers
         lanes = unit.out_lanes
@@ -122,9 +117,9 @@ def _units(
         if node.kind in ("FMPadding", "ConvolutionInputGenerator", "MVAU") and started:
             layer, started, in_bits, signed = next(layers), False, bits, False
         if node.kind == "FMPadding":
-            yield _plain(pad(layer, node.simd, in_bits, signed))
+            yield _plain(pad_kernel(layer, node.simd, in_bits, signed))
         elif node.kind == "ConvolutionInputGenerator":
-            yield _parallel(window(layer, node.simd, in_bits, signed), node.parallel_window)
+            yield _parallel(window_kernel(layer, node.simd, in_bits, signed), node.parallel_window)
         elif node.kind == "MVAU":
             mw, mh = layer.matrix
             shape = (mw, mh, node.simd, node.pe, layer.pixels)
@@ -147,17 +142,6 @@ def between(lanes: int, wanted: int, stream: Stream) -> tuple[WidthConverter, ..
 
 def _plain(kernel: Kernel) -> _Unit:
     return _Unit(kernel, kernel.input.lanes, kernel.output.lanes, kernel.cycles)
-
-
-def pad(layer: LayerShape, simd: int, bits: int, signed: bool) -> Pad:
-    (height, width), (top, left) = layer.in_size, layer.padding
-    return Pad(height, width, layer.in_channels, top, left, top, left, simd, bits, signed)
-
-
-def window(layer: LayerShape, simd: int, bits: int, signed: bool) -> Swu:
-    (height, width), (top, left) = layer.in_size, layer.padding
-    size = (height + 2 * top, width + 2 * left)
-    return Swu(*size, layer.in_channels, *layer.kernel, *layer.stride, simd, bits, signed)
 
 
 def _parallel(kernel: Swu, parallel: bool) -> _Unit:

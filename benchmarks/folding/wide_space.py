@@ -1,10 +1,7 @@
-"""The allocator's space with lanes of their own for every unit, as FINN's nodes have.
+"""The allocator's space with windows that give all their pixels at once, as FINN's may.
 
-The compiler's own space gives padding and window the SIMD of the matrix-vector unit behind them,
-threshold and pooling the PE of the one before, and a convolution a SIMD that divides its channels.
-Here every unit has any lanes that divide what it takes, with width converters between: all of it
-can be built of today's kernels, and FINN's foldings are part of it, those with parallel windows
-aside.
+There is no such kernel yet. Beside them are all choices that the compiler has, here without its
+restriction to lanes that are of use: FINN's foldings are part of it.
 """
 
 from __future__ import annotations
@@ -16,22 +13,27 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.folding.price import Arithmetic, between, pad, window
 from hw_targets.cost import estimate_many
-from hw_targets.cost.layer import MIN_FIFO_DEPTH, matrix_fifo, needs_window
+from hw_targets.cost.layer import (
+    MIN_FIFO_DEPTH,
+    act_kernel,
+    end_kernels,
+    joined,
+    matrix_kernel,
+    needs_pad,
+    needs_window,
+    pad_kernel,
+    window_kernel,
+    with_fifo,
+)
 from hw_targets.families import RESOURCES
+from hw_targets.lanes import divisors
 from hw_targets.network import LayerShape, NetworkShape
-from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Kernel, Stream
-from hw_targets.rtl.label_select import LabelSelect
-from hw_targets.rtl.maxpool import MaxPool
-from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.swu import Swu
-from hw_targets.rtl.threshold import Threshold
-from hw_targets.rtl.width_converter import converters
-from passes._allocation_build import divisors
 from passes._allocation_paths import Graph
+from passes._allocation_space import Arithmetic, Memory
 
 Place = tuple[int, int]
 """(stage number, lanes): where a stream is and how wide."""
@@ -83,23 +85,15 @@ class Found:
     """Whether every smaller interval was proven out of reach, within the time there was."""
 
 
-def build(
-    network: NetworkShape,
-    family: str,
-    bits: int,
-    only: Arithmetic | None = None,
-    *,
-    parallel: bool = False,
-) -> Wide:
+def build(network: NetworkShape, family: str, bits: int, *, parallel: bool = True) -> Wide:
     """Every choice of lanes, arithmetic and memory; edges of uncalibrated cost are left out.
 
-    only: one arithmetic for all, and memories placed by size: foldings alone. parallel: with
-    windows that give all their pixels at once, which there is no kernel for.
+    parallel: with windows that give all their pixels at once, else what the compiler has.
     """
     edges: list[Edge] = []
     places: list[Place] = [(0, 0)]
     stage = 0
-    for options in _stages(network, bits, only, parallel):
+    for options in _stages(network, bits, parallel):
         stage += 1
         made = [
             Edge(place, (stage, lanes), kernels, unit, _is_parallel(unit, lanes))
@@ -121,29 +115,22 @@ def _is_parallel(unit: Kernel | None, lanes: int) -> bool:
     return isinstance(unit, Swu) and lanes != unit.output.lanes
 
 
-def _stages(
-    network: NetworkShape, bits: int, only: Arithmetic | None, parallel: bool
-) -> Iterator[Options]:
+def _stages(network: NetworkShape, bits: int, parallel: bool) -> Iterator[Options]:
     width, signed = network.input_bits, network.input_signed
     for layer in network.layers:
         channels, outputs = divisors(layer.in_channels), divisors(layer.out_channels)
-        if layer.padding != (0, 0):
-            yield _streaming([pad(layer, lanes, width, signed) for lanes in channels])
+        if needs_pad(layer):
+            yield _streaming([pad_kernel(layer, lanes, width, signed) for lanes in channels])
         if needs_window(layer):
             yield _windows(layer, width, signed, parallel)
         yield _joining(layer, width, signed)
-        yield _matrix(layer, width, signed, bits, only)
-        mvu = Mvu(*layer.matrix, 1, 1, layer.pixels, bits, width, signed)
-        acc, pixels, size = mvu.acc_bits, layer.pixels, layer.out_channels
-        if layer.activation:
-            yield _streaming([Threshold(size, p, pixels, acc, True, bits, False) for p in outputs])
-            if layer.pool > 1:
-                shape = (*layer.out_size, size, layer.pool)
-                yield _streaming([MaxPool(*shape, p, bits, False) for p in outputs])
-        else:
-            adds = [ChannelAdd(size, p, pixels, acc, True, acc, acc + 1) for p in outputs]
-            yield _streaming(adds)
-            yield _streaming([LabelSelect(size, p, acc + 1, True) for p in outputs], last=True)
+        yield _matrix(layer, width, signed, bits)
+        acc = matrix_kernel(layer, bits, 1, 1, width, signed, "lut", "auto").acc_bits
+        acts = [act_kernel(layer, lanes, acc, bits) for lanes in outputs]
+        yield _streaming(acts)
+        ends = [end_kernels(layer, lanes, acts[0].output.bits) for lanes in outputs]
+        if ends[0]:
+            yield _streaming([end for (end,) in ends], last=not layer.activation)
         width, signed = bits, False
 
 
@@ -153,7 +140,7 @@ def _streaming(units: Sequence[Kernel], *, last: bool = False) -> Options:
     def options(lanes: int) -> Iterator[Choice]:
         for unit in units:
             for before in _ways(lanes, unit.input):
-                kernels = tuple(_fifos((*before, unit)))
+                kernels = (*before, *with_fifo(unit))
                 end = (Fifo(unit.output.width, MIN_FIFO_DEPTH, 1),) if last else ()
                 yield unit.output.lanes, (*kernels, *end), unit
 
@@ -161,7 +148,7 @@ def _streaming(units: Sequence[Kernel], *, last: bool = False) -> Options:
 
 
 def _windows(layer: LayerShape, width: int, signed: bool, parallel: bool) -> Options:
-    plain = [window(layer, lanes, width, signed) for lanes in divisors(layer.in_channels)]
+    plain = [window_kernel(layer, lanes, width, signed) for lanes in divisors(layer.in_channels)]
     whole = plain[-1]
 
     def options(lanes: int) -> Iterator[Choice]:
@@ -181,25 +168,20 @@ def _joining(layer: LayerShape, width: int, signed: bool) -> Options:
         for simd in divisors(columns):
             stream = Stream(simd, width, signed, layer.pixels * columns // simd)
             for before in _ways(lanes, stream):
-                yield simd, tuple(_fifos(before)), None
+                yield simd, before, None
 
     return options
 
 
-def _matrix(
-    layer: LayerShape, width: int, signed: bool, bits: int, only: Arithmetic | None
-) -> Options:
-    arithmetics: tuple[Arithmetic, ...] = ("lut", "dsp") if only is None else (only,)
+def _matrix(layer: LayerShape, width: int, signed: bool, bits: int) -> Options:
+    arithmetics: tuple[Arithmetic, ...] = ("lut", "dsp")
+    memories: tuple[Memory, ...] = ("block", "distributed")
 
     def options(simd: int) -> Iterator[Choice]:
-        for pe, arithmetic in product(divisors(layer.out_channels), arithmetics):
-            shape = (*layer.matrix, simd, pe, layer.pixels, bits, width, signed, arithmetic)
-            placed = Mvu(*shape, "auto").rom_style
-            for memory in ("block", "distributed"):
-                mvu = Mvu(*shape, memory)
-                single = memory == "block" and mvu.column_folds * mvu.row_folds == 1
-                if not single and (only is None or memory == placed):
-                    yield pe, (matrix_fifo(mvu), mvu), mvu
+        for pe, arithmetic, memory in product(divisors(layer.out_channels), arithmetics, memories):
+            mvu = matrix_kernel(layer, bits, pe, simd, width, signed, arithmetic, memory)
+            if memory == "distributed" or mvu.column_folds * mvu.row_folds > 1:
+                yield pe, with_fifo(mvu), mvu
 
     return options
 
@@ -209,17 +191,10 @@ def _ways(lanes: int, stream: Stream) -> Iterator[tuple[Kernel, ...]]:
     if lanes in (0, stream.lanes):
         yield ()
         return
-    fast = between(lanes, stream.lanes, stream)
-    small = converters(lanes, stream.lanes, stream.bits, stream.elements, stream.signed)
+    small, fast = joined(lanes, stream, None), joined(lanes, stream, 0)
     yield fast
     if small != fast:
         yield small
-
-
-def _fifos(units: Sequence[Kernel]) -> Iterator[Kernel]:
-    for unit in units:
-        yield Fifo(unit.input.width, MIN_FIFO_DEPTH, unit.input.beats)
-        yield unit
 
 
 def _priced(edges: Sequence[Edge], family: str, stages: int) -> Wide:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from compiler.commands.console import out, print_json, table
 from hw_targets.boards import Board, board_names, load_board
 from hw_targets.cost.coefficients import calibrated_families
+from hw_targets.cost.layer import chosen_lanes
 from hw_targets.cost.model import Estimate
 from hw_targets.cost.network import NetworkCost, network_cost
 from hw_targets.families import RESOURCES, load_family
@@ -42,8 +44,8 @@ def cost_network(model: Path, given: Given, asked: Asked, as_json: bool) -> None
         board = load_board(source.board)
     family = board.family if board else str(asked.family)
     clock = asked.clock_mhz or source.goals.clock_mhz or _usual_clock(board, family)
-    choices, folding = folded(source, asked, board, family, clock)
-    found = network_cost(source.network, choices, family, board)
+    choices, folding, interval = folded(source, asked, board, family, clock)
+    found = network_cost(source.network, choices, family, board, interval)
     if as_json:
         print_json(_as_json(source, found, board, family, clock, folding))
     else:
@@ -98,6 +100,7 @@ def _as_json(
                 "act_bits": part.choice.act_bits,
                 "pe": part.choice.pe,
                 "simd": part.choice.simd,
+                "lanes": asdict(chosen_lanes(part.layer, part.choice)),
                 "arithmetic": part.choice.arithmetic,
                 "memory": part.choice.memory,
                 "cycles": part.cycles,

@@ -79,8 +79,8 @@ def positive(flag: str, value: float | None, top: float = float("inf")) -> None:
 
 def folded(
     source: Source, asked: Asked, board: Board | None, family: str, clock_mhz: float
-) -> tuple[Sequence[LayerChoice], str]:
-    """The choices of bits and folding, and in words how they were come by.
+) -> tuple[Sequence[LayerChoice], str, int]:
+    """The choices of bits and folding, in words how they were come by, and the interval they keep.
 
     By hand where flags say so; else the least hardware at the rate asked for, which without flags
     is the goal of the TOML file, or without a goal the greatest that the share of the board holds.
@@ -93,7 +93,7 @@ def folded(
         choices = folding.by_hand(
             source.network, source.widths, folds, asked.arithmetic, asked.memory
         )
-        return choices, "as given"
+        return choices, "as given", 0
     place = board.name if board else family
     priced = folding.price(source.network, source.widths, family)
     if priced.space is None:
@@ -120,7 +120,7 @@ def folded(
         words = f"the least hardware for {wanted}{', the goal,' if goal else ''}"
     if found is None:
         raise too_large(priced, room, interval, wanted, place)
-    return found.choices, words + inside
+    return found.choices, words + inside, found.interval
 
 
 def _folds_by_hand(source: Source, asked: Asked) -> list[tuple[int, int]]:

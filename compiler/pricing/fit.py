@@ -82,8 +82,8 @@ def fit(
         found = solved[key]
         cost = None
         if found.folding:
-            choices = found.folding.choices
-            cost = network_cost(source.network, choices, board.family, board)
+            fold = found.folding
+            cost = network_cost(source.network, fold.choices, board.family, board, fold.interval)
         verdicts.append(Verdict(board, clock, found.status, found.binds, found.why, cost))
     return sorted(verdicts, key=_by_size if fps else _by_rate)
 

@@ -20,9 +20,10 @@ from hw_targets.cost.network import layer_query, require_division
 from hw_targets.cost.query import layer_cost, uncalibrated
 from hw_targets.errors import LiftFlowError
 from hw_targets.families import RESOURCES, load_family
+from hw_targets.lanes import divisors
 from hw_targets.network import NetworkShape
 from passes import _allocation_solve as solve
-from passes._allocation_build import build_space, divisors
+from passes._allocation_build import build_space
 from passes._allocation_space import Errors, Space
 
 NO_RATE = 2**62
@@ -220,7 +221,7 @@ def _folding(found: solve.Solution) -> Folding:
     choices = tuple(
         LayerChoice(
             choice.weight_bits, act, choice.pe, choice.simd,
-            choice.arithmetic, choice.memory, choice.cycles,
+            choice.arithmetic, choice.memory, choice.cycles, choice.lanes,
         )
         for choice, act in zip(found.choices, found.act_bits, strict=True)
     )  # fmt: skip

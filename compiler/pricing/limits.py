@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.pricing.folding import Priced, arriving, thinnest
-from hw_targets.cost.layer import front_kernels, matrix_kernel, simd_limit
+from hw_targets.cost.layer import front_kernels, matrix_kernel
 from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.families import RESOURCES
+from hw_targets.lanes import lanes_of
 from passes import _allocation_solve as solve
 
 NEAR = 0.98
@@ -55,11 +56,12 @@ def unfolded_cycles(priced: Priced, name: str) -> int:
     index = names.index(name)
     layer = network.layers[index]
     bits, signed = arriving(network, widths, index)
-    simd = simd_limit(layer)
+    simd, outputs = layer.matrix[0], layer.out_channels
     matrix = matrix_kernel(
-        layer, widths.weights[index], layer.out_channels, simd, bits, signed, "lut", "distributed"
+        layer, widths.weights[index], outputs, simd, bits, signed, "lut", "distributed"
     )
-    return max(unit.cycles for unit in (*front_kernels(layer, simd, bits, signed), matrix))
+    lanes = lanes_of(layer, outputs, simd)
+    return max(unit.cycles for unit in (*front_kernels(layer, lanes, bits, signed), matrix))
 
 
 def too_large(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from compiler.config import Goals
@@ -235,6 +236,7 @@ def _layers(scored: ScoredModel | None, margins: Mapping[str, BitMargin]) -> lis
                 act_bits=choice.act_bits if choice else None,
                 pe=folded.pe if folded else None,
                 simd=folded.simd if folded else None,
+                lanes=asdict(folded.lanes) if folded else None,
                 arithmetic=folded.arithmetic if folded else None,
                 cycles=folded.cycles if folded else None,
                 margin=_margin(scored, margins.get(layer.name)),

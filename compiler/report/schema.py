@@ -73,7 +73,8 @@ class MarginRow(_Model):
 class LayerRow(_Model):
     """One layer: size before and after, what DeepLIFT gives it, what the allocator chose.
 
-    relevance: share of the network's summed channel relevance.
+    relevance: share of the network's summed channel relevance. lanes: of the units around the
+    matrix-vector unit, 0 where they follow it or there is none.
     """
 
     name: str
@@ -89,6 +90,7 @@ class LayerRow(_Model):
     simd: int | None
     arithmetic: str | None
     cycles: int | None
+    lanes: dict[str, int] | None = None
     margin: MarginRow | None = None
 
 

@@ -1,14 +1,8 @@
 """The hardware units a layer becomes, in stream order: the same that lowering builds.
 
-A layer's units fall into four groups that depend on different choices, so that an optimiser can
-price each group on its own:
-
-* link: width converters from the lanes that arrive to the lanes the layer takes;
-* front: padding and sliding window, `simd` lanes of `in_bits`;
-* matrix: the matrix-vector unit;
-* back: threshold and pooling, or bias and label select for the logits, `pe` lanes.
-
-In front of every unit stands one FIFO.
+Padding, sliding window, matrix-vector unit, then threshold and pooling, or bias and label select
+for the logits. Each has lanes of its own (`hw_targets.lanes`); width converters join those whose
+lanes differ. In front of every unit, converters too, stands one FIFO.
 """
 
 from __future__ import annotations
@@ -16,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+from hw_targets.lanes import TIED, Lanes, lanes_of, leaving
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.fifo import Fifo
-from hw_targets.rtl.kernel import Kernel
+from hw_targets.rtl.kernel import Kernel, Stream
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
@@ -32,7 +27,10 @@ MIN_FIFO_DEPTH = 2
 
 
 class Choice(Protocol):
-    """Bits and folding of one layer, as the allocator decides them."""
+    """Bits and folding of one layer, as the allocator decides them.
+
+    Lanes of its own that a unit has stand in an attribute `lanes`, which there need not be.
+    """
 
     @property
     def weight_bits(self) -> int: ...
@@ -49,8 +47,13 @@ class Choice(Protocol):
 
 
 def simd_limit(layer: LayerShape) -> int:
-    """The number `simd` must divide: the channels where windows are cut, else all inputs."""
-    return layer.in_channels if needs_window(layer) or _padded(layer) else layer.matrix[0]
+    """What `simd` must divide to be the window's lanes too: its channels, else all inputs."""
+    return layer.in_channels if needs_window(layer) or needs_pad(layer) else layer.matrix[0]
+
+
+def needs_pad(layer: LayerShape) -> bool:
+    """Whether the layer's image is padded."""
+    return layer.padding != (0, 0)
 
 
 def needs_window(layer: LayerShape) -> bool:
@@ -58,43 +61,35 @@ def needs_window(layer: LayerShape) -> bool:
     return layer.kernel != (1, 1) or layer.stride != (1, 1)
 
 
-def in_elements(layer: LayerShape) -> int:
-    """Values a frame at the layer's input."""
-    return layer.in_channels * layer.in_size[0] * layer.in_size[1]
+def chosen_lanes(layer: LayerShape, choice: Choice) -> Lanes:
+    """Lanes of every unit that a choice means."""
+    lanes: Lanes = getattr(choice, "lanes", TIED)
+    return lanes_of(layer, choice.pe, choice.simd, lanes)
 
 
-def link_kernels(
-    layer: LayerShape, in_lanes: int, simd: int, in_bits: int, in_signed: bool
-) -> tuple[Kernel, ...]:
-    """Width converters in front of the layer, each with its FIFO; none where the lanes agree."""
-    units = converters(in_lanes, simd, in_bits, in_elements(layer), in_signed)
-    return _with_fifos(units)
+def pad_kernel(layer: LayerShape, lanes: int, bits: int, signed: bool) -> Pad:
+    """The padding itself, without its FIFO."""
+    (height, width), (top, left) = layer.in_size, layer.padding
+    return Pad(height, width, layer.in_channels, top, left, top, left, lanes, bits, signed)
+
+
+def window_kernel(layer: LayerShape, lanes: int, bits: int, signed: bool) -> Swu:
+    """The sliding window itself, without its FIFO."""
+    (height, width), (top, left) = layer.in_size, layer.padding
+    size = (height + 2 * top, width + 2 * left)
+    return Swu(*size, layer.in_channels, *layer.kernel, *layer.stride, lanes, bits, signed)
 
 
 def front_kernels(
-    layer: LayerShape, simd: int, in_bits: int, in_signed: bool
+    layer: LayerShape, lanes: Lanes, in_bits: int, in_signed: bool
 ) -> tuple[Kernel, ...]:
-    """Padding and sliding window, each with its FIFO; none for dense and plain 1x1 layers."""
+    """Padding and sliding window without FIFOs; none for dense and plain 1x1 layers."""
     units: list[Kernel] = []
-    (height, width), (top, left) = layer.in_size, layer.padding
-    if _padded(layer):
-        units.append(
-            Pad(height, width, layer.in_channels, top, left, top, left, simd, in_bits, in_signed)
-        )
+    if needs_pad(layer):
+        units.append(pad_kernel(layer, lanes.pad, in_bits, in_signed))
     if needs_window(layer):
-        units.append(
-            Swu(
-                height + 2 * top,
-                width + 2 * left,
-                layer.in_channels,
-                *layer.kernel,
-                *layer.stride,
-                simd,
-                in_bits,
-                in_signed,
-            )
-        )
-    return _with_fifos(units)
+        units.append(window_kernel(layer, lanes.window, in_bits, in_signed))
+    return tuple(units)
 
 
 def matrix_kernel(
@@ -122,38 +117,55 @@ def matrix_fifo(mvu: Mvu) -> Fifo:
     return Fifo(mvu.input.width, max(MIN_FIFO_DEPTH, depth), mvu.input.beats)
 
 
-def back_kernels(layer: LayerShape, acc_bits: int, act_bits: int, pe: int) -> tuple[Kernel, ...]:
-    """Threshold and pooling, or for the logits bias and label select, each with its FIFO.
+def act_kernel(layer: LayerShape, lanes: int, acc_bits: int, act_bits: int) -> Kernel:
+    """Threshold, or for the logits bias, without its FIFO.
 
     The bias of the last layer is not known before it is quantized; it is taken to need as many
     bits as the accumulator, and their sum one more.
     """
     channels, pixels = layer.out_channels, layer.pixels
-    units: list[Kernel] = []
     if layer.activation:
-        units.append(Threshold(channels, pe, pixels, acc_bits, True, act_bits, False))
-        if layer.pool > 1:
-            units.append(MaxPool(*layer.out_size, channels, layer.pool, pe, act_bits, False))
-    else:
-        units.append(ChannelAdd(channels, pe, pixels, acc_bits, True, acc_bits, acc_bits + 1))
-        label = LabelSelect(channels, pe, acc_bits + 1, True)
-        units.append(label)
-        # The design's output has a FIFO of its own.
-        return (*_with_fifos(units), Fifo(label.output.width, MIN_FIFO_DEPTH, 1))
-    return _with_fifos(units)
+        return Threshold(channels, lanes, pixels, acc_bits, True, act_bits, False)
+    return ChannelAdd(channels, lanes, pixels, acc_bits, True, acc_bits, acc_bits + 1)
 
 
-def kernels_of(
-    layer: LayerShape, choice: Choice, in_bits: int, in_signed: bool, in_lanes: int | None = None
+def end_kernels(layer: LayerShape, lanes: int, bits: int) -> tuple[Kernel, ...]:
+    """Pooling, or for the logits label select, of values of `bits`, without FIFOs; or none."""
+    if not layer.activation:
+        return (LabelSelect(layer.out_channels, lanes, bits, True),)
+    if layer.pool > 1:
+        return (MaxPool(*layer.out_size, layer.out_channels, layer.pool, lanes, bits, False),)
+    return ()
+
+
+def joined(in_lanes: int | None, into: Stream, pace: int | None) -> tuple[Kernel, ...]:
+    """Width converters from `in_lanes` to the lanes of `into`, each with its FIFO.
+
+    None where the lanes agree, or nothing is known of those that arrive. pace: as `converters`
+    takes it.
+    """
+    if in_lanes is None:
+        return ()
+    units = converters(in_lanes, into.lanes, into.bits, into.elements, into.signed, pace)
+    return tuple(kernel for unit in units for kernel in with_fifo(unit))
+
+
+def with_fifo(unit: Kernel) -> tuple[Kernel, Kernel]:
+    """A unit behind its FIFO."""
+    if isinstance(unit, Mvu):
+        return matrix_fifo(unit), unit
+    return Fifo(unit.input.width, MIN_FIFO_DEPTH, unit.input.beats), unit
+
+
+def units_of(
+    layer: LayerShape, choice: Choice, in_bits: int, in_signed: bool
 ) -> tuple[Kernel, ...]:
-    """All units of one layer in stream order.
-
-    in_lanes: lanes that arrive; None for as many as the layer takes (the network's first layer).
+    """The units of one layer in stream order, without FIFOs and width converters.
 
     Raises:
         ValueError: the folding does not divide the layer.
     """
-    lanes = choice.simd if in_lanes is None else in_lanes
+    lanes = chosen_lanes(layer, choice)
     mvu = matrix_kernel(
         layer,
         choice.weight_bits,
@@ -164,32 +176,68 @@ def kernels_of(
         choice.arithmetic,
         choice.memory,
     )
+    bits = choice.act_bits if layer.activation else mvu.acc_bits + 1
     return (
-        *link_kernels(layer, lanes, choice.simd, in_bits, in_signed),
-        *front_kernels(layer, choice.simd, in_bits, in_signed),
-        matrix_fifo(mvu),
+        *front_kernels(layer, lanes, in_bits, in_signed),
         mvu,
-        *back_kernels(layer, mvu.acc_bits, choice.act_bits, choice.pe),
+        act_kernel(layer, lanes.act, mvu.acc_bits, choice.act_bits),
+        *end_kernels(layer, lanes.end, bits),
     )
 
 
-def network_kernels(network: NetworkShape, choices: Sequence[Choice]) -> tuple[Kernel, ...]:
-    """All units of a network, `choices` in the order of its layers."""
+def kernels_of(
+    layer: LayerShape,
+    choice: Choice,
+    in_bits: int,
+    in_signed: bool,
+    in_lanes: int | None = None,
+    pace: int = 0,
+) -> tuple[Kernel, ...]:
+    """All units of one layer in stream order, with FIFOs and width converters.
+
+    in_lanes: lanes that arrive; None for as many as the layer takes (the network's first layer).
+    pace: cycles a frame that width converters may take; no fewer than the slowest unit does.
+
+    Raises:
+        ValueError: the folding does not divide the layer.
+    """
+    units = units_of(layer, choice, in_bits, in_signed)
+    pace = max(pace, *(unit.cycles for unit in units))
     kernels: list[Kernel] = []
-    bits, signed, lanes = network.input_bits, network.input_signed, None
-    for layer, choice in zip(network.layers, choices, strict=True):
-        kernels += kernels_of(layer, choice, bits, signed, lanes)
-        bits, signed, lanes = choice.act_bits, False, choice.pe
+    lanes = in_lanes
+    for unit in units:
+        kernels += (*joined(lanes, unit.input, pace), *with_fifo(unit))
+        lanes = unit.output.lanes
+    if not layer.activation:
+        # The design's output has a FIFO of its own.
+        kernels.append(Fifo(units[-1].output.width, MIN_FIFO_DEPTH, 1))
     return tuple(kernels)
 
 
-def _padded(layer: LayerShape) -> bool:
-    return layer.padding != (0, 0)
-
-
-def _with_fifos(units: Sequence[Kernel]) -> tuple[Kernel, ...]:
+def layered_kernels(
+    network: NetworkShape, choices: Sequence[Choice], pace: int = 0
+) -> tuple[tuple[Kernel, ...], ...]:
+    """The units of every layer in stream order, `choices` and `pace` as of `network_kernels`."""
+    arriving: list[tuple[int, bool, int | None]] = []
+    bits, signed, lanes = network.input_bits, network.input_signed, None
+    for layer, choice in zip(network.layers, choices, strict=True):
+        arriving.append((bits, signed, lanes))
+        own = chosen_lanes(layer, choice)
+        bits, signed, lanes = choice.act_bits, False, leaving(layer, own)
+        taken = units_of(layer, choice, *arriving[-1][:2])
+        pace = max(pace, *(unit.cycles for unit in taken))
     return tuple(
-        kernel
-        for unit in units
-        for kernel in (Fifo(unit.input.width, MIN_FIFO_DEPTH, unit.input.beats), unit)
+        kernels_of(layer, choice, *came, pace)
+        for layer, choice, came in zip(network.layers, choices, arriving, strict=True)
     )
+
+
+def network_kernels(
+    network: NetworkShape, choices: Sequence[Choice], pace: int = 0
+) -> tuple[Kernel, ...]:
+    """All units of a network, `choices` in the order of its layers.
+
+    pace: cycles a frame that width converters may take; no fewer than the slowest unit does.
+    """
+    by_layer = layered_kernels(network, choices, pace)
+    return tuple(kernel for kernels in by_layer for kernel in kernels)

@@ -8,13 +8,18 @@ from typing import Generic, TypeVar
 
 from hw_targets.boards import Board
 from hw_targets.cost.latency import latency_cycles
-from hw_targets.cost.layer import Choice, kernels_of, simd_limit
+from hw_targets.cost.layer import (
+    Choice,
+    layered_kernels,
+    needs_pad,
+    needs_window,
+)
 from hw_targets.cost.model import Estimate, estimate_design, estimate_units, shell_estimate
 from hw_targets.cost.query import LayerQuery
 from hw_targets.errors import LiftFlowError
+from hw_targets.lanes import TIED, Lanes, divisors, lanes_of
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.fifo import Fifo
-from hw_targets.rtl.kernel import Kernel
 from hw_targets.rtl.width_converter import WidthConverter
 
 C = TypeVar("C", bound=Choice)
@@ -51,35 +56,25 @@ class NetworkCost(Generic[C]):
     latency: int
 
 
-def layered_kernels(
-    network: NetworkShape, choices: Sequence[Choice]
-) -> tuple[tuple[Kernel, ...], ...]:
-    """The units of every layer in stream order: `layer.network_kernels`, layer by layer.
-
-    Raises:
-        LiftFlowError: a folding does not divide its layer.
-    """
-    found: list[tuple[Kernel, ...]] = []
-    bits, signed, lanes = network.input_bits, network.input_signed, None
-    for layer, choice in zip(network.layers, choices, strict=True):
-        require_division(layer, choice.pe, choice.simd)
-        found.append(kernels_of(layer, choice, bits, signed, lanes))
-        bits, signed, lanes = choice.act_bits, False, choice.pe
-    return tuple(found)
-
-
 def network_cost(
-    network: NetworkShape, choices: Sequence[C], family: str, board: Board | None = None
+    network: NetworkShape,
+    choices: Sequence[C],
+    family: str,
+    board: Board | None = None,
+    pace: int = 0,
 ) -> NetworkCost[C]:
     """What a network costs in a family, with the shell of `board` where one is given.
 
     Args:
         choices: bits and folding of every layer, in order.
+        pace: cycles a frame that width converters may take, at least those of the slowest unit.
 
     Raises:
         LiftFlowError: no such family, or a folding does not divide its layer.
     """
-    by_layer = layered_kernels(network, choices)
+    for layer, choice in zip(network.layers, choices, strict=True):
+        require_division(layer, choice.pe, choice.simd, getattr(choice, "lanes", TIED))
+    by_layer = layered_kernels(network, choices, pace)
     kernels = [kernel for of_layer in by_layer for kernel in of_layer]
     return NetworkCost(
         layers=tuple(
@@ -123,15 +118,21 @@ def layer_query(
     )
 
 
-def require_division(layer: LayerShape, pe: int, simd: int) -> None:
-    """Raises LiftFlowError where PE does not divide the outputs or SIMD the inputs of a layer."""
-    limit = simd_limit(layer)
-    for name, value, size in (("PE", pe, layer.out_channels), ("SIMD", simd, limit)):
+def require_division(layer: LayerShape, pe: int, simd: int, own: Lanes = TIED) -> None:
+    """Raises LiftFlowError where PE, SIMD or lanes do not divide what they must of a layer."""
+    lanes, columns = lanes_of(layer, pe, simd, own), layer.matrix[0]
+    rules = (
+        ("PE", pe, layer.out_channels, "outputs"),
+        ("SIMD", simd, columns, "inputs"),
+        ("pad lanes", lanes.pad, layer.in_channels if needs_pad(layer) else 0, "channels"),
+        ("window lanes", lanes.window, layer.in_channels if needs_window(layer) else 0, "channels"),
+        ("lanes", lanes.act, layer.out_channels, "outputs"),
+        ("lanes", lanes.end, layer.out_channels, "outputs"),
+    )
+    for name, value, size, what in rules:
         if value < 1 or size % value:
-            what = "outputs" if name == "PE" else "inputs"
-            known = ", ".join(str(n) for n in range(1, size + 1) if size % n == 0)
             raise LiftFlowError(
                 f"{name} {value} does not divide its {size} {what}",
                 where=f"layer {layer.name}",
-                mend=f"use one of {known}",
+                mend=f"use one of {', '.join(map(str, divisors(size)))}",
             )

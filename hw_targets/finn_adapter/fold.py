@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from math import gcd
 from pathlib import Path
 from typing import Any, Protocol
 
 from hw_targets.errors import LiftFlowError, VerificationError
 from hw_targets.finn_adapter.session import finn_session
+from hw_targets.lanes import TIED, lanes_of
 from hw_targets.network import LayerShape, NetworkShape
 
 FoldingConfig = dict[str, dict[str, Any]]
 
 
 class Folding(Protocol):
-    """What the allocator says of one layer (`compiler.stages.LayerChoice` fits)."""
+    """What the allocator says of one layer (`compiler.stages.LayerChoice` fits).
+
+    Lanes of its own that a unit has stand in an attribute `lanes`, which there need not be.
+    """
 
     @property
     def pe(self) -> int: ...
@@ -33,9 +36,9 @@ def fold(
 ) -> FoldingConfig:
     """Fold the lowered graph `source` into `target`; the configuration, as in folding.json.
 
-    Matrix-vector units take the allocated folding. What stands before one follows its SIMD, what
-    stands after it its PE; where that does not divide the channels, the greatest common divisor
-    does. The configuration is applied by FINN's own ApplyConfig and read back.
+    Matrix-vector units take the allocated folding, the others lanes of their own, and those that
+    have none follow their matrix (`hw_targets.lanes`). The configuration is applied by FINN's own
+    ApplyConfig and read back.
 
     Raises LiftFlowError if a PE or SIMD does not divide its matrix, VerificationError if the graph
     is not the network's or does not take the configuration.
@@ -116,6 +119,7 @@ def _config(model: Any, network: NetworkShape, choices: Mapping[str, Folding]) -
                 f"PE {choice.pe} and SIMD {choice.simd} do not divide its {mh} x {mw} matrix",
                 where=layer.name,
             )
+        lanes = lanes_of(layer, choice.pe, choice.simd, getattr(choice, "lanes", TIED))
         kind = node.op_type
         attributes: dict[str, Any]
         if kind == "MVAU":
@@ -127,13 +131,14 @@ def _config(model: Any, network: NetworkShape, choices: Mapping[str, Folding]) -
                 "ram_style": choice.memory,
             }
         elif kind == "FMPadding":
-            attributes = {"SIMD": gcd(choice.simd, layer.in_channels)}
+            attributes = {"SIMD": lanes.pad}
         elif kind == "ConvolutionInputGenerator":
             depthwise = layer.matrix[0] != _window_size(node)
-            simd = gcd(choice.pe, mh) if depthwise else gcd(choice.simd, layer.in_channels)
-            attributes = {"SIMD": simd, "parallel_window": 0}
-        elif kind in ("Thresholding", "Pool", "ElementwiseAdd", "LabelSelect"):
-            attributes = {"PE": gcd(choice.pe, mh)}
+            attributes = {"SIMD": lanes.end if depthwise else lanes.window, "parallel_window": 0}
+        elif kind in ("Thresholding", "ElementwiseAdd"):
+            attributes = {"PE": lanes.act}
+        elif kind in ("Pool", "LabelSelect"):
+            attributes = {"PE": lanes.end}
         else:
             raise VerificationError(f"{node.name} ({kind}) cannot be folded", where="fold")
         config[node.name] = {**attributes, "preferred_impl_style": "rtl"}

@@ -27,6 +27,7 @@ class Design:
 
     fifo_depths: one for each of `links`, in order; none given means `LEAST_DEPTH` everywhere.
     A depth of 0 leaves the FIFO out: the two neighbours are wired directly, ready included.
+    pace: cycles a frame that width converters may take; no fewer than the slowest kernel does.
 
     Raises:
         ValueError: neighbours whose bits, signedness or elements a frame do not agree, names that
@@ -36,6 +37,7 @@ class Design:
     name: str
     instances: tuple[Instance, ...]
     fifo_depths: tuple[int, ...] = ()
+    pace: int = 0
 
     def __post_init__(self) -> None:
         require(bool(self.instances), "design {name}: no kernels", name=self.name)
@@ -61,10 +63,13 @@ class Design:
     def units(self) -> tuple[Instance, ...]:
         """The instances with the width converters between them."""
         units = [self.instances[0]]
+        pace = max(self.pace, *(instance.kernel.cycles for instance in self.instances))
         for instance in self.instances[1:]:
             source, sink = units[-1].kernel.output, instance.kernel.input
             _check(units[-1], instance)
-            steps = converters(source.lanes, sink.lanes, source.bits, sink.elements, source.signed)
+            steps = converters(
+                source.lanes, sink.lanes, source.bits, sink.elements, source.signed, pace
+            )
             for number, kernel in enumerate(steps):
                 suffix = "" if len(steps) == 1 else f"_{number}"
                 units.append(Instance(f"{instance.name}_width{suffix}", kernel, {}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from math import gcd
+from math import gcd, lcm
 from typing import ClassVar
 
 import numpy as np
@@ -64,17 +64,29 @@ class WidthConverter(Kernel):
 
 
 def converters(
-    in_lanes: int, out_lanes: int, bits: int, elements: int, signed: bool
+    in_lanes: int,
+    out_lanes: int,
+    bits: int,
+    elements: int,
+    signed: bool,
+    pace: int | None = None,
 ) -> tuple[WidthConverter, ...]:
     """The fewest converters from `in_lanes` to `out_lanes`: none, one, or two.
 
     Lane counts that do not divide each other meet at their greatest common divisor: few registers,
-    but `elements / gcd` cycles a frame.
+    but `elements / gcd` cycles a frame. Where that is more than `pace`, they meet at their least
+    common multiple, which is as fast as the slower side.
+
+    Args:
+        pace: cycles a frame that converters may take; None for any number.
     """
     if in_lanes == out_lanes:
         return ()
     low, high = sorted((in_lanes, out_lanes))
-    middle = (out_lanes,) if high % low == 0 else (gcd(in_lanes, out_lanes), out_lanes)
+    meeting = gcd(in_lanes, out_lanes)
+    if pace is not None and elements // meeting > pace:
+        meeting = lcm(in_lanes, out_lanes)
+    middle = (out_lanes,) if high % low == 0 else (meeting, out_lanes)
     lanes = (in_lanes, *middle)
     return tuple(
         WidthConverter(source, sink, bits, elements, signed) for source, sink in pairwise(lanes)

@@ -119,7 +119,8 @@ def test_the_command_finds_the_run_s_folding_or_a_cheaper_one(
         for layer, choice in zip(found["layers"], allocation.layers.values(), strict=True)
     ]
     by_hand = answer([str(model.path), *flags[:4], *folds], monkeypatch, capsys)
-    assert by_hand["interval"] == allocation.interval
+    # By hand the other units keep up with the matrix.
+    assert by_hand["interval"] <= allocation.interval
     assert by_hand["folding"] == "as given"
 
 

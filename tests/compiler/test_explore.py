@@ -63,7 +63,7 @@ def test_what_it_says_is_what_the_units_cost(front: list[Design]) -> None:
 
     for design in front[:3]:
         choices = [Choice(*pair) for pair in zip(design.layers, design.act_bits, strict=True)]
-        kernels = network_kernels(TINY, choices)  # type: ignore[arg-type]
+        kernels = network_kernels(TINY, choices, design.interval)  # type: ignore[arg-type]
         whole = estimate_design(kernels, load_board(design.board)).as_dict()
         assert {name: round(value or 0.0, 3) for name, value in whole.items()} == {
             name: round(value, 3) for name, value in design.use.items()

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from compiler.stages import LayerChoice
 from hw_targets.boards import load_board
 from hw_targets.cost import (
     estimate,
@@ -23,12 +24,15 @@ from hw_targets.cost.basis import BASES
 from hw_targets.cost.coefficients import load_coefficients
 from hw_targets.cost.features import KERNELS
 from hw_targets.cost.finn import FINN_NODES
+from hw_targets.cost.layer import joined
+from hw_targets.lanes import Lanes, lanes_of
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.fifo import Fifo
-from hw_targets.rtl.kernel import Kernel
+from hw_targets.rtl.kernel import Kernel, Stream
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.width_converter import WidthConverter
 
 CONV = LayerShape("conv", "conv", 4, 8, (8, 8), (3, 3), padding=(1, 1), pool=2)
 DENSE = LayerShape("dense", "dense", 128, 10, activation=False)
@@ -80,6 +84,45 @@ def test_streams_of_neighbours_fit() -> None:
     for before, after in itertools.pairwise(kernels):
         assert before.output.width == after.input.width
         assert before.output.beats == after.input.beats
+
+
+def test_units_with_lanes_of_their_own() -> None:
+    choice = LayerChoice(4, 3, 4, 9, "lut", "auto", 0, Lanes(pad=1, window=2, act=1, end=1))
+    kernels = kernels_of(CONV, choice, 4, False)
+    # 2 to 9 lanes of a window meet at one, which is slower than any unit: then at 18.
+    lanes = [(k.input.lanes, k.output.lanes) for k in kernels if not isinstance(k, Fifo)]
+    slowest = max(k.cycles for k in kernels)
+    assert slowest == 64 * 36 // 2
+    units = [(1, 1), (1, 2), (2, 2), (2, 18), (18, 9), (9, 4), (4, 1), (1, 1), (1, 1)]
+    assert lanes == units
+    patient = kernels_of(CONV, choice, 4, False, pace=64 * 36)
+    assert WidthConverter(2, 1, 4, 64 * 36) in patient
+    assert max(k.cycles for k in patient) == 64 * 36
+    for found in (kernels, patient):
+        for before, after in itertools.pairwise(found):
+            assert before.output.width == after.input.width
+            assert before.output.beats == after.input.beats
+
+
+@pytest.mark.parametrize("family", ["ecp5", "xc7"])
+def test_slower_converters_are_never_larger(family: str) -> None:
+    """What the allocator relies on when it takes them wherever they keep up."""
+    for before, after, bits in itertools.product((2, 4, 9, 15), (3, 5, 6, 14, 18), (1, 4, 16)):
+        if max(before, after) % min(before, after):
+            elements = 4 * before * after
+            into = Stream(after, bits, False, elements // after)
+            slow, fast = (
+                estimate_many(joined(before, into, pace), family).sum(axis=0) for pace in (None, 0)
+            )
+            # Where the larger one is uncalibrated there is nothing to compare with.
+            assert np.isnan(fast).any() or (slow <= fast + 1e-9).all()
+
+
+def test_lanes_that_are_not_given_follow_the_matrix() -> None:
+    assert lanes_of(CONV, 2, 4) == Lanes(4, 4, 2, 2)
+    # The fewest lanes that keep up where SIMD does not divide the channels.
+    assert lanes_of(CONV, 8, 3, Lanes(act=2)) == Lanes(4, 4, 2, 2)
+    assert lanes_of(CONV, 8, 9, Lanes(window=1, end=4)) == Lanes(1, 1, 8, 4)
 
 
 def test_every_kernel_has_a_basis() -> None:

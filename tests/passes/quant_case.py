@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from compiler.stages import (
     Relevance,
     ScoredModel,
 )
+from hw_targets.cost.layer import network_kernels
+from hw_targets.lanes import TIED, Lanes
 from hw_targets.network import LayerShape, NetworkShape
 from passes.base import Context
 
@@ -131,8 +134,12 @@ def scored(
     folding: dict[str, tuple[int, int]] | None = None,
     epochs: int = 0,
     input_format: InputFormat = DIGITS,
+    lanes: dict[str, Lanes] | None = None,
 ) -> ScoredModel:
-    """A scored model with equal bits in every layer; folding: layer -> (pe, simd), default 1."""
+    """A scored model with equal bits in every layer; folding: layer -> (pe, simd), default 1.
+
+    lanes: layer -> lanes of its units, where they do not follow that.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(0)
         module = Chain(network)
@@ -152,12 +159,14 @@ def scored(
             "lut",
             "auto",
             shape.pixels * mw * mh // (pe * simd),
+            (lanes or {}).get(shape.name, TIED),
         )
         weight = module.get_submodule(shape.name).weight.detach().abs().numpy()
         relevance[shape.name] = LayerRelevance(weight.reshape(len(weight), -1).sum(1), weight)
-    allocation = Allocation(
-        "ulx3s-85f", 50.0, layers, max(c.cycles for c in layers.values()), {}, {}, 0.0, 0.0, 4.0
-    )
+    # Widths that there is no hardware for are refused later.
+    kernels = network_kernels(network, [replace(c, weight_bits=2) for c in layers.values()])
+    interval = max(kernel.cycles for kernel in kernels)
+    allocation = Allocation("ulx3s-85f", 50.0, layers, interval, {}, {}, 0.0, 0.0, 4.0)
     return ScoredModel(
         network.name,
         module,

@@ -10,6 +10,7 @@ from tempfile import mkdtemp
 from quant_case import DIGITS, context, conv, dense, random_data, scored
 
 from compiler.stages import DataflowModel, Dataset, InputFormat, QonnxModel, QuantModel
+from hw_targets.lanes import Lanes
 from hw_targets.network import NetworkShape
 from passes.base import Check, Context
 from passes.export_qonnx import ExportQonnx
@@ -27,6 +28,7 @@ class Case:
     folding: tuple[tuple[str, tuple[int, int]], ...] = ()
     weight_bits: int = 4
     act_bits: int = 4
+    lanes: tuple[tuple[str, Lanes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,27 @@ CASES = {
         ),
         SIGNED,
     ),
+    # SIMD divides the window, not the channels; lanes differ everywhere, two do not divide at all.
+    "own_lanes": Case(
+        NetworkShape(
+            "own_lanes",
+            (
+                conv("c1", 3, 10, (6, 6), pool=2),
+                conv("c2", 10, 4, (3, 3)),
+                dense("f", 36, 6, activation=False),
+            ),
+            (3, 6, 6),
+            5,
+            False,
+            6,
+        ),
+        folding=(("c1", (5, 9)), ("c2", (2, 9)), ("f", (3, 4))),
+        lanes=(
+            ("c1", Lanes(pad=1, window=3, act=2, end=2)),
+            ("c2", Lanes(pad=2, window=5, act=1)),
+            ("f", Lanes(act=2, end=1)),
+        ),
+    ),
     "one_layer": Case(
         NetworkShape("one_layer", (dense("f1", 12, 4, activation=False),), (12,), 8, True, 4),
         SIGNED,
@@ -143,6 +166,7 @@ def chain(name: str) -> Chain:
         dict(case.folding),
         epochs=8,
         input_format=case.input_format,
+        lanes=dict(case.lanes),
     )
     quantized = Quantize().run(model, room("quantize"))
     exported = ExportQonnx().run(quantized, room("export"))

@@ -21,16 +21,17 @@ from compiler.stages import (
     ScoredModel,
 )
 from hw_targets.boards import load_board
-from hw_targets.cost import estimate_many, network_kernels
-from hw_targets.cost.layer import simd_limit
+from hw_targets.cost import estimate_many, kernels_of, network_kernels
 from hw_targets.cost.model import as_row, kernel_model, shell_estimate
 from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.families import RESOURCES
+from hw_targets.lanes import Lanes, divisors
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.kernel import Kernel
 from passes import Context
 from passes import _allocation_bits as bits
-from passes._allocation_build import divisors
+from passes import _allocation_solve as solve
+from passes._allocation_build import build_space
 from passes._allocation_error import activation_errors
 from passes._allocation_goal import feasible
 from passes._sensitivity import relevance
@@ -105,53 +106,68 @@ DIGITS = NetworkShape(
 WIDTHS, ACTS = (2, 4), (2, 3)
 
 
+def every_choice(task: Allocate, layer: LayerShape) -> list[LayerChoice]:
+    """Bits, folding and lanes of every unit that divide a layer."""
+    channels, outputs = divisors(layer.in_channels), divisors(layer.out_channels)
+    conv = layer.kind == "conv"
+    front = list(product(channels, channels)) if conv else [(0, 0)]
+    ends = outputs if layer.pool > 1 or not layer.activation else (0,)
+    return [
+        LayerChoice(w, a, pe, simd, arithmetic, memory, 0, Lanes(pad, window, act, end))
+        for w, a, pe, simd, (pad, window), act, end in product(
+            task.weight_bits,
+            task.act_bits if layer.activation else (0,),
+            outputs,
+            divisors(layer.matrix[0]),
+            front,
+            outputs,
+            ends,
+        )
+        for arithmetic, memory in product(("lut", "dsp"), ("distributed", "block"))
+    ]
+
+
 def brute_force(task: Allocate, model: ScoredModel) -> float | None:
-    """Least objective over every design there is; None when none fits."""
+    """Least objective over every design of two layers; None when none fits."""
     board, network = load_board(task.board), model.network
     errors = layer_errors(model, task.weight_bits, task.act_bits)
-    per_layer = []
-    for index, layer in enumerate(network.layers):
-        acts = task.act_bits if layer.activation else (0,)
-        per_layer.append(
-            [
-                (
-                    LayerChoice(w, a, pe, simd, arithmetic, memory, 0),
-                    errors[index].weights[w] + (errors[index].activations[a] if a else 0.0),
-                    layer.weights * w,
-                )
-                for w, a, pe, simd in product(
-                    task.weight_bits,
-                    acts,
-                    divisors(layer.out_channels),
-                    divisors(simd_limit(layer)),
-                )
-                for arithmetic, memory in product(("lut", "dsp"), ("distributed", "block"))
-            ]
-        )
+    assert task.fps is not None
+    limit = int(task.clock_mhz * 1e6 / task.fps)
     numbers: dict[Kernel, int] = {}
-    designs = []
-    for picked in product(*per_layer):
-        kernels = network_kernels(network, [choice for choice, _, _ in picked])
-        ids = [numbers.setdefault(kernel, len(numbers)) for kernel in kernels]
-        loss, bits = sum(p[1] for p in picked), sum(p[2] for p in picked)
-        designs.append((ids, loss, bits / network.weights))
-    prices = estimate_many(list(numbers), board.family)
-    cycles = np.array([kernel.cycles for kernel in numbers])
     room = np.array([board.budget(task.share)[r] for r in RESOURCES]) - as_row(
         shell_estimate(board)
     )
-    assert task.fps is not None
-    limit = task.clock_mhz * 1e6 / task.fps
     thrift = task.thrift / room * np.array([1.0, 0.1, 0.1, 0.1])
-    best: float | None = None
-    for ids, loss, mean in designs:
-        cost = prices[ids].sum(axis=0)
-        if np.isnan(cost).any() or (cost > room + 1e-9).any() or cycles[ids].max() > limit:
-            continue
-        if mean <= task.mean_weight_bits + 1e-9:
-            value = loss + float(cost @ thrift)
-            best = value if best is None else min(best, value)
-    return best
+
+    def rows(index: int, in_bits: int, lanes: int | None) -> tuple[Any, list[LayerChoice]]:
+        """(designs, 6) resources, objective and weight bits of what keeps to the rate."""
+        layer, found, kept = network.layers[index], [], []
+        for choice in every_choice(task, layer):
+            kernels = kernels_of(layer, choice, in_bits, False, lanes, limit)
+            if max(kernel.cycles for kernel in kernels) <= limit:
+                loss = errors[index].weights[choice.weight_bits]
+                if layer.activation:
+                    loss += errors[index].activations[choice.act_bits]
+                ids = [numbers.setdefault(kernel, len(numbers)) for kernel in kernels]
+                found.append((ids, loss, choice.weight_bits * layer.weights / network.weights))
+                kept.append(choice)
+        prices = estimate_many(list(numbers), board.family)
+        table = np.array([[*prices[ids].sum(axis=0), *rest] for ids, *rest in found])
+        table = table.reshape(-1, len(RESOURCES) + 2)
+        table[:, 4] += table[:, :4] @ thrift
+        return table, kept
+
+    best = np.inf
+    first, choices = rows(0, network.input_bits, None)
+    streams = [(choice.act_bits, choice.lanes.end) for choice in choices]
+    for stream in sorted(set(streams)):
+        second, _ = rows(1, *stream)
+        for row in first[[each == stream for each in streams]]:
+            both = second + row
+            fits = (both[:, :4] <= room + 1e-9).all(axis=1)
+            fits &= both[:, 5] <= task.mean_weight_bits + 1e-9
+            best = min(best, both[fits, 4].min(initial=np.inf))
+    return float(best) if np.isfinite(best) else None
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -182,6 +198,43 @@ def test_equals_brute_force(seed: int, tmp_path: Path) -> None:
     room = np.array([found.budget[r] for r in RESOURCES]) - shell
     value = found.loss + float((used - shell) @ (task.thrift / room * np.array([1, 0.1, 0.1, 0.1])))
     assert value == pytest.approx(best, rel=1e-6)
+
+
+ODD = NetworkShape(
+    "odd",
+    (
+        LayerShape("a", "conv", 3, 10, (9, 9), (3, 3), padding=(1, 1)),
+        LayerShape("b", "conv", 10, 12, (9, 9), (3, 3), (2, 2), pool=2),
+        LayerShape("c", "conv", 12, 6, (2, 2), padding=(1, 1)),
+        LayerShape("d", "dense", 96, 10, activation=False),
+    ),
+    (3, 9, 9),
+    8,
+    True,
+    10,
+)
+
+
+@pytest.mark.parametrize("interval", [729, 900, 1500, 5000, 20000])
+def test_a_path_costs_what_the_units_do_that_are_built_of_it(interval: int) -> None:
+    board = load_board(BOARD)
+    space = build_space(ODD, board, (2, 3), (2, 4))
+    room = np.array([1e5, 1e5, 100.0, 100.0])
+    for budget in (room, room * np.array([1.0, 1.0, 1e-6, 1.0])):
+        limits = solve.Limits(budget, interval, 2.5)
+        for found in (
+            solve.least_error(space, limits, 0.1, 5.0),
+            solve.least_interval(space, limits, 5.0),
+        ):
+            assert found is not None
+            choices = [
+                LayerChoice(c.weight_bits, a, c.pe, c.simd, c.arithmetic, c.memory, 0, c.lanes)
+                for c, a in zip(found.choices, found.act_bits, strict=True)
+            ]
+            kernels = network_kernels(ODD, choices, found.interval)
+            assert max(kernel.cycles for kernel in kernels) == found.interval <= interval
+            priced = estimate_many(kernels, board.family).sum(axis=0)
+            np.testing.assert_allclose(priced, found.cost, rtol=1e-9)
 
 
 def test_keeps_to_the_budget_and_the_bits(tmp_path: Path) -> None:

@@ -18,7 +18,10 @@ FOREVER = 1e18
 
 
 def random_graph(rng: np.random.Generator, layers: int) -> Graph:
-    """Some edges of a space of designs: what a layer takes tells which way led there."""
+    """Some edges of a space of designs: but for matrices, one at most between two nodes.
+
+    In small ones what stands behind a matrix has lanes of its own, else as many as the matrix.
+    """
     pairs: list[list[tuple[int, int]]] = []
     bits, lanes = 1, 1
     for layer in range(layers):
@@ -28,10 +31,15 @@ def random_graph(rng: np.random.Generator, layers: int) -> Graph:
         matrices = product(range(bits * simds), range(accs * pes))
         pairs.append([pair for pair in matrices for _ in range(int(rng.integers(1, 3)))])
         bits = int(rng.integers(1, 3)) if layer + 1 < layers else 1
-        backs = product(range(accs), range(pes), range(bits))
         last = layer + 1 == layers
-        pairs.append([(a * pes + p, 0 if last else b * pes + p) for a, p, b in backs])
-        lanes = pes
+        if layers < 3:
+            lanes = 1 if last else int(rng.integers(1, 4))
+            backs = product(range(accs * pes), range(bits * lanes))
+            pairs.append(list(backs))
+        else:
+            tied = product(range(accs), range(pes), range(bits))
+            pairs.append([(a * pes + p, 0 if last else b * pes + p) for a, p, b in tied])
+            lanes = pes
     tails, heads, ranks = [], [], []
     first = 0
     for rank, ends in enumerate(pairs):

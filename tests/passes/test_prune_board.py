@@ -19,7 +19,7 @@ from passes._allocation_goal import Goal, feasible
 from passes._prune_board import BoardGoal
 from passes.prune_filters import PruneFilters
 
-BOARD, CLOCK, SHARE = "ulx3s-12f", 50.0, 0.45
+BOARD, CLOCK, SHARE = "ulx3s-12f", 50.0, 0.3
 
 
 def fastest(network: object, share: float = SHARE) -> float:

@@ -1,0 +1,49 @@
+"""How many lanes each unit of a layer has: those around the matrix-vector unit need not follow it.
+
+The matrix-vector unit has SIMD lanes in front and PE behind. Every other unit may have lanes of its
+own; width converters stand wherever the lanes of neighbours differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hw_targets.network import LayerShape
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Lanes of a layer's units beside its matrix-vector unit; 0: they follow it.
+
+    pad, window: padding and sliding window, divisors of the input channels. The window follows
+    SIMD; where that does not divide the channels, it has the fewest lanes that are no fewer. The
+    padding follows the window. act: threshold, or bias of the logits, which follows PE; end:
+    pooling, or label select, which follows act; divisors of the output channels.
+    """
+
+    pad: int = 0
+    window: int = 0
+    act: int = 0
+    end: int = 0
+
+
+TIED = Lanes()
+"""All units follow the matrix-vector unit."""
+
+
+def lanes_of(layer: LayerShape, pe: int, simd: int, lanes: Lanes = TIED) -> Lanes:
+    """The same with a number for each unit, whether the layer has it or not."""
+    channels = layer.in_channels
+    window = lanes.window or next((n for n in divisors(channels) if n >= simd), channels)
+    act = lanes.act or pe
+    return Lanes(lanes.pad or window, window, act, lanes.end or act)
+
+
+def leaving(layer: LayerShape, lanes: Lanes) -> int:
+    """Lanes of the stream that leaves a layer with an activation."""
+    return lanes.end if layer.pool > 1 else lanes.act
+
+
+def divisors(value: int) -> tuple[int, ...]:
+    """All divisors, ascending."""
+    return tuple(d for d in range(1, value + 1) if value % d == 0)
