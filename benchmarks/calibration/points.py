@@ -260,4 +260,5 @@ def _thresholds(kernel: Threshold) -> IntArray:
     steps = span / levels * rng.lognormal(0.0, 0.25, (kernel.channels, 1))
     starts = span * rng.normal(0.0, 0.4, (kernel.channels, 1))
     values = np.ceil(starts + steps * (np.arange(levels) + 0.5))
-    return np.clip(values, -half, half).astype(np.int64)
+    within: IntArray = np.clip(values, -half, half).astype(np.int64)
+    return within

@@ -28,7 +28,7 @@ def test_stages_of_a_search_are_counted_together(folds: int, stages: int) -> Non
     block = [depth * (bits + 1) >= BLOCK_ROM_BITS for depth in depths]
     read = [depth > 32 for depth in depths]
     assert basis.ff["stages"] == stages + sum(read)
-    differing = columns(bits, stages)
+    span, differing = columns(bits, stages)
     assert basis.ff["read"] == pe * differing * (sum(read) - sum(block))
     values = bits * (stages - 1 + sum(read))
     prefixes = sum(stage + 1 + stage * read[stage] for stage in range(stages))
@@ -39,9 +39,11 @@ def test_stages_of_a_search_are_counted_together(folds: int, stages: int) -> Non
     assert narrow == pe * differing * sum(depth <= 16 for depth, _ in later)
     deep = [(0, folds)] if read[0] and not block[0] else []
     deep += [(s, depth) for s, (depth, kept) in enumerate(later, 1) if depth > 16 and not kept]
-    assert basis.lut["rom"] == pe * differing / 16 * sum(depth for _, depth in deep)
+    assert basis.lut["rom"] == pe / 16 * sum(depth for _, depth in deep)
+    random = sum(depth * (span + 1 - stage) for stage, depth in deep)
+    assert basis.lut["random"] == pe / 16 * random
     early = sum(depth * (STAGES - stage) for stage, depth in deep)
-    assert basis.lut["early"] == pe * differing / 16 * early
+    assert basis.lut["early"] == pe / 16 * differing * early
     in_block = [depth for depth, kept in zip(depths, block, strict=True) if kept]
     rams = [block_ram(float(depth), float(bits), family, constant=True) for depth in in_block]
     compared = stages * carry(bits, family) + sum(between for _, between in rams)
@@ -51,7 +53,7 @@ def test_stages_of_a_search_are_counted_together(folds: int, stages: int) -> Non
 
 def test_thresholds_need_fewer_columns_than_sums_have_bits() -> None:
     for stages in range(1, 9):
-        found = [columns(float(bits), float(stages)) for bits in range(1, 33)]
+        found = [columns(float(bits), float(stages))[1] for bits in range(1, 33)]
         assert (np.diff(found) >= 0).all()
         assert all(stages < many <= bits for bits, many in enumerate(found, 1) if bits > stages)
         assert found[-1] == 28
@@ -61,7 +63,8 @@ def test_thresholds_need_fewer_columns_than_sums_have_bits() -> None:
         swept = np.arange(1.0, 9.0)
         constant = {key: np.full(swept.shape, value) for key, value in fields.items()}
         lut = BASES["Threshold"]({**constant, name: swept}, load_family(family)).lut
-        for memory in (lut["small"] + lut["shallow"] + lut["rom"], lut["early"]):
+        narrow = lut["small"] + lut["shallow"]
+        for memory in (narrow, lut["rom"], lut["random"], lut["early"]):
             assert (np.diff(memory) >= 0).all(), name
 
 
@@ -101,10 +104,11 @@ def test_equal_columns_of_a_memory_are_one() -> None:
 
 
 def test_contents_of_many_words_leave_everything() -> None:
-    assert _content(4.0, MANY_WORDS, 8.0) == (1.0, 0.0, 1.0)
+    assert _content(4.0, MANY_WORDS, 8.0) == (1.0, 0.0, 1.0, 1.0)
     for bits, pe in itertools.product((2.0, 3.0, 8.0), (1.0, 4.0, 32.0)):
         shares = [_content(bits, float(words), pe) for words in range(1, MANY_WORDS + 1)]
-        varying, constant, active = np.array(shares).T
+        varying, constant, active, kept = np.array(shares).T
+        assert (np.diff(kept) >= 0).all()
         assert (np.diff(varying) >= 0).all()
         assert (np.diff(active) >= 0).all()
         assert ((varying + constant) <= active + 1e-12).all()

@@ -31,17 +31,17 @@ LEAST_SPAN = 3.5
 SHARED_BITS = 3.0
 """Columns above a channel's span: channels differ, and the sign and its inverse are one each."""
 STAGES = 12
-"""As many stages as no search has: the early words of stage s count `STAGES` - s times."""
+"""As many stages as no search has: words of stage s count as `STAGES` - s early ones."""
 
 
-def columns(bits: Number, stages: Number) -> Number:
-    """Different columns of a threshold memory.
+def columns(bits: Number, stages: Number) -> tuple[Number, Number]:
+    """Bits that the thresholds of a channel span, and different columns of a memory of them.
 
     An accumulator holds every sum that could occur, thresholds lie where sums do occur: round the
     middle, so that all leading bits of an offset are the inverse of its sign.
     """
     span = most(most(stages, LEAST_SPAN), bits - SPARE_BITS)
-    return least(span + SHARED_BITS, bits)
+    return span, least(span + SHARED_BITS, bits)
 
 
 def threshold(k: Fields, family: Family) -> Basis:
@@ -50,16 +50,15 @@ def threshold(k: Fields, family: Family) -> Basis:
     Stage s has a memory of folds * 2**s words. How large those of all stages are together is in
     closed form: stages whose addresses have at most so many bits are a number, deeper ones a
     geometric series. The thresholds of one channel are evenly spaced: the more of them a memory
-    has, the fewer of its columns look random, and the less a word costs. Two terms tell how much
-    less: all words, and those of early stages.
+    has, the closer they are, and the fewer of its columns look random.
     """
     pe, stages, bits, folds = k["pe"], k["out_bits"], k["in_bits"], k["folds"]
     fold, one = clog2(folds), flag(folds <= 1)
     words = 2.0**family.lut_inputs
     reads = stages - most(least(READ_FIRST_BITS + 1 - fold, stages), 0.0)
-    differing = columns(bits, stages)
+    span, differing = columns(bits, stages)
 
-    in_block, block_words, block_early, between, bram = _in_block(pe, stages, bits, folds, family)
+    in_block, block_words, block_order, between, bram = _in_block(pe, stages, bits, folds, family)
 
     def upto(address: float) -> Number:
         """Stages behind the first one whose memories have addresses of at most so many bits."""
@@ -72,11 +71,11 @@ def threshold(k: Fields, family: Family) -> Basis:
     first = counted * distinct(pe * differing, folds)
     few, more = of_few(folds)
     banks = ceil(folds / words) - 1
-    # More words than a LUT holds, together: sums of folds * 2**s, and of that times `STAGES` - s.
+    # Memories of more words than a LUT holds, together: words, and words times their stage.
     ends, begins = pow2(stages), pow2(shallow + 1)
     deep = folds * (ends - begins + 1 - counted) - block_words
-    early = (STAGES + 2 - stages) * ends - (STAGES + 1 - shallow) * begins + STAGES * (1 - counted)
-    leaves = pe * differing / words
+    order = folds * ((stages - 2) * ends - (shallow - 1) * begins) - block_order
+    lut_words = pe / words
     ahead = one * pe * differing * most(stages - reads - 2, 0.0)
     lut = {
         "fold": fold,
@@ -88,8 +87,10 @@ def threshold(k: Fields, family: Family) -> Basis:
         "small": pe * differing * small,
         "shallow": pe * differing * (shallow - small),
         "ahead": ahead,
-        "rom": leaves * deep,
-        "early": leaves * (folds * early - block_early),
+        "rom": lut_words * deep,
+        # Columns below the distance of two thresholds.
+        "random": lut_words * ((span + 1) * deep - order),
+        "early": lut_words * differing * (STAGES * deep - order),
     }
     values = bits * (stages - 1 + reads)
     # The first prefix bits are empty.
@@ -111,13 +112,13 @@ def threshold(k: Fields, family: Family) -> Basis:
 def _in_block(
     pe: Number, stages: Number, bits: Number, folds: Number, family: Family
 ) -> tuple[Number, Number, Number, Number, Number]:
-    """Stages with memories in block RAM: count, words, early words, bits between banks, blocks.
+    """Stages with memories in block RAM: count, words, words times stage, bits between, blocks.
 
     The memory has one bit more than the input, for thresholds that nothing reaches: no layer that
     was trained has any, and a column that is constant is dropped.
     """
     count: Number = 0.0 * pe
-    held, early, between, bram = count, count, count, count
+    held, order, between, bram = count, count, count, count
     if some(flag(folds * pow2(stages - 1) * (bits + 1) >= BLOCK_ROM_BITS)):
         last = int(stages.max()) if isinstance(stages, np.ndarray) else int(stages)
         for stage in range(last):
@@ -126,6 +127,6 @@ def _in_block(
             if some(block):
                 needed, muxed = block_ram(depth, bits, family, constant=True)
                 count, held = count + block, held + block * depth
-                early = early + block * depth * (STAGES - stage)
+                order = order + block * depth * stage
                 between, bram = between + block * muxed, bram + block * needed
-    return count, held, early, between, bram
+    return count, held, order, between, bram
