@@ -77,7 +77,9 @@ def fit_kernel(kind: str, rows: list[dict[str, Any]], family: Family, recipe: st
     return KernelFit(
         source=recipe,
         points=len(rows),
-        domain={name: _bounds(name, values) for name, values in domain(kind, table).items()},
+        domain={
+            name: _bounds(name, np.asarray(values)) for name, values in domain(kind, table).items()
+        },
         lut=fit_resource(basis.lut, measured("lut"), shapes)[0],
         ff=fit_resource(basis.ff, measured("ff"), shapes)[0],
         **counted({"dsp": (basis.dsp, measured("dsp")), "bram": (basis.bram, measured("bram"))}),

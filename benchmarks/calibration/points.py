@@ -6,6 +6,7 @@ and kept small enough for a point to take seconds.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -34,6 +35,8 @@ COUNTS: dict[str, int] = {
     "WidthConverter": 60,
 }
 """Points a kernel: some thousand in all."""
+CONTENTS: dict[type[Kernel], int] = {Threshold: 2}
+"""Version of a kernel's contents, where they have changed: points of former contents are stale."""
 
 
 class _Draw:
@@ -79,7 +82,8 @@ def _threshold(d: _Draw) -> Kernel:
         pe, folds = max(1, pe // 2), max(1, folds // 2)
         if pe == folds == 1:
             break
-    return Threshold(pe * folds, pe, 4, round(d.log(5, 24)), True, out_bits, False)
+    # Sums have some bits more than what is made of them.
+    return Threshold(pe * folds, pe, 4, d.log(out_bits + 3, 26), True, out_bits, False)
 
 
 def _swu(d: _Draw) -> Kernel:
@@ -227,18 +231,34 @@ def points(kinds: tuple[str, ...], most: int) -> Iterator[Kernel]:
 
 
 def arrays_for(kernel: Kernel) -> dict[str, IntArray]:
-    """Memory contents as trained networks have them: bell-shaped weights, thresholds round zero."""
+    """Memory contents as trained networks have them: bell-shaped weights, thresholds in steps."""
     rng = np.random.default_rng([SEED, 1])
     if isinstance(kernel, Mvu):
         limit = 2 ** (kernel.weight_bits - 1) - 1
         values = rng.normal(0.0, max(limit, 1) / 2.2, (kernel.mh, kernel.mw))
         return {"weights": np.clip(np.round(values), -limit, limit).astype(np.int64)}
     if isinstance(kernel, Threshold):
-        spread = 2.0 ** (kernel.in_bits - 1) / 4
-        shape = (kernel.channels, 2**kernel.out_bits - 1)
-        values = np.sort(rng.normal(0.0, spread, shape), axis=1)
-        return {"thresholds": np.round(values).astype(np.int64)}
+        return {"thresholds": _thresholds(kernel)}
     if isinstance(kernel, ChannelAdd):
         limit = 2 ** (kernel.bias_bits - 1) - 1
         return {"bias": rng.integers(-limit, limit, kernel.channels, dtype=np.int64)}
     return {}
+
+
+def _thresholds(kernel: Threshold) -> IntArray:
+    """Those of a rectifier behind batch normalisation: equal steps in a channel, from near zero.
+
+    An accumulator holds every sum that could occur, and thresholds lie where sums do occur. Over
+    35 layers of the networks of `benchmarks.designs` those of a channel span 2**-8 to 2**-4 of
+    half the range and begin within 0.4 spans of zero. That spread is the layer's own: it is drawn
+    for every kernel anew, and nothing in the kernel's fields tells it.
+    """
+    rng = np.random.default_rng([SEED, 1, zlib.crc32(repr(kernel).encode())])
+    half, levels = 2.0 ** (kernel.in_bits - 1), 2**kernel.out_bits - 1
+    # Training spaces thresholds by a count at least, as far as there is room for it.
+    span = min(max(half * 2.0 ** rng.uniform(-8.0, -4.0), levels, 12.0), half)
+    steps = span / levels * rng.lognormal(0.0, 0.25, (kernel.channels, 1))
+    starts = span * rng.normal(0.0, 0.4, (kernel.channels, 1))
+    values = np.ceil(starts + steps * (np.arange(levels) + 0.5))
+    within: IntArray = np.clip(values, -half, half).astype(np.int64)
+    return within

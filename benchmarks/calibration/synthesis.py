@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.calibration.points import arrays_for
+from benchmarks.calibration.points import CONTENTS, arrays_for
 from hw_targets.families import Family
 from hw_targets.flows import yosys
 from hw_targets.rtl.kernel import RTL_DIR, Kernel
@@ -59,9 +59,14 @@ def run_yosys(script: str, folder: Path) -> None:
 
 
 def recipe_digest(kernel: type[Kernel], family: Family) -> str:
-    """Short digest of the kernel's SystemVerilog and the synthesis script, to know stale points."""
+    """Short digest of what makes a point, to know stale ones.
+
+    The kernel's SystemVerilog, the synthesis script, and the version of its contents.
+    """
     script = yosys.script("top", [kernel.source], family, netlist=False)
     text = (RTL_DIR / kernel.source).read_bytes() + script.encode()
+    if kernel in CONTENTS:
+        text += f"contents {CONTENTS[kernel]}".encode()
     return hashlib.sha256(text).hexdigest()[:12]
 
 

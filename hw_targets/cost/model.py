@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from math import nan
 
@@ -58,12 +58,18 @@ class Estimate:
 
 @dataclass(frozen=True)
 class KernelModel:
-    """Basis and fit of one kernel in one family; `fit` is None where it was never calibrated."""
+    """Basis and fit of one kernel in one family; `fit` is None where it was never calibrated.
+
+    kept: costs of units that were asked for one by one, by their fields (`query`).
+    """
 
     kind: str
     family: Family
     basis: Callable[[Fields, Family], Basis]
     fit: KernelFit | None
+    kept: dict[tuple[Number, ...], tuple[Number, ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def resources(self, k: Fields) -> tuple[Number, Number, Number, Number]:
         """LUT, FF, DSP, block RAM of one kernel or a column of them; NaN where uncalibrated.
@@ -140,7 +146,9 @@ def margins(value: Number, bands: tuple[Band, ...]) -> tuple[Number, Number]:
         for end in ends:
             index += value > end
         return lows.take(index) * size, highs.take(index) * size
-    band = next(band for band in bands if band.upto is None or not value > band.upto)
+    for band in bands:
+        if band.upto is None or not value > band.upto:
+            break
     return -band.low * size, band.high * size
 
 

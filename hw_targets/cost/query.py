@@ -9,15 +9,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from math import sqrt
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hw_targets.cost.basis import Number
+from hw_targets.cost.basis import Fields, Number
 from hw_targets.cost.basis.arithmetic import most
 from hw_targets.cost.basis.products import MOST_BITS
-from hw_targets.cost.model import kernel_model
+from hw_targets.cost.model import KernelModel, kernel_model
 from hw_targets.cost.query_units import LayerQuery, Parts, parts_of, units
 from hw_targets.rtl.mvu import WEIGHT_BITS
 
@@ -69,7 +70,7 @@ def layer_cost(query: LayerQuery, family: str) -> LayerCost:
     for parts, rows in _alike(query, size):
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
-            part = {n: v[chunk] if isinstance(v, np.ndarray) else v for n, v in values.items()}
+            part = {n: v.take(chunk) if isinstance(v, np.ndarray) else v for n, v in values.items()}
             found = _many(LayerQuery(**part), parts, len(chunk), family)
             for name, column in total.items():
                 column[chunk] = getattr(found, name)
@@ -89,34 +90,37 @@ def _alike(query: LayerQuery, size: int) -> Iterator[tuple[Parts, NDArray[np.int
 
 def _one(query: LayerQuery, family: str) -> LayerCost:
     """What one layer costs."""
-    total: list[Number] = [0.0] * _COUNTS
-    squares: list[Number] = [0.0] * _SIDES
-    skids: list[Number] = [0.0] * _SIDES
+    total: list[Number] = [0.0] * (_COUNTS + 2 * _SIDES)
     cycles: Number = 0.0
     for kind, k, busy in units(query, Parts(*map(bool, parts_of(query)))):
-        counts, sides = _unit(kind, family, tuple(k), tuple(k.values()))
-        total = [sum_ + each for sum_, each in zip(total, counts, strict=True)]
-        if kind == "Fifo":
-            # FIFOs err alike: their margins are added before they are squared.
-            skids = [sum_ + side for sum_, side in zip(skids, sides, strict=True)]
-        else:
-            squares = [sum_ + side * side for sum_, side in zip(squares, sides, strict=True)]
+        model = kernel_model(kind, family)
+        key = tuple(k.values())
+        cost = model.kept.get(key)
+        if cost is None:
+            if len(model.kept) >= KEPT:
+                model.kept.clear()
+            cost = model.kept[key] = _unit(model, k)
+        total = list(map(add, total, cost))
         cycles = most(cycles, busy)
-    off = [(sum_ + side * side) ** 0.5 for sum_, side in zip(squares, skids, strict=True)]
-    return _bounded(total, cycles, off)
+    sides, squares = total[_COUNTS:-_SIDES], total[-_SIDES:]
+    off = [sqrt(sum_ + side * side) for sum_, side in zip(squares, sides, strict=True)]
+    return _bounded(total[:_COUNTS], cycles, off)
 
 
-@lru_cache(maxsize=1 << 16)
-def _unit(
-    kind: str, family: str, names: tuple[str, ...], values: tuple[Number, ...]
-) -> tuple[tuple[Number, ...], tuple[Number, ...]]:
-    """Counts of one unit, and margins; a search asks for the same units again and again."""
-    model = kernel_model(kind, family)
-    row = model.resources(dict(zip(names, values, strict=True)))
+def _unit(model: KernelModel, k: Fields) -> tuple[Number, ...]:
+    """Counts of one unit; its margins, of FIFOs; the squares of its margins, of others."""
+    row = model.resources(k)
     spread = model.spread(row)
-    return row, tuple(side for index in _BOUNDED for side in spread[index])
+    sides = [side for index in _BOUNDED for side in spread[index]]
+    nothing = [0.0] * _SIDES
+    # FIFOs err alike: their margins are added before they are squared.
+    if model.kind == "Fifo":
+        return (*row, *sides, *nothing)
+    return (*row, *nothing, *(side * side for side in sides))
 
 
+KEPT = 1 << 14
+"""Units of a kind whose costs are kept: a search asks for the same ones again and again."""
 _COUNTS = 4
 """LUT, FF, DSP, block RAM."""
 _BOUNDED = (0, 1, 3)

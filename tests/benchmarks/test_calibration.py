@@ -43,6 +43,25 @@ def test_points_have_contents_for_their_memories() -> None:
             assert words
 
 
+def test_thresholds_lie_where_trained_networks_have_them() -> None:
+    spans = []
+    for kernel in points(("Threshold",), 10**6):
+        assert isinstance(kernel, Threshold)
+        found = arrays_for(kernel)["thresholds"]
+        steps = np.diff(found, axis=1)
+        assert found.shape == (kernel.channels, 2**kernel.out_bits - 1)
+        # A channel's steps are equal, but for rounding and the ends of the range.
+        half = 2 ** (kernel.in_bits - 1)
+        inside = (found[:, :1] > -half) & (found[:, -1:] < half)
+        if kernel.out_bits > 1:
+            assert (np.ptp(steps, axis=1) <= 1)[inside[:, 0]].all()
+        if kernel.in_bits >= kernel.out_bits + 9:
+            spans.append(np.log2(found.std() / half))
+    assert -7.5 < np.median(spans) < -6
+    assert min(spans) < -8
+    assert max(spans) > -5
+
+
 @pytest.mark.parametrize("name", family_names())
 def test_every_product_a_unit_can_have_was_measured(name: str) -> None:
     if not products_file(name).is_file():

@@ -10,9 +10,12 @@ import pytest
 from hw_targets.cost.basis import BASES
 from hw_targets.cost.basis.logits import _maxima
 from hw_targets.cost.basis.mvu import MANY_WORDS, _content, _tree
-from hw_targets.cost.basis.terms import block_ram, distinct
+from hw_targets.cost.basis.terms import block_ram, carry, distinct
+from hw_targets.cost.basis.threshold import STAGES, columns
 from hw_targets.families import load_family
 from hw_targets.rtl.threshold import BLOCK_ROM_BITS
+
+FAMILIES = ("ecp5", "xc7")
 
 
 @pytest.mark.parametrize(("folds", "stages"), itertools.product((1, 2, 3, 8, 24, 64), (1, 2, 4, 8)))
@@ -25,20 +28,44 @@ def test_stages_of_a_search_are_counted_together(folds: int, stages: int) -> Non
     block = [depth * (bits + 1) >= BLOCK_ROM_BITS for depth in depths]
     read = [depth > 32 for depth in depths]
     assert basis.ff["stages"] == stages + sum(read)
-    assert basis.ff["read"] == pe * bits * (sum(read) - sum(block))
+    span, differing = columns(bits, stages)
+    assert basis.ff["read"] == pe * differing * (sum(read) - sum(block))
     values = bits * (stages - 1 + sum(read))
     prefixes = sum(stage + 1 + stage * read[stage] for stage in range(stages))
     assert basis.ff["lanes"] == pe * (values + prefixes)
     # Memories behind the first stage that fit a LUT a bit, and the words of the others.
     later = [(depth, kept) for depth, kept in zip(depths, block, strict=True)][1:]
-    narrow = basis.lut["small"] + basis.lut["near"] + basis.lut["shallow"]
-    assert narrow == pe * bits * sum(depth <= 16 for depth, _ in later)
-    first = 0 if not read[0] or block[0] else folds
-    words = first + sum(depth for depth, kept in later if depth > 16 and not kept)
+    narrow = basis.lut["small"] + basis.lut["shallow"]
+    assert narrow == pe * differing * sum(depth <= 16 for depth, _ in later)
+    deep = [(0, folds)] if read[0] and not block[0] else []
+    deep += [(s, depth) for s, (depth, kept) in enumerate(later, 1) if depth > 16 and not kept]
+    assert basis.lut["rom"] == pe / 16 * sum(depth for _, depth in deep)
+    random = sum(depth * (span + 1 - stage) for stage, depth in deep)
+    assert basis.lut["random"] == pe / 16 * random
+    early = sum(depth * (STAGES - stage) for stage, depth in deep)
+    assert basis.lut["early"] == pe / 16 * differing * early
     in_block = [depth for depth, kept in zip(depths, block, strict=True) if kept]
-    rams = [block_ram(float(depth), bits + 1.0, family, constant=True) for depth in in_block]
-    assert basis.lut["rom"] == pe * (bits * words / 16 + sum(between for _, between in rams))
+    rams = [block_ram(float(depth), float(bits), family, constant=True) for depth in in_block]
+    compared = stages * carry(bits, family) + sum(between for _, between in rams)
+    assert basis.lut["compare"] == pe * compared
     assert basis.bram == pe * sum(count for count, _ in rams)
+
+
+def test_thresholds_need_fewer_columns_than_sums_have_bits() -> None:
+    for stages in range(1, 9):
+        found = [columns(float(bits), float(stages))[1] for bits in range(1, 33)]
+        assert (np.diff(found) >= 0).all()
+        assert all(stages < many <= bits for bits, many in enumerate(found, 1) if bits > stages)
+        assert found[-1] == 28
+    # Nor does a stage more, a lane or a bit make the memories any smaller.
+    fields = {"pe": 2.0, "folds": 3.0, "in_bits": 12.0, "out_bits": 4.0}
+    for name, family in itertools.product(("pe", "in_bits", "out_bits"), FAMILIES):
+        swept = np.arange(1.0, 9.0)
+        constant = {key: np.full(swept.shape, value) for key, value in fields.items()}
+        lut = BASES["Threshold"]({**constant, name: swept}, load_family(family)).lut
+        narrow = lut["small"] + lut["shallow"]
+        for memory in (narrow, lut["rom"], lut["random"], lut["early"]):
+            assert (np.diff(memory) >= 0).all(), name
 
 
 def test_lanes_are_compared_in_a_tree() -> None:
@@ -77,10 +104,11 @@ def test_equal_columns_of_a_memory_are_one() -> None:
 
 
 def test_contents_of_many_words_leave_everything() -> None:
-    assert _content(4.0, MANY_WORDS, 8.0) == (1.0, 0.0, 1.0)
+    assert _content(4.0, MANY_WORDS, 8.0) == (1.0, 0.0, 1.0, 1.0)
     for bits, pe in itertools.product((2.0, 3.0, 8.0), (1.0, 4.0, 32.0)):
         shares = [_content(bits, float(words), pe) for words in range(1, MANY_WORDS + 1)]
-        varying, constant, active = np.array(shares).T
+        varying, constant, active, kept = np.array(shares).T
+        assert (np.diff(kept) >= 0).all()
         assert (np.diff(varying) >= 0).all()
         assert (np.diff(active) >= 0).all()
         assert ((varying + constant) <= active + 1e-12).all()

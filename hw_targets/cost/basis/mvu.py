@@ -75,7 +75,7 @@ def mvu(k: Fields, family: Family) -> Basis:
         made = _product(family, weight_bits, act_bits, signed, 1.0)
         refused_luts = where(refused > 0, refused * made[0], 0.0)
         refused_registers = where(refused > 0, refused * made[1], 0.0)
-    varying, constant, active = _content(weight_bits, words, pe)
+    varying, constant, active, kept = _content(weight_bits, words, pe)
     product = weight_bits + act_bits
     # Digits of two bits: W/2 + A/2 - 1 diagonals.
     diagonals = _half(weight_bits) + _half(act_bits) - 1
@@ -102,7 +102,9 @@ def mvu(k: Fields, family: Family) -> Basis:
     banks = ceil(words / TABLE_WORDS) - 1
     blocks_of_weights, between = block, block
     if some(block):
-        blocks_of_weights, between = block_ram(words, rom_bits, family, constant=True)
+        # Columns that are constant are no part of a memory.
+        changing = ceil(rom_bits * kept)
+        blocks_of_weights, between = block_ram(words, changing, family, constant=True)
     lut = {
         "control": control,
         "products": varying * in_luts,
@@ -176,14 +178,16 @@ def _content(weight_bits: Number, words: Number, pe: Number) -> tuple[Number, ..
 
 @cache
 def _contents() -> tuple[NDArray[np.float64], ...]:
-    """By [weight bits, words, rows]: shares of the products that vary, are constant, are active.
+    """Shares by [weight bits, words, rows]: products that vary, are constant, are active; bits.
 
     A product whose weight is 0 in every word is not there, and of rows whose weights agree in every
     word only one is: what is left is the sum of the first two shares, split by how many of the
-    weight's bits change from word to word. Active is the share of lanes with a weight other than 0.
+    weight's bits change from word to word. Active is the share of lanes with a weight other than 0,
+    the last the share of a weight's bits that are not the same in all words.
     """
     shape = (MOST_BITS + 1, MANY_WORDS + 1, MANY_ROWS + 1)
     varying, constant, active = np.ones(shape), np.zeros(shape), np.ones(shape)
+    kept = np.ones(shape)
     words, rows = np.arange(MANY_WORDS)[:, None], np.arange(1.0, MANY_ROWS + 1)
     for bits in range(2, MOST_BITS + 1):
         values, chances = _weights(bits)
@@ -193,11 +197,12 @@ def _contents() -> tuple[NDArray[np.float64], ...]:
         # Rows draw from as many columns of weights as their entropy tells.
         kinds = np.minimum(exp(-(chances * np.log(chances)).sum()) ** np.maximum(words, 1), 1e9)
         apart = -kinds * np.expm1(rows * np.log1p(-1 / kinds)) / rows
+        kept[bits, :-1, :] = changing
         changing = np.clip(changing, 0.0, there)
         varying[bits, :-1, 1:] = changing * apart
         constant[bits, :-1, 1:] = (there - changing) * apart
         active[bits, :-1, 1:] = there
-    return varying.ravel(), constant.ravel(), active.ravel()
+    return varying.ravel(), constant.ravel(), active.ravel(), kept.ravel()
 
 
 def _weights(bits: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

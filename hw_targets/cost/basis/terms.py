@@ -27,6 +27,7 @@ MANY_WORDS = 20.0
 FEW_WORDS = 5
 ROM_BITS = 16.0
 """Bits of a constant memory in logic that cost as much as one in `LutRam.cost`."""
+FOUR_WAY_INPUTS = 6
 CARRY_PAIR = "CCU2C"
 """ECP5's carry cell: two bits, hence two LUTs whether both are used or one."""
 
@@ -56,6 +57,11 @@ def carry_pairs(family: Family) -> bool:
 def carry(bits: Number, family: Family) -> Number:
     """LUTs of a carry chain over `bits`."""
     return 2.0 * whole(bits, 2) if carry_pairs(family) else bits
+
+
+def muxes(family: Family) -> int:
+    """Two-way multiplexers in a tree that one LUT holds: three are a four-way one of six inputs."""
+    return 3 if family.lut_inputs >= FOUR_WAY_INPUTS else 1
 
 
 def resets_are_few(family: Family) -> bool:

@@ -11,6 +11,7 @@ from hw_targets.cost.basis.terms import (
     block_ram,
     carry,
     distinct,
+    muxes,
     of_few,
 )
 from hw_targets.families import Family
@@ -18,8 +19,29 @@ from hw_targets.rtl.threshold import BLOCK_ROM_BITS
 
 READ_FIRST_BITS = 5
 """Threshold memories of longer addresses are read a clock cycle ahead (`lf_threshold`)."""
-SAME_BITS = 2.0
-"""Leading bits in which the thresholds of all channels agree, of a search of few stages."""
+SMALL_BITS = 4
+"""Longest address of a memory that takes one LUT a bit, or a part of the comparison's LUT."""
+SPARE_BITS = 7.0
+"""Bits of the input, less what the thresholds of one channel span: half the range is 2**-6 of it.
+
+The middle of what layers have, and of what is calibrated with (`benchmarks.calibration.points`).
+"""
+LEAST_SPAN = 3.5
+"""Bits that the thresholds of a channel span at least, however few they are."""
+SHARED_BITS = 3.0
+"""Columns above a channel's span: channels differ, and the sign and its inverse are one each."""
+STAGES = 12
+"""As many stages as no search has: words of stage s count as `STAGES` - s early ones."""
+
+
+def columns(bits: Number, stages: Number) -> tuple[Number, Number]:
+    """Bits that the thresholds of a channel span, and different columns of a memory of them.
+
+    An accumulator holds every sum that could occur, thresholds lie where sums do occur: round the
+    middle, so that all leading bits of an offset are the inverse of its sign.
+    """
+    span = most(most(stages, LEAST_SPAN), bits - SPARE_BITS)
+    return span, least(span + SHARED_BITS, bits)
 
 
 def threshold(k: Fields, family: Family) -> Basis:
@@ -27,55 +49,59 @@ def threshold(k: Fields, family: Family) -> Basis:
 
     Stage s has a memory of folds * 2**s words. How large those of all stages are together is in
     closed form: stages whose addresses have at most so many bits are a number, deeper ones a
-    geometric series.
+    geometric series. The thresholds of one channel are evenly spaced: the more of them a memory
+    has, the closer they are, and the fewer of its columns look random.
     """
     pe, stages, bits, folds = k["pe"], k["out_bits"], k["in_bits"], k["folds"]
     fold, one = clog2(folds), flag(folds <= 1)
     words = 2.0**family.lut_inputs
     reads = stages - most(least(READ_FIRST_BITS + 1 - fold, stages), 0.0)
+    span, differing = columns(bits, stages)
 
-    in_block, block_words, between, bram = _in_block(pe, stages, bits, folds, family)
+    in_block, block_words, block_order, between, bram = _in_block(pe, stages, bits, folds, family)
 
     def upto(address: float) -> Number:
         """Stages behind the first one whose memories have addresses of at most so many bits."""
         return most(least(address - fold, stages - 1), 0.0)
 
-    small, near, shallow = upto(2), upto(3), upto(family.lut_inputs)
+    small, shallow = upto(SMALL_BITS), upto(family.lut_inputs)
     # The address of the first stage counts by itself, so that Yosys reads its memory a clock cycle
     # ahead: equal bits of all lanes share a register. Of one fold it does so in every stage.
     counted = flag(fold <= READ_FIRST_BITS)
-    first = counted * distinct(pe * bits, folds)
+    first = counted * distinct(pe * differing, folds)
     few, more = of_few(folds)
-    # More words than a LUT holds, together.
-    deep = folds * (pow2(stages) - pow2(shallow + 1) + 1 - counted) - block_words
-    # The more thresholds a channel has, the more of their leading bits only tell their order.
-    differing = most(bits - stages / 2 - SAME_BITS, 0.0)
-    leaves, banks = pe * deep / words, ceil(folds / words) - 1
-    ahead = one * pe * bits * most(stages - reads - 2, 0.0)
+    banks = ceil(folds / words) - 1
+    # Memories of more words than a LUT holds, together: words, and words times their stage.
+    ends, begins = pow2(stages), pow2(shallow + 1)
+    deep = folds * (ends - begins + 1 - counted) - block_words
+    order = folds * ((stages - 2) * ends - (shallow - 1) * begins) - block_order
+    lut_words = pe / words
+    ahead = one * pe * differing * most(stages - reads - 2, 0.0)
     lut = {
         "fold": fold,
         "stages": stages + reads,
         "lanes": pe * stages,
-        "compare": pe * stages * carry(bits, family),
+        "compare": pe * (stages * carry(bits, family) + between / muxes(family)),
         "first_few": few * first,
         "first": more * first * (1 + 2 * banks),
-        "small": pe * bits * small,
-        "near": pe * bits * (near - small),
-        "shallow": pe * bits * (shallow - near),
+        "small": pe * differing * small,
+        "shallow": pe * differing * (shallow - small),
         "ahead": ahead,
-        "rom": leaves * bits + pe * between,
-        "differing": leaves * differing,
+        "rom": lut_words * deep,
+        # Columns below the distance of two thresholds.
+        "random": lut_words * ((span + 1) * deep - order),
+        "early": lut_words * differing * (STAGES * deep - order),
     }
     values = bits * (stages - 1 + reads)
     # The first prefix bits are empty.
     prefixes = stages * (stages + 1) / 2 + reads * (2 * stages - reads - 1) / 2
     ff = {
-        "const": 1.0 + 0.0 * pe,
+        "const": 1.0,
         "fold": fold,
         "folds": fold * (stages - 1 + most(reads - 1, 0.0)),
         "stages": stages + reads,
         "lanes": pe * (values + prefixes),
-        "read": pe * bits * (reads - in_block),
+        "read": pe * differing * (reads - in_block),
         "first": flag(folds > 2) * first,
         "ahead": ahead,
         "inverse": one * pe * flag(stages > 1),
@@ -85,18 +111,22 @@ def threshold(k: Fields, family: Family) -> Basis:
 
 def _in_block(
     pe: Number, stages: Number, bits: Number, folds: Number, family: Family
-) -> tuple[Number, Number, Number, Number]:
-    """Stages with memories in block RAM: how many, words, bits between banks, blocks of a lane."""
-    width = bits + 1
+) -> tuple[Number, Number, Number, Number, Number]:
+    """Stages with memories in block RAM: count, words, words times stage, bits between, blocks.
+
+    The memory has one bit more than the input, for thresholds that nothing reaches: no layer that
+    was trained has any, and a column that is constant is dropped.
+    """
     count: Number = 0.0 * pe
-    held, between, bram = count, count, count
-    if some(flag(folds * pow2(stages - 1) * width >= BLOCK_ROM_BITS)):
+    held, order, between, bram = count, count, count, count
+    if some(flag(folds * pow2(stages - 1) * (bits + 1) >= BLOCK_ROM_BITS)):
         last = int(stages.max()) if isinstance(stages, np.ndarray) else int(stages)
         for stage in range(last):
             depth = folds * 2.0**stage
-            block = flag(stages > stage) * flag(depth * width >= BLOCK_ROM_BITS)
+            block = flag(stages > stage) * flag(depth * (bits + 1) >= BLOCK_ROM_BITS)
             if some(block):
-                needed, muxed = block_ram(depth, width, family, constant=True)
+                needed, muxed = block_ram(depth, bits, family, constant=True)
                 count, held = count + block, held + block * depth
+                order = order + block * depth * stage
                 between, bram = between + block * muxed, bram + block * needed
-    return count, held, between, bram
+    return count, held, order, between, bram
