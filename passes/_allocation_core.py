@@ -9,7 +9,12 @@ programme. As long as its best lies further from the bound than the core reaches
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -116,17 +121,18 @@ def _solve(core: Problem, low: float, time_limit_s: float) -> Found:
     # Some would be whole without asking, but solutions are then mended by solving anew.
     integers = np.append(np.ones(edges), 0.0)
     soft = (core.elastic > 0).any()
-    result = milp(
-        cost,
-        integrality=integers,
-        bounds=Bounds(np.zeros(edges + 1), np.append(np.ones(edges), np.inf if soft else 0.0)),
-        constraints=LinearConstraint(
-            matrix.tocsc(),
-            np.concatenate([supply, np.full(len(core.limits), -np.inf)]),
-            np.concatenate([supply, core.limits]),
-        ),
-        options={"time_limit": time_limit_s, "mip_rel_gap": 0.0},
-    )
+    with _silent():
+        result = milp(
+            cost,
+            integrality=integers,
+            bounds=Bounds(np.zeros(edges + 1), np.append(np.ones(edges), np.inf if soft else 0.0)),
+            constraints=LinearConstraint(
+                matrix.tocsc(),
+                np.concatenate([supply, np.full(len(core.limits), -np.inf)]),
+                np.concatenate([supply, core.limits]),
+            ),
+            options={"time_limit": time_limit_s, "mip_rel_gap": 0.0},
+        )
     # Status 2: no path of the core keeps to the limits. Others may: then nothing is known of it.
     inner = np.inf if result.status == 2 else low
     if result.mip_dual_bound is not None:
@@ -135,6 +141,22 @@ def _solve(core: Problem, low: float, time_limit_s: float) -> Found:
         return Found(None, np.inf, inner)
     path = _path(core, np.asarray(result.x[:edges]))
     return Found(path, core.value(path), inner)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keeps off standard output what HiGHS writes there whatever its options say."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        ctypes.CDLL(None).fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _conservation(problem: Problem) -> tuple[csr_array, Floats]:
