@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-CORE, GROWTH = 1000, 4
+CORE, GROWTH = 600, 2
 """Edges that the solver begins with, and how many times as many it goes on with."""
 UNITS = 1000.0
 """What the bound is scaled to: the solver's own tolerances are absolute."""
