@@ -185,7 +185,7 @@ def test_a_family_has_no_shell(
 def test_unknown_is_never_zero(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = [str(project / "small.onnx"), "--board", "zcu104", "--pe", "1"]
+    told = [str(project / "small.onnx"), "--board", "vck190", "--pe", "1"]
     found = answer(told, monkeypatch, capsys)
     assert found["total"]["lut"] is None
     assert not found["total"]["inside"]
@@ -234,8 +234,8 @@ def test_a_narrow_terminal_gets_a_narrow_table(
         (["lenet.toml", "--input-bits", "8"], "set input_bits in the [data] section"),
         (["small.onnx", "--board", "zork"], "zork"),
         (["small.onnx", "--family", "zork"], "no family called 'zork'"),
-        (["small.onnx", "--family", "xcup"], "uncalibrated; use a calibrated family"),
-        (["small.onnx", "--board", "zcu104"], "family xcup is uncalibrated"),
+        (["small.onnx", "--family", "versal"], "uncalibrated; use a calibrated family"),
+        (["small.onnx", "--board", "vck190"], "family versal is uncalibrated"),
         (["small.onnx", "--board", "zcu104", "--family", "xc7"], "do not go together"),
         (["small.onnx", "--pe", "3"], "layer conv2: PE 3 does not divide its 8 outputs"),
         (["small.onnx", "--pe", "0"], "layer conv2: PE 0 does not divide"),
