@@ -66,8 +66,11 @@ bench: setup
 	@$(BIN)/python -m benchmarks.calibration.fit xc7
 	@$(BIN)/python -m benchmarks.queries
 	@$(BIN)/python -m benchmarks.allocation
-	@$(BIN)/python -m benchmarks.designs
+	@$(BIN)/python -m benchmarks.designs cycles
+	@$(BIN)/python -m benchmarks.designs synthesis ecp5 xc7
+	@$(BIN)/python -m benchmarks.designs tables
 	@$(BIN)/python -m benchmarks.folding
+	@$(BIN)/python -m benchmarks.folding tables
 
 clean:
 	rm -rf build/*-*/

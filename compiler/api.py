@@ -242,11 +242,10 @@ def explored(
     until = names[names.index(Allocate.name) - 1]
     whole = open_task(model, output=output)
     task = dataclasses.replace(whole, pipeline=whole.pipeline.until(until))
-    scored = task.run([*instruments, Ledger()]).last
+    # No ledger: a whole compilation's would be overwritten by that of its first passes.
+    scored = task.run(instruments).last
     varied = next(step for step in whole.pipeline.passes if isinstance(step, Allocate))
-    folder = task.folder / "explore"
-    folder.mkdir(exist_ok=True)
-    ctx = Context(folder, task.data, seed=task.seed, device=task.device, say=lambda *_: None)
+    ctx = Context(task.folder, task.data, seed=task.seed, device=task.device)
     return explore(scored, varied, ctx, boards or [task.board], rates, task.goals.clock_mhz, say)
 
 

@@ -1,6 +1,6 @@
 """How long the exact allocation of ResNet-50's 54 layers takes, and how far it is proven.
 
-    python -m benchmarks.allocation [--board FILE|NAME] [--seeds 5]
+    python -m benchmarks.allocation [--board FILE|NAME] [--seeds 2]
 
 The layers stand in a chain, downsampling ones in their place: joins have no kernel yet. What
 rounding a layer costs is drawn: 4^-bits (the noise of rounding) times a log-normal weight of the
@@ -131,7 +131,7 @@ def run(board_name: str, seeds: int) -> list[dict[str, Any]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--board", default=str(BOARD))
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--results", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     rows = run(chosen.board, chosen.seeds)

@@ -201,8 +201,6 @@ def _verdict(equal: Sequence[Row], filled: Sequence[Row]) -> str:
     met = min(ratios) >= 1.0 and mean(ratios) >= AIM
     return VERDICT.format(
         aim=AIM,
-        tied=TIED,
-        tied_least=TIED_LEAST,
         met="met" if met else "not met",
         free=cell(known, "free"),
         plain=cell(plain, "free"),
@@ -214,8 +212,6 @@ def _verdict(equal: Sequence[Row], filled: Sequence[Row]) -> str:
     )
 
 
-TIED, TIED_LEAST = 0.66, 0.11
-"""The compiler's mean and least ratio before its units had lanes of their own, 2026-11-26."""
 AIM = 1.5
 """Times FINN's frames a second in the mean, and never less than FINN's."""
 VERDICT = """
@@ -232,12 +228,11 @@ The aim, {aim} times FINN's frames a second in the mean and never less than FINN
 - *Folding alone has little to gain.* In {busy:.0%} of the points FINN's multipliers are busy nine
   tenths of the time or more: the layers' sizes have divisors enough for `SetFolding` to meet the
   target in all of them at once. In the mean, perfect balance would gain {room:.2f} times.
-- *Every unit needs lanes of its own.* With threshold, pooling, bias and label select as wide as
-  the PE before them, padding and window as wide as the SIMD behind them, and a SIMD that divides
-  the channels, the compiler reached {tied} times FINN's frames a second, {tied_least} at the least:
-  where a unit takes one LUT more than FINN's, the next divisor down is what fits. One lane of a
-  threshold often keeps up with a long dot product, and one or a prime number of channels leaves
-  SIMD few divisors but those of the whole window.
+- *Every unit has lanes of its own.* Were threshold, pooling, bias and label select as wide as the
+  PE before them, and padding and window as wide as the SIMD behind them, the next divisor down would
+  be what fits where a unit takes one LUT more than FINN's. One lane of a threshold often keeps up
+  with a long dot product, and one or a prime number of channels leaves SIMD few divisors but those
+  of the whole window.
 - *The window gives one pixel of the kernel at a time.* Few channels and a large kernel, as in
   LeNet's first layer, hold the design back: a frame takes output pixels x kernel pixels cycles or
   more, whatever is spent elsewhere.
