@@ -230,9 +230,9 @@ The aim, {aim} times FINN's frames a second in the mean and never less than FINN
   target in all of them at once. In the mean, perfect balance would gain {room:.2f} times.
 - *Every unit has lanes of its own.* Were threshold, pooling, bias and label select as wide as the
   PE before them, and padding and window as wide as the SIMD behind them, the next divisor down
-  would be what fits where a unit takes one LUT more than FINN's. One lane of a threshold often keeps up
-  with a long dot product, and one or a prime number of channels leaves SIMD few divisors but those
-  of the whole window.
+  would be what fits where a unit takes one LUT more than FINN's. One lane of a threshold often
+  keeps up with a long dot product, and one or a prime number of channels leaves SIMD few divisors
+  but those of the whole window.
 - *The window gives one pixel of the kernel at a time.* Few channels and a large kernel, as in
   LeNet's first layer, hold the design back: a frame takes output pixels x kernel pixels cycles or
   more, whatever is spent elsewhere.
