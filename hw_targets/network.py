@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+INPUT = "x"
+"""Name of the network's input among the names of units."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,46 @@ class LayerShape:
         return self.weights * self.pixels
 
 
+JOIN_BITS = 8
+"""Width of the values that no layer's choice of bits governs: joins' arms, averages."""
+
+UnitKind = Literal[
+    "layer", "relu", "quant", "max", "average", "flatten", "add", "concat", "shortcut"
+]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One operation of a network that branches.
+
+    inputs: names of units, `INPUT` for the quantized input.
+    quantizer: of a relu or quant; units that name the same one share its scale.
+    governor: the layer whose activation bits the quantizer has, "" for `JOIN_BITS`.
+    signed: may what the quantizer takes be negative?
+    numbers: max (side); shortcut (stride, before, after); average (kernel height, width) of all
+        pixels, or with stride, padding, each height and width, ceil mode, padding counts.
+    shape: of its output, without the batch: (channels, height, width) or (features,).
+    """
+
+    name: str
+    kind: UnitKind
+    inputs: tuple[str, ...]
+    quantizer: str = ""
+    governor: str = ""
+    signed: bool = False
+    numbers: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
+
+    def bits(self, widths: Mapping[str, tuple[int, int]]) -> int:
+        """Width of the unit's quantizer. widths: layer -> (weight bits, activation bits)."""
+        return widths[self.governor][1] if self.governor else JOIN_BITS
+
+    def limits(self, widths: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+        """(least, greatest) integer of the unit's quantizer."""
+        bits = self.bits(widths)
+        return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if self.signed else (0, 2**bits - 1)
+
+
 @dataclass(frozen=True)
 class NetworkShape:
     """A whole network: its input frame and its layers in order of execution."""
@@ -75,8 +119,13 @@ class NetworkShape:
     input_bits: int
     input_signed: bool
     classes: int
-    chain: bool = True
-    """Is it a chain of layers that hardware has kernels for? False where branches join."""
+    units: tuple[Unit, ...] = ()
+    """Every operation, in order of execution, of a network that is no chain of layers alone."""
+
+    @property
+    def chain(self) -> bool:
+        """Does `layers` tell all, because each takes what the one before gives?"""
+        return not self.units
 
     @property
     def macs(self) -> int:

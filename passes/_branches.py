@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from hw_targets.network import INPUT
 from passes._canonical import Block, check_norm, check_pool, folded
-from passes._graph import INPUT, Step
+from passes._graph import Step
 from passes._lower_ops import Op, Problem, mend_for
 from passes._modules import Add, Concat, Shortcut
 

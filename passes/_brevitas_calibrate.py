@@ -11,8 +11,8 @@ from passes._brevitas_exact import quantizer_scale, weight_scale
 from passes._threads import threads_for
 
 if TYPE_CHECKING:
+    from hw_targets.network import Unit
     from passes._brevitas_network import QuantNetwork
-    from passes._brevitas_structure import Unit
 
 CLIPS = torch.linspace(0.15, 1.0, 52)
 """Shares of the greatest magnitude tried as the range's end."""

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hw_targets.network import INPUT
 from passes._brevitas_network import QuantNetwork
 from passes._brevitas_quantizers import MIN_SCALE
 from passes._brevitas_structure import deciders, greatest, grid_of
-from passes._graph import INPUT
 from passes._integer_conv import IntegerConv, fits
 from passes._threads import threads_for
 

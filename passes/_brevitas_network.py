@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU
 from torch import nn
 
+from hw_targets.network import INPUT, Unit
 from passes._brevitas_fused import quantized
 from passes._brevitas_quantizers import (
     ChannelWeight,
@@ -20,8 +21,7 @@ from passes._brevitas_quantizers import (
     UnsignedActivation,
     UnsignedInput,
 )
-from passes._brevitas_structure import Structure, Unit, chain_structure
-from passes._graph import INPUT
+from passes._brevitas_structure import Structure, chain_structure
 from passes._modules import Shortcut
 
 if TYPE_CHECKING:

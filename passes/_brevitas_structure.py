@@ -6,65 +6,25 @@ join (one scale for all arms, so that their integers can be added) and after ave
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 
-from passes._graph import INPUT, Step, activation_sources, output_shapes, pair, wired_steps
+from hw_targets.network import INPUT, NetworkShape, Unit, UnitKind
+from passes._graph import Step, activation_sources, output_shapes, pair, wired_steps
 from passes._modules import Add, Concat, Shortcut
 
-if TYPE_CHECKING:
-    from hw_targets.network import NetworkShape
-
-JOIN_BITS = 8
-"""Width of the values that no layer's choice of bits governs: joins' arms, averages."""
-
-Kind = Literal["layer", "relu", "quant", "max", "average", "flatten", "add", "concat", "shortcut"]
 MOVES = ("max", "flatten", "shortcut")
 """Kinds that choose and move values, and put zeros beside them, but compute no new ones."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One operation.
-
-    inputs: names of units, `INPUT` for the quantized input.
-    quantizer: of a relu or quant; units that name the same one share its scale.
-    governor: the layer whose activation bits the quantizer has, "" for `JOIN_BITS`.
-    signed: may what the quantizer takes be negative?
-    numbers: max (side); shortcut (stride, before, after); average (kernel height, width) of all
-        pixels, or with stride, padding, each height and width, ceil mode, padding counts.
-    """
-
-    name: str
-    kind: Kind
-    inputs: tuple[str, ...]
-    quantizer: str = ""
-    governor: str = ""
-    signed: bool = False
-    numbers: tuple[int, ...] = ()
-
-    def bits(self, widths: Mapping[str, tuple[int, int]]) -> int:
-        """Width of the unit's quantizer. widths: layer -> (weight bits, activation bits)."""
-        return widths[self.governor][1] if self.governor else JOIN_BITS
-
-    def limits(self, widths: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
-        """(least, greatest) integer of the unit's quantizer."""
-        bits = self.bits(widths)
-        return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if self.signed else (0, 2**bits - 1)
-
 
 Structure = tuple[Unit, ...]
 """Units in the order of execution; the last one gives the logits."""
 
 
-def structure_of(network: NetworkShape, module: nn.Module) -> Structure:
-    """The units of a prepared network: of its shape where that tells all, else of its graph."""
-    if network.chain:
-        return chain_structure(network)
-    return graph_structure(module, network.input_shape)
+def structure_of(network: NetworkShape) -> Structure:
+    """The units of a prepared network."""
+    return chain_structure(network) if network.chain else network.units
 
 
 def chain_structure(network: NetworkShape) -> Structure:
@@ -141,7 +101,7 @@ class _Builder:
     """raw: units that give what a layer gives, not yet on a grid. negative: may be below 0."""
 
     def __init__(self, governors: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self.governors, self.shapes = governors, shapes
+        self.governors, self.shapes = governors, dict(shapes)
         self.units: list[Unit] = []
         self.of: dict[str, str] = {INPUT: INPUT}
         self.raw: set[str] = set()
@@ -162,7 +122,7 @@ class _Builder:
             governor = self.governors.get(name, "")
             return self.add(Unit(name, "relu", inputs, f"act_{name}", governor), negative=False)
         if isinstance(module, Add | Concat):
-            kind: Kind = "add" if isinstance(module, Add) else "concat"
+            kind: UnitKind = "add" if isinstance(module, Add) else "concat"
             return self.add(Unit(name, kind, self.arms(name, inputs)))
         if isinstance(module, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
             if self.raw & set(inputs):
@@ -193,7 +153,10 @@ class _Builder:
 
     def add(self, unit: Unit, negative: bool | None = None) -> str:
         """negative: None where the output may be if an input may."""
-        self.units.append(unit)
+        name = unit.name
+        if name not in self.shapes:  # a quantizer that no step is
+            self.shapes[name] = self.shapes[unit.inputs[0]]
+        self.units.append(dataclasses.replace(unit, shape=self.shapes[name]))
         if negative or (negative is None and self.negative & set(unit.inputs)):
             self.negative.add(unit.name)
         return unit.name

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from passes._graph import INPUT, Step, output_shapes, wired_steps
+from hw_targets.network import INPUT
+from passes._graph import Step, output_shapes, wired_steps
 from passes._modules import Add, Concat, Shortcut
 
 Places = dict[str, list[int]]

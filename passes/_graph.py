@@ -8,8 +8,7 @@ MaxPool2d, and one Flatten before the first Linear. Other networks branch and jo
 from __future__ import annotations
 
 import copy
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from compiler.stages import FloatArray, InputFormat, LabelArray
-from hw_targets.network import LayerShape, NetworkShape
+from compiler.stages import FloatArray, LabelArray
+from hw_targets.network import INPUT
 from passes._modules import Add
 
 if TYPE_CHECKING:
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
 Steps = list[tuple[str, nn.Module]]
 """(name, module) in the order of execution."""
-
-INPUT = "x"
-"""Name of the network's input among the names of steps."""
 
 BATCH = 256
 
@@ -149,45 +145,6 @@ def activation_sources(module: nn.Module) -> dict[str, str]:
     return found
 
 
-def network_shape(
-    module: nn.Module, name: str, input_shape: tuple[int, ...], form: InputFormat
-) -> NetworkShape:
-    """What hardware needs to know of a network whose samples have `input_shape`."""
-    steps = wired_steps(module)
-    users, shapes = users_of(steps), output_shapes(module, input_shape)
-    layers: list[LayerShape] = []
-    for step in steps:
-        if isinstance(step.module, nn.Conv2d):
-            layer = _conv(step.name, step.module, shapes[step.inputs[0]])
-        elif isinstance(step.module, nn.Linear):
-            sizes = step.module.in_features, step.module.out_features
-            layer = LayerShape(step.name, "dense", *sizes, activation=False)
-        else:
-            continue
-        layers.append(_with_followers(layer, users))
-    # What FINN's and our kernels have; anything else goes as far as QONNX, as branches do.
-    kernels = (nn.Conv2d, nn.Linear, nn.ReLU, nn.MaxPool2d, nn.Flatten)
-    chain = is_chain(module) and all(
-        isinstance(step.module, kernels) and getattr(step.module, "groups", 1) == 1
-        for step in steps
-    )
-    return NetworkShape(
-        name, tuple(layers), input_shape, form.bits, form.signed, layers[-1].out_channels, chain
-    )
-
-
-def _with_followers(layer: LayerShape, users: Mapping[str, Sequence[Step]]) -> LayerShape:
-    """The layer with the activation and pooling that take its output and nothing else."""
-    followers = users[layer.name]
-    if len(followers) != 1 or not isinstance(followers[0].module, nn.ReLU):
-        return layer
-    layer = dataclasses.replace(layer, activation=True)
-    followers = users[followers[0].name]
-    if len(followers) != 1 or not isinstance(followers[0].module, nn.MaxPool2d):
-        return layer
-    return dataclasses.replace(layer, pool=pair(followers[0].module.kernel_size)[0])
-
-
 def predict(module: nn.Module, samples: FloatArray, device: str = "cpu") -> NDArray[np.float32]:
     """Outputs of `module` for all `samples`, (count, classes), in batches on `device`."""
     model = placed(module, device)
@@ -223,21 +180,6 @@ def ir_text(module: nn.Module, input_shape: tuple[int, ...]) -> str:
         lines.append(f"{step.name}{taken}: {step.module} -> {shapes[step.name]}")
         before = step.name
     return "\n".join(lines) + "\n"
-
-
-def _conv(name: str, module: nn.Conv2d, shape: tuple[int, ...]) -> LayerShape:
-    return LayerShape(
-        name,
-        "conv",
-        module.in_channels,
-        module.out_channels,
-        in_size=(shape[1], shape[2]),
-        kernel=pair(module.kernel_size),
-        stride=pair(module.stride),
-        padding=pair(module.padding),
-        activation=False,
-        groups=module.groups,
-    )
 
 
 def pair(value: Any) -> tuple[int, int]:

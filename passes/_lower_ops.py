@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from passes._graph import INPUT
+from hw_targets.network import INPUT
 from passes._modules import Add, Concat, Shortcut
 
 # Any batch no layer is likely to have as a size: tells a flatten from a fixed-size view.

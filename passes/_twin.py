@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, fx, nn
 
+from hw_targets.network import INPUT, Unit
 from passes import _brevitas_exact as exact
-from passes._brevitas_structure import Unit
-from passes._graph import INPUT, Step, build_graph
+from passes._graph import Step, build_graph
 from passes._modules import Add, Concat, Shortcut
 
 if TYPE_CHECKING:

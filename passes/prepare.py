@@ -14,8 +14,9 @@ from compiler.stages import FloatModel, FoldedNorm
 from hw_targets.errors import UnsupportedError
 from passes import _branches
 from passes._canonical import Block, arrange, steps
-from passes._graph import accuracy, build_chain, build_graph, ir_text, network_shape, predict
+from passes._graph import accuracy, build_chain, build_graph, ir_text, predict
 from passes._lower_ops import Op, Problem, lower
+from passes._network_shape import network_shape
 from passes.base import Context, Pass
 
 # Folding batch norms reorders float32 sums; 1e-4 of the greatest |logit| is a hundred times what
@@ -43,6 +44,8 @@ class Prepare(Pass[FloatModel, FloatModel]):
         "passes._branches",
         "passes._modules",
         "passes._graph",
+        "passes._network_shape",
+        "passes._brevitas_structure",
     )
 
     def run(self, model: FloatModel, ctx: Context) -> FloatModel:

@@ -18,7 +18,8 @@ from hw_targets.boards import load_board
 from hw_targets.errors import InfeasibleError, LiftFlowError
 from passes._allocation_goal import Goal
 from passes._coupling import Group, Unit, added_layers, coupled_groups, remove_units, rows_of
-from passes._graph import accuracy, ir_text, layers_of, network_shape, placed
+from passes._graph import accuracy, ir_text, layers_of, placed
+from passes._network_shape import network_shape
 from passes._prune_board import BoardGoal
 from passes._prune_plan import (
     COSTS,
@@ -76,7 +77,9 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
     uses: ClassVar[tuple[str, ...]] = (
         *Attribute.uses,
         "passes.attribute",
+        "passes._brevitas_structure",
         "passes._coupling",
+        "passes._network_shape",
         "passes._statistics",
         "passes._reconstruct",
         "passes._guides",

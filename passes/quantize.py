@@ -56,7 +56,7 @@ class Quantize(Pass[ScoredModel, QuantModel]):
                     where=name,
                     mend=f"allocate {BITS[0]} to {BITS[-1]} bits",
                 )
-        structure = structure_of(model.network, model.module)
+        structure = structure_of(model.network)
         network = QuantNetwork(model.network, model.input, widths, structure)
         with torch.no_grad():
             for shape in model.network.layers:

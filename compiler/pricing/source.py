@@ -112,7 +112,7 @@ def _from_config(config: Config, path: Path, given: Given) -> Source:
         )
     from compiler import frontend
     from compiler.api import _board_beside
-    from passes._graph import network_shape
+    from passes._network_shape import network_shape
     from passes.prepare import prepared_network, require_support
 
     start, _ = frontend.load(

@@ -5,12 +5,15 @@ A kernel is one SystemVerilog module with an AXI-Stream slave and master (`s_axi
 element 0 in the least significant bits, no byte padding. Images travel pixel by pixel in raster
 order, channels innermost. A kernel's fields are shapes only; the values it holds in memories
 (weights, thresholds) travel beside it as arrays.
+
+Where a kernel has several streams on a side, its ports hold them side by side: `tdata` is their
+concatenation, stream 0 in the least significant bits, `tvalid` and `tready` have one bit each.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -53,11 +56,23 @@ class Kernel(ABC):
 
     @property
     @abstractmethod
-    def input(self) -> Stream: ...
+    def input(self) -> Stream:
+        """What it takes; the first stream of several."""
 
     @property
     @abstractmethod
-    def output(self) -> Stream: ...
+    def output(self) -> Stream:
+        """What it gives; the first stream of several."""
+
+    @property
+    def inputs(self) -> tuple[Stream, ...]:
+        """All streams it takes."""
+        return (self.input,)
+
+    @property
+    def outputs(self) -> tuple[Stream, ...]:
+        """All streams it gives."""
+        return (self.output,)
 
     @property
     @abstractmethod
@@ -72,18 +87,41 @@ class Kernel(ABC):
         """Memory parameter name -> words in hexadecimal, for `$readmemh`."""
         return {}
 
-    @abstractmethod
     def reference(self, frames: IntArray, arrays: Mapping[str, IntArray]) -> IntArray:
-        """Exact integer model: (frames, input elements) -> (frames, output elements)."""
+        """Exact integer model: (frames, input elements) -> (frames, output elements).
+
+        Kernels with several streams on a side have `compute` alone.
+        """
+        raise TypeError(f"{type(self).__name__} has several streams on a side: use compute")
+
+    def compute(
+        self, inputs: Sequence[IntArray], arrays: Mapping[str, IntArray]
+    ) -> tuple[IntArray, ...]:
+        """Exact integer model of all streams, each (frames, elements)."""
+        (frames,) = inputs
+        return (self.reference(frames, arrays),)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One of the streams that an instance gives; `instance` "" is the design's own input."""
+
+    instance: str
+    stream: int = 0
 
 
 @dataclass(frozen=True)
 class Instance:
-    """A named kernel with the values its memories hold."""
+    """A named kernel with the values its memories hold.
+
+    sources: where its input streams come from; None for the instance before it, or, for the first
+    one, the design's input.
+    """
 
     name: str
     kernel: Kernel
     arrays: Mapping[str, IntArray]
+    sources: tuple[Source, ...] | None = None
 
 
 def pack(values: IntArray, bits: int) -> str:

@@ -15,7 +15,8 @@ from torch import nn
 from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.network import LayerShape, NetworkShape
 from passes._coupling import Group, Unit, coupled_groups, remove_units
-from passes._graph import layers_of, network_shape, predict
+from passes._graph import layers_of, predict
+from passes._network_shape import network_shape
 from passes._prune_plan import (
     Limits,
     Plan,

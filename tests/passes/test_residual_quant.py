@@ -15,10 +15,11 @@ from quant_case import context
 from quant_graph import NETWORKS, SHAPE, data_for, graph
 
 from hw_targets.errors import UnsupportedError, VerificationError
+from hw_targets.network import JOIN_BITS
 from passes import _brevitas_exact as exact
 from passes import _qonnx as qonnx
 from passes._brevitas_fused import quantized
-from passes._brevitas_structure import JOIN_BITS, deciders
+from passes._brevitas_structure import deciders
 from passes.export_qonnx import ExportQonnx
 from passes.lower_finn import LowerFinn
 from passes.quantize import Quantize

@@ -1,0 +1,73 @@
+"""The shape of a prepared network, as hardware sees it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from torch import nn
+
+from compiler.stages import InputFormat
+from hw_targets.network import LayerShape, NetworkShape
+from passes._brevitas_structure import graph_structure
+from passes._graph import Step, is_chain, output_shapes, pair, users_of, wired_steps
+
+
+def network_shape(
+    module: nn.Module, name: str, input_shape: tuple[int, ...], form: InputFormat
+) -> NetworkShape:
+    """What hardware needs to know of a network whose samples have `input_shape`."""
+    steps = wired_steps(module)
+    users, shapes = users_of(steps), output_shapes(module, input_shape)
+    layers: list[LayerShape] = []
+    for step in steps:
+        if isinstance(step.module, nn.Conv2d):
+            layer = _conv(step.name, step.module, shapes[step.inputs[0]])
+        elif isinstance(step.module, nn.Linear):
+            sizes = step.module.in_features, step.module.out_features
+            layer = LayerShape(step.name, "dense", *sizes, activation=False)
+        else:
+            continue
+        layers.append(_with_followers(layer, users))
+    # These say all that there is; anything else needs its units told one by one.
+    kernels = (nn.Conv2d, nn.Linear, nn.ReLU, nn.MaxPool2d, nn.Flatten)
+    chain = is_chain(module) and all(
+        isinstance(step.module, kernels) and getattr(step.module, "groups", 1) == 1
+        for step in steps
+    )
+    return NetworkShape(
+        name,
+        tuple(layers),
+        input_shape,
+        form.bits,
+        form.signed,
+        layers[-1].out_channels,
+        () if chain else graph_structure(module, input_shape),
+    )
+
+
+def _with_followers(layer: LayerShape, users: Mapping[str, Sequence[Step]]) -> LayerShape:
+    """The layer with the activation and pooling that take its output and nothing else."""
+    followers = users[layer.name]
+    if len(followers) != 1 or not isinstance(followers[0].module, nn.ReLU):
+        return layer
+    layer = dataclasses.replace(layer, activation=True)
+    followers = users[followers[0].name]
+    if len(followers) != 1 or not isinstance(followers[0].module, nn.MaxPool2d):
+        return layer
+    return dataclasses.replace(layer, pool=pair(followers[0].module.kernel_size)[0])
+
+
+def _conv(name: str, module: nn.Conv2d, shape: tuple[int, ...]) -> LayerShape:
+    return LayerShape(
+        name,
+        "conv",
+        module.in_channels,
+        module.out_channels,
+        in_size=(shape[1], shape[2]),
+        kernel=pair(module.kernel_size),
+        stride=pair(module.stride),
+        padding=pair(module.padding),
+        activation=False,
+        groups=module.groups,
+    )
