@@ -26,7 +26,7 @@ from passes._threads import threads_for
 
 if TYPE_CHECKING:
     from compiler.stages import FloatArray, InputFormat, LabelArray
-    from passes._brevitas_structure import Unit
+    from hw_targets.network import Unit
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
