@@ -10,7 +10,7 @@ from compiler.stages import Allocation, DataflowModel, RtlDesign, UnitReport
 from hw_targets import finn_adapter
 from hw_targets.boards import load_board
 from hw_targets.cost import estimate
-from hw_targets.cost.latency import latency_cycles
+from hw_targets.cost.latency import design_latency
 from hw_targets.network import NetworkShape
 from hw_targets.rtl.design import Design
 from passes.base import Context, Pass
@@ -76,7 +76,7 @@ class GenerateRtl(Pass[DataflowModel, RtlDesign]):
             allocation=model.allocation,
             predictions=model.predictions,
             units=units,
-            latency_estimate=latency_cycles(unit.kernel for unit in design.units),
+            latency_estimate=design_latency(design.units, design.links),
             finn=model.path,
             folding=model.folding,
         )

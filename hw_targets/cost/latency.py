@@ -1,27 +1,30 @@
-"""Latency of a chain of kernels before it is simulated: when each beat of a first frame can pass.
+"""Latency of kernels before they are simulated: when each beat of a first frame can pass.
 
 The pipeline is empty before and nothing stalls it. A link is a function from beats' indices to the
 clock cycles in which they pass; every kernel makes one of the one before it, by what each of its
-output beats waits for. Only what the next kernel asks for is ever computed.
+output beats waits for. Only what the next kernel asks for is ever computed, but behind a fork,
+which two or more ask, all of it and once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import singledispatch
 
 import numpy as np
 
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.fifo import Fifo
-from hw_targets.rtl.kernel import IntArray, Kernel
+from hw_targets.rtl.kernel import Instance, IntArray, Kernel, Source
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import BLOCK_ROM_BITS, Threshold
+from hw_targets.rtl.top import Link
 from hw_targets.rtl.width_converter import WidthConverter
+from hw_targets.rtl.wiring import INPUT, given
 
 Times = Callable[[IntArray], IntArray]
 """Beat indices -> cycles in which these beats pass; ascends by at least 1 a beat."""
@@ -49,6 +52,29 @@ def latency_cycles(kernels: Iterable[Kernel]) -> int:
     return int(_later(times, implied)(np.array([beats - 1]))[0]) + 1
 
 
+def design_latency(units: Iterable[Instance], links: Iterable[Link]) -> int:
+    """`latency_cycles` of a design, whose units may have several streams on a side.
+
+    units, links: as `Design` has them. Where branches meet, the later one counts; that the FIFO of
+    the other is too short for what comes meanwhile is not modelled.
+    """
+    times: dict[Source, Times] = {INPUT: _source}
+    waiting = iter(links)
+    for unit in units:
+        taken = [_behind(next(waiting), times) for _ in unit.kernel.inputs]
+        times |= zip(given(unit), _streams(unit.kernel, taken), strict=True)
+    (out,) = waiting
+    return int(_behind(out, times)(np.array([out.stream.beats - 1]))[0]) + 1
+
+
+def _behind(link: Link, times: Mapping[Source, Times]) -> Times:
+    return _later(times[link.source], _fifo_cycles(link.depth))
+
+
+def _fifo_cycles(depth: int) -> int:
+    return 0 if depth == 0 else FIFO_CYCLES if depth == 2 else DEEP_FIFO_CYCLES
+
+
 def _source(beats: IntArray) -> IntArray:
     return beats
 
@@ -64,6 +90,13 @@ def _paced(ready: IntArray, work: int) -> IntArray:
 
 
 @singledispatch
+def _streams(kernel: Kernel, inputs: Sequence[Times]) -> tuple[Times, ...]:
+    """The links behind a kernel, from all before it."""
+    (times,) = inputs
+    return (_through(kernel, times),)
+
+
+@singledispatch
 def _through(kernel: Kernel, times: Times) -> Times:
     """The link behind a kernel, from the link before it."""
     raise TypeError(f"no latency of {type(kernel).__name__} after {times}")
@@ -71,7 +104,7 @@ def _through(kernel: Kernel, times: Times) -> Times:
 
 @_through.register
 def _(kernel: Fifo, times: Times) -> Times:
-    return _later(times, FIFO_CYCLES if kernel.depth == 2 else DEEP_FIFO_CYCLES)
+    return _later(times, _fifo_cycles(kernel.depth))
 
 
 @_through.register

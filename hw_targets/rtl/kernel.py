@@ -109,6 +109,10 @@ class Source:
     instance: str
     stream: int = 0
 
+    def __str__(self) -> str:
+        name = self.instance or "s_axis"
+        return f"{name}.{self.stream}" if self.stream else name
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -122,6 +126,13 @@ class Instance:
     kernel: Kernel
     arrays: Mapping[str, IntArray]
     sources: tuple[Source, ...] | None = None
+
+
+def literal(value: int | str) -> str:
+    """A parameter's value in SystemVerilog; what an `int` cannot hold has its width."""
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(value) if value < 1 << 31 else f"{value.bit_length()}'d{value}"
 
 
 def pack(values: IntArray, bits: int) -> str:

@@ -22,7 +22,7 @@ class Manifest:
     """Contents of a folder of RTL.
 
     sources: in the order to read them, the top last. files: name -> text of every file but the
-    manifest itself.
+    manifest itself. units and links: as `Design` has them.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Manifest:
                     "module": unit.kernel.module,
                     "cycles": unit.kernel.cycles,
                     "parameters": unit.kernel.parameters(),
+                    "sources": [str(source) for source in unit.sources or ()],
                 }
                 for unit in self.units
             ],

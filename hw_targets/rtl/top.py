@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 
-from hw_targets.rtl.kernel import Instance, Stream
+from hw_targets.rtl.kernel import Instance, Source, Stream, literal
 from hw_targets.rtl.manifest import memory_parameters
 
 TOP = "liftflow_accel"
+_PARTS = ("tdata", "tvalid", "tready")
 
 
 @dataclass(frozen=True)
@@ -19,20 +20,28 @@ class Link:
     name: str
     stream: Stream
     depth: int
+    source: Source
 
 
 def render_top(name: str, units: Sequence[Instance], links: Sequence[Link]) -> str:
-    """The module `liftflow_accel`: `s_axis`, the chain, `m_axis`.
+    """The module `liftflow_accel`: `s_axis`, the units, `m_axis`.
+
+    links: one an input stream of every unit, in the order of the units, and the one to `m_axis`.
 
     Under `LF_PROBE` the ports `fifo_count` and `fifo_max` carry the present and the highest
     occupancy of every link, 32 bits each, link 0 lowest; under `LF_SIZING` the input `fifo_limit`
     sets each link's depth in the same way, up to the one it was written with.
     """
-    blocks = []
-    for index, link in enumerate(links):
-        blocks.append(_link(index, link))
-        if index < len(units):
-            blocks.append(_unit(index, units[index], link.stream))
+    leaving = {link.source: index for index, link in enumerate(links)}
+    blocks, index = [], 0
+    for unit in units:
+        entering = range(index, index + len(unit.kernel.inputs))
+        index = entering.stop
+        blocks += [_link(i, links[i]) for i in entering]
+        streams = range(len(unit.kernel.outputs))
+        out = [leaving[Source(unit.name, stream)] for stream in streams]
+        blocks.append(_unit(unit, {i: links[i].stream for i in entering}, out))
+    blocks.append(_link(index, links[index]))
     return "\n".join(
         [
             f"// {name}: {len(units)} units. In: {_describe(links[0].stream)}.",
@@ -42,7 +51,7 @@ def render_top(name: str, units: Sequence[Instance], links: Sequence[Link]) -> s
             _header(links),
             "",
             *blocks,
-            _ends(len(units)),
+            _ends(len(links) - 1),
             "endmodule",
             "",
             "`default_nettype wire",
@@ -85,16 +94,22 @@ def _signals(prefix: str, width: int) -> str:
     )
 
 
-def _ports(slave: str, master: str) -> str:
+def _ports(slaves: Sequence[str], masters: Sequence[str]) -> str:
     lines = ["        .clk(clk), .rst(rst)"]
-    for side, wires in (("s_axis", slave), ("m_axis", master)):
-        ports = (f".{side}_{part}({wires}_{part})" for part in ("tdata", "tvalid", "tready"))
+    for side, streams in (("s_axis", slaves), ("m_axis", masters)):
+        ports = (f".{side}_{part}({_beside(streams, part)})" for part in _PARTS)
         lines.append("        " + ", ".join(ports))
     return ",\n".join(lines)
 
 
+def _beside(streams: Sequence[str], part: str) -> str:
+    """One signal of several streams, the first in the low bits."""
+    wires = [f"{stream}_{part}" for stream in reversed(streams)]
+    return wires[0] if len(wires) == 1 else f"{{{', '.join(wires)}}}"
+
+
 def _link(index: int, link: Link) -> str:
-    """`from<i>` comes out of unit i - 1, `to<i>` goes into unit i."""
+    """`from<i>` comes out of the unit before the link, `to<i>` goes into the one behind it."""
     width, source, sink = link.stream.width, f"from{index}", f"to{index}"
     signals = f"    // Link {link.name}\n" + _signals(source, width) + _signals(sink, width)
     probe = f"[{32 * index} +: 32]"
@@ -110,7 +125,7 @@ def _link(index: int, link: Link) -> str:
     return f"""{signals}    lf_fifo #(
         .WIDTH({width}), .DEPTH({link.depth})
     ) fifo_{link.name} (
-{_ports(source, sink)}
+{_ports((source,), (sink,))}
 `ifdef LF_PROBE
         , .count_now(fifo_count{probe}), .maxcount(fifo_max{probe})
 `endif
@@ -121,23 +136,20 @@ def _link(index: int, link: Link) -> str:
 """
 
 
-def _unit(index: int, unit: Instance, source: Stream) -> str:
+def _unit(unit: Instance, entering: Mapping[int, Stream], leaving: Sequence[int]) -> str:
+    """entering: the links it takes from and what they carry. leaving: those it gives to."""
     kernel = unit.kernel
-    values: dict[str, str] = {key: str(value) for key, value in kernel.parameters().items()}
-    values |= memory_parameters(unit)
-    parameters = ",\n".join(
-        f".{key}({value})" if value.lstrip("-").isdigit() else f'.{key}("{value}")'
-        for key, value in values.items()
-    )
-    text = f"    // {unit.name}: {kernel.cycles} cycles a frame\n"
-    slave = f"to{index}"
-    if source.bits != kernel.input.bits:
-        slave, extension = f"wide{index}", _sign_extension(index, source, kernel.input)
-        text += extension
+    values = kernel.parameters() | memory_parameters(unit)
+    parameters = ",\n".join(f".{key}({literal(value)})" for key, value in values.items())
+    text, slaves = f"    // {unit.name}: {kernel.cycles} cycles a frame\n", []
+    for (index, source), sink in zip(entering.items(), kernel.inputs, strict=True):
+        widened = source.bits != sink.bits
+        slaves.append(f"wide{index}" if widened else f"to{index}")
+        text += _sign_extension(index, source, sink) if widened else ""
     return f"""{text}    {kernel.module} #(
 {indent(parameters, " " * 8)}
     ) u_{unit.name} (
-{_ports(slave, f"from{index + 1}")}
+{_ports(slaves, [f"from{index}" for index in leaving])}
     );
 """
 
