@@ -13,7 +13,10 @@ from functools import singledispatch
 
 import numpy as np
 
+from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.concat import Concat
+from hw_targets.rtl.duplicate import Duplicate
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Instance, IntArray, Kernel, Source
 from hw_targets.rtl.label_select import LabelSelect
@@ -94,6 +97,30 @@ def _streams(kernel: Kernel, inputs: Sequence[Times]) -> tuple[Times, ...]:
     """The links behind a kernel, from all before it."""
     (times,) = inputs
     return (_through(kernel, times),)
+
+
+@_streams.register
+def _(kernel: Duplicate, inputs: Sequence[Times]) -> tuple[Times, ...]:
+    """Both branches ask for all beats; a table spares the way up from being asked twice."""
+    passed = inputs[0](np.arange(kernel.beats))
+    return (lambda beats: passed[beats],) * kernel.copies
+
+
+@_streams.register(Add)
+def _(_: Add, inputs: Sequence[Times]) -> tuple[Times, ...]:
+    first, second = inputs
+    return (lambda beats: np.maximum(first(beats), second(beats)) + 1,)
+
+
+@_streams.register
+def _(kernel: Concat, inputs: Sequence[Times]) -> tuple[Times, ...]:
+    """Beats pass in their order, however early later ones come."""
+    coming = [
+        times(np.arange(stream.beats)).reshape(kernel.pixels, -1)
+        for times, stream in zip(inputs, kernel.inputs, strict=True)
+    ]
+    passed = _paced(np.concatenate(coming, axis=1).reshape(-1), 1)
+    return (lambda beats: passed[beats] + 1,)
 
 
 @singledispatch

@@ -26,7 +26,10 @@ PATIENCE = 200_000
 
 @dataclass(frozen=True)
 class Channel:
-    """Prefixes of the ports of one stream in and the stream out that belongs to it."""
+    """Prefixes of the ports of one stream in and the stream out that belongs to it.
+
+    "" for a side that is not there, as where a kernel has more streams on the other.
+    """
 
     slave: str = "s_axis"
     master: str = "m_axis"
@@ -37,11 +40,12 @@ class Stimulus:
     """What one channel gets: frames (n, input elements), formats, and how often each side stalls.
 
     in_valid, out_ready: probability that a beat is offered or taken in a cycle; 1.0 never stalls.
+    input, output: None where the channel has no such side; without an input, frames is (n, 0).
     """
 
     frames: IntArray
-    input: Stream
-    output: Stream
+    input: Stream | None
+    output: Stream | None
     in_valid: float = 1.0
     out_ready: float = 1.0
 
@@ -138,7 +142,7 @@ class Simulator:
             f"{name} {count}"
             for name, count in zip(self.links, report.get("fifo_count", ()), strict=True)
         )
-        total = len(stimulus.frames) * stimulus.input.beats
+        total = len(stimulus.frames) * (stimulus.input.beats if stimulus.input else 0)
         return VerificationError(
             f"deadlock in frame {channel['frame']}: no transfer for {patience} cycles after "
             f"{channel['sent']} of {total} beats in and {channel['received']} beats out"
@@ -187,19 +191,14 @@ def build(
 
 def _ports(channels: Sequence[Channel], probes: int, sizing: bool) -> str:
     """Text of `ports.h`: what the harness has to know of the model."""
-    entries = []
-    for index, channel in enumerate(channels):
-        ports = [
-            f"{prefix}_{part}"
-            for prefix in (channel.slave, channel.master)
-            for part in ("tdata", "tvalid", "tready")
-        ]
-        entries.append(f"    X({index}, {', '.join(ports)})")
+    slaves = [(index, channel.slave) for index, channel in enumerate(channels)]
+    masters = [(index, channel.master) for index, channel in enumerate(channels)]
     lines = [
         f'#define MODEL_HEADER "{PREFIX}.h"',
         f"#define MODEL {PREFIX}",
-        "#define CHANNELS(X) \\",
-        " \\\n".join(entries),
+        f"#define CHANNELS {len(channels)}",
+        *_entries("SLAVES", slaves),
+        *_entries("MASTERS", masters),
     ]
     if probes:
         lines += [
@@ -212,16 +211,27 @@ def _ports(channels: Sequence[Channel], probes: int, sizing: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _entries(name: str, sides: Sequence[tuple[int, str]]) -> list[str]:
+    """A macro with an X(channel, tdata, tvalid, tready) for every side that is there."""
+    ports = [
+        f"    X({index}, {prefix}_tdata, {prefix}_tvalid, {prefix}_tready)"
+        for index, prefix in sides
+        if prefix
+    ]
+    return [f"#define {name}(X) \\", " \\\n".join(ports)]
+
+
 def _prepare(index: int, stimulus: Stimulus, scratch: Path) -> str:
     """Write the input beats of one channel; returns its line of the job file."""
     source, sink = scratch / f"in_{index}.bin", scratch / f"out_{index}.bin"
-    to_words(stimulus.frames, stimulus.input).tofile(source)
+    if stimulus.input:
+        to_words(stimulus.frames, stimulus.input).tofile(source)
     fields = (
         len(stimulus.frames),
-        stimulus.input.beats,
-        stimulus.output.beats,
-        words_per_beat(stimulus.input),
-        words_per_beat(stimulus.output),
+        stimulus.input.beats if stimulus.input else 0,
+        stimulus.output.beats if stimulus.output else 0,
+        words_per_beat(stimulus.input) if stimulus.input else 0,
+        words_per_beat(stimulus.output) if stimulus.output else 0,
         stimulus.in_valid,
         stimulus.out_ready,
         source,
@@ -237,13 +247,16 @@ def _collect(
     report: dict[str, Any],
     fifo_max: dict[str, int],
 ) -> SimRun:
-    words = np.fromfile(scratch / f"out_{index}.bin", dtype=np.uint32)
-    channel = report["channels"][index]
+    channel, count = report["channels"][index], len(stimulus.frames)
     ends = np.asarray(channel["last_out"], dtype=np.int64)
     starts = channel["first_in"]
-    latency = int(ends[0] - starts[0] + 1)
+    outputs = np.zeros((count, 0), dtype=np.int64)
+    if stimulus.output:
+        words = np.fromfile(scratch / f"out_{index}.bin", dtype=np.uint32)
+        outputs = from_words(words, count, stimulus.output)
+    latency = int(ends[0] - starts[0] + 1) if starts and len(ends) else 0
     return SimRun(
-        outputs=from_words(words, len(stimulus.frames), stimulus.output),
+        outputs=outputs,
         frame_cycles=int(np.median(np.diff(ends))) if len(ends) > 1 else latency,
         latency=latency,
         total_cycles=int(report["cycles"]),

@@ -1,15 +1,15 @@
-// Drives every channel (one AXI-Stream slave and one master) of a Verilator model with random
-// stalls, records what comes out and when, and prints statistics as JSON.
+// Drives every channel (an AXI-Stream slave, a master, or one of both) of a Verilator model with
+// random stalls, records what comes out and when, and prints statistics as JSON.
 //
-// `ports.h`, generated with the model, defines MODEL_HEADER, MODEL, CHANNELS(X), one
-// X(index, s_tdata, s_tvalid, s_tready, m_tdata, m_tvalid, m_tready) a channel, and, for a top
+// `ports.h`, generated with the model, defines MODEL_HEADER, MODEL, CHANNELS (their number),
+// SLAVES(X) and MASTERS(X) with an X(channel, tdata, tvalid, tready) a port, and, for a top
 // with probes, PROBES (their number), PROBE_COUNT and PROBE_MAX (ports of 32 bits a FIFO). With
 // PROBE_LIMIT, an input of the same shape, the depth of every FIFO is given when the program runs.
 //
 // Usage: sim JOB PATIENCE SEED [DEPTH ...]. JOB has a line for each channel:
 //   frames in_beats out_beats in_words out_words in_valid out_ready input_file output_file
-// Beats are rows of 32-bit words, the low one first. Status 0: all frames done; 3: a channel made
-// no transfer for PATIENCE cycles.
+// Beats are rows of 32-bit words, the low one first; a side that is not there has none. Status 0:
+// all frames done; 3: a channel made no transfer for PATIENCE cycles.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -66,105 +66,163 @@ struct Job {
     std::string input_file, output_file;
 };
 
-class ChannelBase {
+// The side of a channel that sends into the model.
+class Slave {
 public:
-    ChannelBase(const Job& job, uint64_t seed) : job_(job), random_{seed} {
+    Slave(const Job& job, Random& random)
+        : frame_beats_(job.in_beats), total_(job.frames * job.in_beats), words_(job.in_words),
+          chance_(job.in_valid), random_(random), input_(total_ * words_), begins_(job.frames) {
         std::ifstream file(job.input_file, std::ios::binary);
-        input_.resize(job.frames * job.in_beats * job.in_words);
         file.read(reinterpret_cast<char*>(input_.data()), input_.size() * 4);
         if (!file) {
             std::cerr << "cannot read " << job.input_file << "\n";
             std::exit(1);
         }
-        output_.resize(job.frames * job.out_beats * job.out_words);
-        first_in_.resize(job.frames);
-        last_out_.resize(job.frames);
     }
-    virtual ~ChannelBase() = default;
+    virtual ~Slave() = default;
     virtual void drive() = 0;
-    virtual void sample(uint64_t cycle) = 0;
+    virtual bool sample(uint64_t cycle) = 0;
 
-    bool finished() const { return received_ == job_.frames * job_.out_beats; }
-    uint64_t idle_since() const { return last_transfer_; }
-    uint64_t frame() const { return received_ / job_.out_beats; }
+    bool finished() const { return sent_ == total_; }
     uint64_t sent() const { return sent_; }
-    uint64_t received() const { return received_; }
-    const std::vector<uint64_t>& first_in() const { return first_in_; }
-    const std::vector<uint64_t>& last_out() const { return last_out_; }
-    void write() const {
-        std::ofstream file(job_.output_file, std::ios::binary);
-        file.write(reinterpret_cast<const char*>(output_.data()),
-                   received_ * job_.out_words * 4);
-    }
+    uint64_t frame() const { return sent_ / frame_beats_; }
+    const std::vector<uint64_t>& begins() const { return begins_; }
 
 protected:
-    Job job_;
-    Random random_;
-    std::vector<uint32_t> input_, output_;
-    std::vector<uint64_t> first_in_, last_out_;
-    uint64_t sent_ = 0, received_ = 0, last_transfer_ = 0;
-    uint64_t in_left_ = 0, out_left_ = 0, in_frame_ = 0, out_frame_ = 0;
+    const uint32_t* next() const { return &input_[sent_ * words_]; }
+    void count(uint64_t cycle) {
+        if (sent_ % frame_beats_ == 0) begins_[sent_ / frame_beats_] = cycle;
+        ++sent_;
+    }
+
+    const uint64_t frame_beats_, total_;
+    const int words_;
+    const uint32_t chance_;
+    Random& random_;
+    uint64_t sent_ = 0;
+
+private:
+    std::vector<uint32_t> input_;
+    std::vector<uint64_t> begins_;
 };
 
-template <typename SData, typename MData>
-class Channel final : public ChannelBase {
+template <typename Data>
+class SlaveOf final : public Slave {
 public:
-    Channel(const Job& job, uint64_t seed, SData& s_data, CData& s_valid, CData& s_ready,
-            MData& m_data, CData& m_valid, CData& m_ready)
-        : ChannelBase(job, seed), s_data_(s_data), m_data_(m_data), s_valid_(s_valid),
-          s_ready_(s_ready), m_valid_(m_valid), m_ready_(m_ready) {
-        s_valid_ = 0;
-        m_ready_ = 0;
-        total_ = job.frames * job.in_beats;
+    SlaveOf(const Job& job, Random& random, Data& data, CData& valid, CData& ready)
+        : Slave(job, random), data_(data), valid_(valid), ready_(ready) {
+        valid_ = 0;
     }
 
     // After a clock edge. An offered beat stays until it is taken, as AXI-Stream asks.
     void drive() override {
-        if (taken_) s_valid_ = 0;
-        if (!s_valid_ && sent_ < total_ && random_.below(job_.in_valid)) {
-            put(s_data_, &input_[sent_ * job_.in_words], job_.in_words);
-            s_valid_ = 1;
+        if (taken_) valid_ = 0;
+        if (!valid_ && sent_ < total_ && random_.below(chance_)) {
+            put(data_, next(), words_);
+            valid_ = 1;
         }
-        m_ready_ = !finished() && random_.below(job_.out_ready);
     }
 
-    void sample(uint64_t cycle) override {
-        taken_ = false;
-        if (s_valid_ && s_ready_) {
-            if (in_left_ == 0) {
-                in_left_ = job_.in_beats;
-                first_in_[in_frame_++] = cycle;
-            }
-            --in_left_;
-            ++sent_;
-            last_transfer_ = cycle;
-            taken_ = true;
-        }
-        if (m_valid_ && m_ready_) {
-            get(m_data_, &output_[received_ * job_.out_words], job_.out_words);
-            ++received_;
-            last_transfer_ = cycle;
-            if (++out_left_ == job_.out_beats) {
-                out_left_ = 0;
-                last_out_[out_frame_++] = cycle;
-            }
-        }
+    bool sample(uint64_t cycle) override {
+        taken_ = valid_ && ready_;
+        if (taken_) count(cycle);
+        return taken_;
     }
 
 private:
-    SData& s_data_;
-    MData& m_data_;
-    CData &s_valid_, &s_ready_, &m_valid_, &m_ready_;
-    uint64_t total_ = 0;
+    Data& data_;
+    CData &valid_, &ready_;
     bool taken_ = false;
 };
 
-template <typename SData, typename MData>
-std::unique_ptr<ChannelBase> make_channel(const Job& job, uint64_t seed, SData& s_data,
-                                          CData& s_valid, CData& s_ready, MData& m_data,
-                                          CData& m_valid, CData& m_ready) {
-    return std::make_unique<Channel<SData, MData>>(job, seed, s_data, s_valid, s_ready, m_data,
-                                                   m_valid, m_ready);
+// The side of a channel that receives from the model.
+class Master {
+public:
+    Master(const Job& job, Random& random)
+        : frame_beats_(job.out_beats), total_(job.frames * job.out_beats), words_(job.out_words),
+          chance_(job.out_ready), random_(random), output_(total_ * words_), ends_(job.frames) {}
+    virtual ~Master() = default;
+    virtual void drive() = 0;
+    virtual bool sample(uint64_t cycle) = 0;
+
+    bool finished() const { return received_ == total_; }
+    uint64_t received() const { return received_; }
+    uint64_t frame() const { return received_ / frame_beats_; }
+    const std::vector<uint64_t>& ends() const { return ends_; }
+    void write(const std::string& name) const {
+        std::ofstream file(name, std::ios::binary);
+        file.write(reinterpret_cast<const char*>(output_.data()), received_ * words_ * 4);
+    }
+
+protected:
+    uint32_t* next() { return &output_[received_ * words_]; }
+    void count(uint64_t cycle) {
+        if (++received_ % frame_beats_ == 0) ends_[received_ / frame_beats_ - 1] = cycle;
+    }
+
+    const uint64_t frame_beats_, total_;
+    const int words_;
+    const uint32_t chance_;
+    Random& random_;
+    uint64_t received_ = 0;
+
+private:
+    std::vector<uint32_t> output_;
+    std::vector<uint64_t> ends_;
+};
+
+template <typename Data>
+class MasterOf final : public Master {
+public:
+    MasterOf(const Job& job, Random& random, Data& data, CData& valid, CData& ready)
+        : Master(job, random), data_(data), valid_(valid), ready_(ready) {
+        ready_ = 0;
+    }
+
+    void drive() override { ready_ = !finished() && random_.below(chance_); }
+
+    bool sample(uint64_t cycle) override {
+        if (!valid_ || !ready_) return false;
+        get(data_, next(), words_);
+        count(cycle);
+        return true;
+    }
+
+private:
+    Data& data_;
+    CData &valid_, &ready_;
+};
+
+struct Channel {
+    Job job;
+    Random random;
+    std::unique_ptr<Slave> slave;
+    std::unique_ptr<Master> master;
+    uint64_t last_transfer = 0;
+
+    // What comes out counts, where something does: a kernel may leave input over.
+    bool finished() const { return master ? master->finished() : slave->finished(); }
+    uint64_t frame() const { return master ? master->frame() : slave->frame(); }
+
+    void drive() {
+        if (slave) slave->drive();
+        if (master) master->drive();
+    }
+    void sample(uint64_t cycle) {
+        if (slave && slave->sample(cycle)) last_transfer = cycle;
+        if (master && master->sample(cycle)) last_transfer = cycle;
+    }
+};
+
+template <typename Data>
+void add_slave(Channel& channel, Data& data, CData& valid, CData& ready) {
+    channel.slave =
+        std::make_unique<SlaveOf<Data>>(channel.job, channel.random, data, valid, ready);
+}
+template <typename Data>
+void add_master(Channel& channel, Data& data, CData& valid, CData& ready) {
+    channel.master =
+        std::make_unique<MasterOf<Data>>(channel.job, channel.random, data, valid, ready);
 }
 
 uint32_t threshold(double probability) {
@@ -209,13 +267,20 @@ int main(int argc, char** argv) {
     context->randSeed(int(seed % 2147483647 + 1));
     const auto model = std::make_unique<MODEL>(context.get());
 
-    std::vector<std::unique_ptr<ChannelBase>> channels;
-#define MAKE(index, sd, sv, sr, md, mv, mr)                                                     \
-    channels.push_back(make_channel(jobs.at(index), (seed + 1) * 0x9E3779B97F4A7C15ULL + index, \
-                                    model->sd, model->sv, model->sr, model->md, model->mv,      \
-                                    model->mr));
-    CHANNELS(MAKE)
-#undef MAKE
+    // Not moved any more once the sides refer to their random numbers.
+    std::vector<Channel> channels(CHANNELS);
+    for (std::size_t i = 0; i < CHANNELS; ++i) {
+        channels[i].job = jobs.at(i);
+        channels[i].random.state = (seed + 1) * 0x9E3779B97F4A7C15ULL + i;
+    }
+#define SLAVE(i, data, valid, ready) \
+    add_slave(channels[i], model->data, model->valid, model->ready);
+#define MASTER(i, data, valid, ready) \
+    add_master(channels[i], model->data, model->valid, model->ready);
+    SLAVES(SLAVE)
+    MASTERS(MASTER)
+#undef SLAVE
+#undef MASTER
 
     const auto edge = [&] {
         model->clk = 1;
@@ -238,30 +303,31 @@ int main(int argc, char** argv) {
     uint64_t cycle = 0;
     int stuck = -1;
     for (bool running = true; running && stuck < 0; ++cycle) {
-        for (auto& channel : channels) channel->drive();
+        for (Channel& channel : channels) channel.drive();
         model->eval();
         running = false;
-        for (std::size_t i = 0; i < channels.size(); ++i) {
-            ChannelBase& channel = *channels[i];
-            if (channel.finished()) continue;
+        for (std::size_t i = 0; i < CHANNELS; ++i) {
+            Channel& channel = channels[i];
+            const bool waited = !channel.finished();
             channel.sample(cycle);
             if (!channel.finished()) running = true;
-            if (cycle > channel.idle_since() + patience) stuck = int(i);
+            if (waited && cycle > channel.last_transfer + patience) stuck = int(i);
         }
         edge();
     }
     model->final();
 
     std::cout << "{\"cycles\":" << cycle << ",\"stuck\":" << stuck << ",\"channels\":[";
-    for (std::size_t i = 0; i < channels.size(); ++i) {
-        const ChannelBase& channel = *channels[i];
-        channel.write();
+    for (std::size_t i = 0; i < CHANNELS; ++i) {
+        const Channel& channel = channels[i];
+        const auto& [job, random, slave, master, last] = channel;
+        if (master) master->write(job.output_file);
         std::cout << (i ? ",{" : "{") << "\"frame\":" << channel.frame()
-                  << ",\"sent\":" << channel.sent() << ",\"received\":" << channel.received()
-                  << ",\"first_in\":";
-        print_list(channel.first_in());
+                  << ",\"sent\":" << (slave ? slave->sent() : 0)
+                  << ",\"received\":" << (master ? master->received() : 0) << ",\"first_in\":";
+        print_list(slave ? slave->begins() : std::vector<uint64_t>{});
         std::cout << ",\"last_out\":";
-        print_list(channel.last_out());
+        print_list(master ? master->ends() : std::vector<uint64_t>{});
         std::cout << "}";
     }
     std::cout << "]";

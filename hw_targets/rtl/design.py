@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hw_targets.rtl.add import Add
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import RTL_DIR, Instance, IntArray, Source, Stream, require
 from hw_targets.rtl.manifest import Manifest, memory_files
@@ -19,7 +20,7 @@ from hw_targets.rtl.width_converter import converters
 from hw_targets.rtl.wiring import INPUT, given, wired
 
 LEAST_DEPTH = 2
-_EXTENDED = (Threshold,)
+_EXTENDED = (Threshold, Add)
 """Kernels whose input may have more bits than what comes: the top extends it."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 

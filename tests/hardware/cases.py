@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.concat import Concat
+from hw_targets.rtl.duplicate import Duplicate
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Instance, IntArray, Kernel, Stream
 from hw_targets.rtl.label_select import LabelSelect
@@ -161,6 +164,22 @@ def width_converter(rng: Rng) -> Case:
     return WidthConverter(*lanes, pick(rng, 1, 4, 11), elements, coin(rng)), {}
 
 
+def duplicate(rng: Rng) -> Case:
+    lanes, bits, copies = pick(rng, 1, 2, 3), pick(rng, 1, 4, 11), pick(rng, 2, 2, 3, 5)
+    return Duplicate(lanes, bits, coin(rng), pick(rng, 1, 2, 9, 30), copies), {}
+
+
+def add(rng: Rng) -> Case:
+    lanes, bits = pick(rng, 1, 2, 3), pick(rng, 1, 2, 4, 11, 33)
+    return Add(lanes, bits, coin(rng), pick(rng, 1, 2, 9, 30)), {}
+
+
+def concat(rng: Rng) -> Case:
+    lanes = pick(rng, 1, 2, 3)
+    channels = tuple(lanes * pick(rng, 1, 1, 2, 5) for _ in range(pick(rng, 2, 2, 3, 4)))
+    return Concat(pick(rng, 1, 2, 7), channels, lanes, pick(rng, 1, 4, 11), coin(rng)), {}
+
+
 GENERATORS: dict[str, Callable[[Rng], Case]] = {
     "mvu": mvu,
     "swu": swu,
@@ -171,6 +190,9 @@ GENERATORS: dict[str, Callable[[Rng], Case]] = {
     "label_select": label_select,
     "fifo": fifo,
     "width_converter": width_converter,
+    "duplicate": duplicate,
+    "add": add,
+    "concat": concat,
 }
 
 

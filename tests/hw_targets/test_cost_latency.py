@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from hw_targets.cost.latency import FIFO_CYCLES, latency_cycles, mvu_stages
-from hw_targets.flows.simulator import Stimulus
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Instance, Kernel
@@ -84,12 +83,9 @@ def test_every_kernel_in_simulation_takes_what_the_model_says(tmp_path: Path) ->
     drawn = [(kind, case) for kind in kinds for case in cases(kind, 4, 7)]
     units = [Instance(f"{kind}_{case.name}", case.kernel, case.arrays) for kind, case in drawn]
     rng = np.random.default_rng(7)
-    stimuli = [
-        Stimulus(random_frames(rng, 2, unit.kernel.input), unit.kernel.input, unit.kernel.output)
-        for unit in units
-    ]
-    runs = simulate(units, tmp_path).run_channels(stimuli)
-    found = {unit.name: run.latency for unit, run in zip(units, runs, strict=True)}
+    frames = [[random_frames(rng, 2, unit.kernel.input)] for unit in units]
+    runs = simulate(units, tmp_path).run(frames)
+    found = {unit.name: run.latency for unit, (run,) in zip(units, runs, strict=True)}
     # With a FIFO in the list none is taken to be left out of it.
     assert found == {
         unit.name: latency_cycles([Fifo(1, 2, unit.kernel.input.beats), unit.kernel]) - FIFO_CYCLES
