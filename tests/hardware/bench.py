@@ -14,7 +14,7 @@ TOP = "bench"
 
 def write_bench(instances: Sequence[Instance], folder: Path) -> list[str]:
     """Write sources, memories and a wrapper with ports `s<i>_*` and `m<i>_*`; returns sources."""
-    sources = sorted({instance.kernel.source for instance in instances})
+    sources = sorted({name for instance in instances for name in instance.kernel.sources})
     for source in sources:
         (folder / source).write_text((RTL_DIR / source).read_text())
     for instance in instances:
