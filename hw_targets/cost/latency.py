@@ -13,12 +13,14 @@ from functools import singledispatch
 import numpy as np
 
 from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import IntArray, Kernel
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import BLOCK_ROM_BITS, Threshold
 from hw_targets.rtl.width_converter import WidthConverter
@@ -137,6 +139,24 @@ def _(kernel: Mvu, times: Times) -> Times:
 
 
 @_through.register
+def _(kernel: Depthwise, times: Times) -> Times:
+    block_rom = kernel.rom_style == "block" and kernel.taps * kernel.folds > 1
+    multiply = product_stages(kernel.weight_bits, kernel.act_bits, kernel.arithmetic)
+    return _last_tap(kernel, times, 1 + int(block_rom) + multiply + 1)
+
+
+@_through.register
+def _(kernel: Reduce, times: Times) -> Times:
+    return _last_tap(kernel, times, 1)
+
+
+def _last_tap(kernel: Depthwise | Reduce, times: Times, delay: int) -> Times:
+    """What comes of a channel's taps is known with the last of them."""
+    folds, taps = kernel.folds, kernel.taps
+    return lambda beats: times(((beats // folds + 1) * taps - 1) * folds + beats % folds) + delay
+
+
+@_through.register
 def _(kernel: Threshold, times: Times) -> Times:
     depths = [kernel.folds << stage for stage in range(kernel.out_bits)]
     reads = sum(
@@ -178,7 +198,11 @@ def mvu_stages(kernel: Mvu) -> int:
     width = kernel.simd * kernel.act_bits
     block_buffer = rows > 1 and buffer >= 128 and buffer * width >= 4096
     block_rom = kernel.rom_style == "block" and columns * rows > 1
-    diagonals = (kernel.weight_bits + 1) // 2 + (kernel.act_bits + 1) // 2 - 1
-    quick = kernel.arithmetic == "dsp" or diagonals <= 2
-    multiply = 1 if quick else (diagonals - 1).bit_length()
+    multiply = product_stages(kernel.weight_bits, kernel.act_bits, kernel.arithmetic)
     return 1 + int(block_buffer or block_rom) + multiply + (kernel.simd - 1).bit_length()
+
+
+def product_stages(weight_bits: int, act_bits: int, arithmetic: str) -> int:
+    """Registers of a product: one in a multiplier, else one a level of `lf_mvu_product`."""
+    diagonals = (weight_bits + 1) // 2 + (act_bits + 1) // 2 - 1
+    return 1 if arithmetic == "dsp" or diagonals <= 2 else (diagonals - 1).bit_length()
