@@ -22,7 +22,9 @@ from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import BLOCK_ROM_BITS, Threshold
+from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
 
 Times = Callable[[IntArray], IntArray]
@@ -178,6 +180,29 @@ def _(kernel: MaxPool, times: Times) -> Times:
         return times(last * folds + fold) + 2
 
     return out
+
+
+@_through.register
+def _(kernel: Upsample, times: Times) -> Times:
+    """Only the first copy of a word waits, until the word is in the buffer."""
+    folds, row = kernel.folds, kernel.in_w * kernel.folds
+    copies, wide = kernel.scale_w * folds, row * kernel.scale_w
+    tall = wide * kernel.scale_h
+    words = np.arange(kernel.input.beats)
+    firsts = words // row * tall + words % row // folds * copies + words % folds
+    late = np.maximum.accumulate(times(words) + 1 - firsts)
+
+    def out(beats: IntArray) -> IntArray:
+        y, inside = beats // tall, beats % tall
+        word = inside // copies * folds + np.minimum(inside % copies, folds - 1)
+        return np.asarray(beats + late[y * row + np.minimum(word, row - 1)] + 2, dtype=np.int64)
+
+    return out
+
+
+@_through.register(Table)
+def _(_: Table, times: Times) -> Times:
+    return _later(times, 1)
 
 
 @_through.register(ChannelAdd)

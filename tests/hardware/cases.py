@@ -16,7 +16,9 @@ from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
 
 Rng = np.random.Generator
@@ -162,6 +164,33 @@ def reduce(rng: Rng) -> Case:
     ), {}
 
 
+def upsample(rng: Rng) -> Case:
+    simd = pick(rng, 1, 2, 3)
+    return Upsample(
+        in_h=pick(rng, 1, 2, 5),
+        in_w=pick(rng, 1, 2, 4, 7, 16),
+        channels=simd * pick(rng, 1, 1, 2, 3, 5, 8),
+        scale_h=pick(rng, 1, 2, 2, 3),
+        scale_w=pick(rng, 1, 2, 2, 3),
+        simd=simd,
+        bits=pick(rng, 1, 4, 8),
+        signed=coin(rng),
+    ), {}
+
+
+def table(rng: Rng) -> Case:
+    kernel = Table(
+        in_bits=int(rng.integers(1, 9)),
+        in_signed=coin(rng),
+        out_bits=int(rng.integers(1, 9)),
+        out_signed=coin(rng),
+        lanes=pick(rng, 1, 2, 5),
+        beats=pick(rng, 1, 9, 100),
+    )
+    low = -(1 << (kernel.out_bits - 1)) if kernel.out_signed else 0
+    return kernel, {"table": rng.integers(low, low + 2**kernel.out_bits, 2**kernel.in_bits)}
+
+
 def channel_add(rng: Rng) -> Case:
     pe, in_bits, bias_bits = pick(rng, 1, 2, 3), pick(rng, 1, 4, 16), pick(rng, 1, 5, 16)
     kernel = ChannelAdd(
@@ -203,6 +232,8 @@ GENERATORS: dict[str, Callable[[Rng], Case]] = {
     "threshold": threshold,
     "maxpool": maxpool,
     "reduce": reduce,
+    "upsample": upsample,
+    "table": table,
     "channel_add": channel_add,
     "label_select": label_select,
     "fifo": fifo,
