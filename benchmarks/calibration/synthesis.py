@@ -32,9 +32,10 @@ def synthesise(kernel: Kernel, family: Family, folder: Path) -> dict[str, float]
         subprocess.TimeoutExpired: it took longer than `LIMIT_S`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(RTL_DIR / kernel.source, folder / kernel.source)
+    for source in kernel.sources:
+        shutil.copy(RTL_DIR / source, folder / source)
     (folder / "top.sv").write_text(_top(kernel, folder))
-    sources = ["top.sv", kernel.source]
+    sources = ["top.sv", *kernel.sources]
     run_yosys(yosys.script("top", sources, family, netlist=False), folder)
     return yosys.resources(folder / yosys.STATISTICS, family)
 
@@ -63,8 +64,9 @@ def recipe_digest(kernel: type[Kernel], family: Family) -> str:
 
     The kernel's SystemVerilog, the synthesis script, and the version of its contents.
     """
-    script = yosys.script("top", [kernel.source], family, netlist=False)
-    text = (RTL_DIR / kernel.source).read_bytes() + script.encode()
+    sources = [*kernel.uses, kernel.source]
+    script = yosys.script("top", sources, family, netlist=False)
+    text = b"".join((RTL_DIR / source).read_bytes() for source in sources) + script.encode()
     if kernel in CONTENTS:
         text += f"contents {CONTENTS[kernel]}".encode()
     return hashlib.sha256(text).hexdigest()[:12]

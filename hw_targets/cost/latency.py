@@ -16,6 +16,7 @@ import numpy as np
 from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.concat import Concat
+from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.duplicate import Duplicate
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Instance, IntArray, Kernel, Source
@@ -23,9 +24,12 @@ from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import BLOCK_ROM_BITS, Threshold
 from hw_targets.rtl.top import Link
+from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
 from hw_targets.rtl.wiring import INPUT, given
 
@@ -197,6 +201,24 @@ def _(kernel: Mvu, times: Times) -> Times:
 
 
 @_through.register
+def _(kernel: Depthwise, times: Times) -> Times:
+    block_rom = kernel.rom_style == "block" and kernel.taps * kernel.folds > 1
+    multiply = product_stages(kernel.weight_bits, kernel.act_bits, kernel.arithmetic)
+    return _last_tap(kernel, times, 1 + int(block_rom) + multiply + 1)
+
+
+@_through.register
+def _(kernel: Reduce, times: Times) -> Times:
+    return _last_tap(kernel, times, 1)
+
+
+def _last_tap(kernel: Depthwise | Reduce, times: Times, delay: int) -> Times:
+    """What comes of a channel's taps is known with the last of them."""
+    folds, taps = kernel.folds, kernel.taps
+    return lambda beats: times(((beats // folds + 1) * taps - 1) * folds + beats % folds) + delay
+
+
+@_through.register
 def _(kernel: Threshold, times: Times) -> Times:
     depths = [kernel.folds << stage for stage in range(kernel.out_bits)]
     reads = sum(
@@ -220,6 +242,29 @@ def _(kernel: MaxPool, times: Times) -> Times:
     return out
 
 
+@_through.register
+def _(kernel: Upsample, times: Times) -> Times:
+    """Only the first copy of a word waits, until the word is in the buffer."""
+    folds, row = kernel.folds, kernel.in_w * kernel.folds
+    copies, wide = kernel.scale_w * folds, row * kernel.scale_w
+    tall = wide * kernel.scale_h
+    words = np.arange(kernel.input.beats)
+    firsts = words // row * tall + words % row // folds * copies + words % folds
+    late = np.maximum.accumulate(times(words) + 1 - firsts)
+
+    def out(beats: IntArray) -> IntArray:
+        y, inside = beats // tall, beats % tall
+        word = inside // copies * folds + np.minimum(inside % copies, folds - 1)
+        return np.asarray(beats + late[y * row + np.minimum(word, row - 1)] + 2, dtype=np.int64)
+
+    return out
+
+
+@_through.register(Table)
+def _(_: Table, times: Times) -> Times:
+    return _later(times, 1)
+
+
 @_through.register(ChannelAdd)
 def _(_: ChannelAdd, times: Times) -> Times:
     return _later(times, 2)
@@ -238,7 +283,11 @@ def mvu_stages(kernel: Mvu) -> int:
     width = kernel.simd * kernel.act_bits
     block_buffer = rows > 1 and buffer >= 128 and buffer * width >= 4096
     block_rom = kernel.rom_style == "block" and columns * rows > 1
-    diagonals = (kernel.weight_bits + 1) // 2 + (kernel.act_bits + 1) // 2 - 1
-    quick = kernel.arithmetic == "dsp" or diagonals <= 2
-    multiply = 1 if quick else (diagonals - 1).bit_length()
+    multiply = product_stages(kernel.weight_bits, kernel.act_bits, kernel.arithmetic)
     return 1 + int(block_buffer or block_rom) + multiply + (kernel.simd - 1).bit_length()
+
+
+def product_stages(weight_bits: int, act_bits: int, arithmetic: str) -> int:
+    """Registers of a product: one in a multiplier, else one a level of `lf_mvu_product`."""
+    diagonals = (weight_bits + 1) // 2 + (act_bits + 1) // 2 - 1
+    return 1 if arithmetic == "dsp" or diagonals <= 2 else (diagonals - 1).bit_length()

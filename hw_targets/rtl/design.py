@@ -154,7 +154,7 @@ class Design:
         kernels = [unit.kernel for unit in self.units]
         if any(link.depth for link in self.links):
             kernels.append(Fifo(1, LEAST_DEPTH, 1))
-        sources = sorted({kernel.source for kernel in kernels})
+        sources = sorted({name for kernel in kernels for name in kernel.sources})
         files = {source: (RTL_DIR / source).read_text() for source in sources}
         memories: dict[str, str] = {}
         for unit in self.units:

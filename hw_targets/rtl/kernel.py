@@ -53,6 +53,8 @@ class Kernel(ABC):
     module: ClassVar[str]
     """SystemVerilog module name; the source is `<kernel>.sv` beside the Python file."""
     source: ClassVar[str]
+    uses: ClassVar[tuple[str, ...]] = ()
+    """Sources of other kernels whose modules it is built from."""
 
     @property
     @abstractmethod
@@ -82,6 +84,11 @@ class Kernel(ABC):
     @abstractmethod
     def parameters(self) -> dict[str, int | str]:
         """SystemVerilog parameters of the module, memory file names left out."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All source files that the module needs."""
+        return (*self.uses, self.source)
 
     def memories(self, arrays: Mapping[str, IntArray]) -> dict[str, list[str]]:
         """Memory parameter name -> words in hexadecimal, for `$readmemh`."""

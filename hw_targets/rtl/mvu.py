@@ -15,6 +15,28 @@ BLOCK_ROM_BITS = 8192
 """`memory="auto"`: weight memories of at least this many bits go to block RAM when deep enough."""
 BLOCK_ROM_DEPTH = 64
 
+RomStyle = Literal["block", "distributed"]
+
+
+def sum_bits(terms: int, weight_bits: int, act_bits: int, act_signed: bool) -> int:
+    """Bits (two's complement) of every sum of `terms` products of a signed weight and a value."""
+    weight_low, weight_high = -(1 << (weight_bits - 1)), (1 << (weight_bits - 1)) - 1
+    if act_signed:
+        act_low, act_high = -(1 << (act_bits - 1)), (1 << (act_bits - 1)) - 1
+    else:
+        act_low, act_high = 0, (1 << act_bits) - 1
+    products = [w * a for w in (weight_low, weight_high) for a in (act_low, act_high)]
+    low, high = terms * min(products), terms * max(products)
+    return max((-low - 1).bit_length(), high.bit_length()) + 1
+
+
+def rom_style(memory: Literal["auto"] | RomStyle, depth: int, width: int) -> RomStyle:
+    """Where a memory of constants goes, `auto` decided from its size."""
+    if memory != "auto":
+        return memory
+    large = depth * width >= BLOCK_ROM_BITS and depth >= BLOCK_ROM_DEPTH
+    return "block" if large else "distributed"
+
 
 @dataclass(frozen=True)
 class Mvu(Kernel):
@@ -63,23 +85,13 @@ class Mvu(Kernel):
     @property
     def acc_bits(self) -> int:
         """Bits that hold every sum the weight and activation formats allow (two's complement)."""
-        weight_low, weight_high = -(1 << (self.weight_bits - 1)), (1 << (self.weight_bits - 1)) - 1
-        if self.act_signed:
-            act_low, act_high = -(1 << (self.act_bits - 1)), (1 << (self.act_bits - 1)) - 1
-        else:
-            act_low, act_high = 0, (1 << self.act_bits) - 1
-        products = [w * a for w in (weight_low, weight_high) for a in (act_low, act_high)]
-        low, high = self.mw * min(products), self.mw * max(products)
-        return max((-low - 1).bit_length(), high.bit_length()) + 1
+        return sum_bits(self.mw, self.weight_bits, self.act_bits, self.act_signed)
 
     @property
-    def rom_style(self) -> Literal["block", "distributed"]:
+    def rom_style(self) -> RomStyle:
         """Where the weights go, with `auto` decided from the size of the memory."""
-        if self.memory != "auto":
-            return self.memory
         depth = self.column_folds * self.row_folds
-        bits = depth * self.pe * self.simd * self.weight_bits
-        return "block" if bits >= BLOCK_ROM_BITS and depth >= BLOCK_ROM_DEPTH else "distributed"
+        return rom_style(self.memory, depth, self.pe * self.simd * self.weight_bits)
 
     @property
     def input(self) -> Stream:

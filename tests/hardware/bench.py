@@ -19,7 +19,7 @@ def write_bench(instances: Sequence[Instance], folder: Path) -> list[str]:
 
     Stream k of instance i has the ports `s<i>_<k>_*` or `m<i>_<k>_*`.
     """
-    sources = sorted({instance.kernel.source for instance in instances})
+    sources = sorted({name for instance in instances for name in instance.kernel.sources})
     for source in sources:
         (folder / source).write_text((RTL_DIR / source).read_text())
     for instance in instances:

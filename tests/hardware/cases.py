@@ -9,6 +9,7 @@ import numpy as np
 from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.concat import Concat
+from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.duplicate import Duplicate
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Instance, IntArray, Kernel, Stream
@@ -16,8 +17,11 @@ from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
 
 Rng = np.random.Generator
@@ -59,6 +63,25 @@ def mvu(rng: Rng) -> Case:
     limit = 1 << (kernel.weight_bits - 1)
     weights = rng.integers(-limit, limit, (kernel.mh, kernel.mw))
     weights[0] = -limit  # one row that reaches the end of the accumulator's range
+    return kernel, {"weights": weights}
+
+
+def depthwise(rng: Rng) -> Case:
+    pe = pick(rng, 1, 1, 2, 3)
+    kernel = Depthwise(
+        channels=pe * pick(rng, 1, 1, 2, 2, 3, 16, 21),
+        taps=pick(rng, 1, 2, 3, 9, 25),
+        pixels=pick(rng, 1, 3),
+        pe=pe,
+        weight_bits=int(rng.integers(2, 9)),
+        act_bits=int(rng.integers(1, 9)),
+        act_signed=coin(rng),
+        arithmetic="dsp" if rng.random() < 0.3 else "lut",
+        memory="block" if coin(rng) else "auto",
+    )
+    limit = 1 << (kernel.weight_bits - 1)
+    weights = rng.integers(-limit, limit, (kernel.channels, kernel.taps))
+    weights[0] = -limit  # one channel that reaches the end of the accumulator's range
     return kernel, {"weights": weights}
 
 
@@ -131,6 +154,46 @@ def maxpool(rng: Rng) -> Case:
     ), {}
 
 
+def reduce(rng: Rng) -> Case:
+    pe = pick(rng, 1, 2, 3)
+    return Reduce(
+        channels=pe * pick(rng, 1, 1, 2, 2, 3, 16, 40),
+        taps=pick(rng, 1, 2, 3, 4, 9, 49),
+        pixels=pick(rng, 1, 1, 4),
+        pe=pe,
+        bits=pick(rng, 1, 2, 4, 8),
+        signed=coin(rng),
+        op="sum" if coin(rng) else "max",
+    ), {}
+
+
+def upsample(rng: Rng) -> Case:
+    simd = pick(rng, 1, 2, 3)
+    return Upsample(
+        in_h=pick(rng, 1, 2, 5),
+        in_w=pick(rng, 1, 2, 4, 7, 16),
+        channels=simd * pick(rng, 1, 1, 2, 3, 5, 8),
+        scale_h=pick(rng, 1, 2, 2, 3),
+        scale_w=pick(rng, 1, 2, 2, 3),
+        simd=simd,
+        bits=pick(rng, 1, 4, 8),
+        signed=coin(rng),
+    ), {}
+
+
+def table(rng: Rng) -> Case:
+    kernel = Table(
+        in_bits=int(rng.integers(1, 9)),
+        in_signed=coin(rng),
+        out_bits=int(rng.integers(1, 9)),
+        out_signed=coin(rng),
+        lanes=pick(rng, 1, 2, 5),
+        beats=pick(rng, 1, 9, 100),
+    )
+    low = -(1 << (kernel.out_bits - 1)) if kernel.out_signed else 0
+    return kernel, {"table": rng.integers(low, low + 2**kernel.out_bits, 2**kernel.in_bits)}
+
+
 def channel_add(rng: Rng) -> Case:
     pe, in_bits, bias_bits = pick(rng, 1, 2, 3), pick(rng, 1, 4, 16), pick(rng, 1, 5, 16)
     kernel = ChannelAdd(
@@ -182,10 +245,14 @@ def concat(rng: Rng) -> Case:
 
 GENERATORS: dict[str, Callable[[Rng], Case]] = {
     "mvu": mvu,
+    "depthwise": depthwise,
     "swu": swu,
     "pad": pad,
     "threshold": threshold,
     "maxpool": maxpool,
+    "reduce": reduce,
+    "upsample": upsample,
+    "table": table,
     "channel_add": channel_add,
     "label_select": label_select,
     "fifo": fifo,
