@@ -47,3 +47,11 @@ def leaving(layer: LayerShape, lanes: Lanes) -> int:
 def divisors(value: int) -> tuple[int, ...]:
     """All divisors, ascending."""
     return tuple(d for d in range(1, value + 1) if value % d == 0)
+
+
+def fewest(divides: int, elements: int, interval: int) -> int:
+    """The fewest lanes, a divisor of `divides`, that pass `elements` in `interval` cycles.
+
+    All of them where even they are too slow. What joins, follows or splits branches has so many.
+    """
+    return next((n for n in divisors(divides) if elements <= n * interval), divides)

@@ -58,6 +58,17 @@ class LayerShape:
         return (self.kernel[0] * self.kernel[1] * inputs, self.out_channels)
 
     @property
+    def depthwise(self) -> bool:
+        """Has every channel weights of its own, and one output?"""
+        return 1 < self.groups == self.in_channels == self.out_channels
+
+    @property
+    def hardware_matrix(self) -> tuple[int, int]:
+        """(MW, MH) in hardware, where other grouped convolutions are dense, with weights of 0."""
+        mw, mh = self.matrix
+        return (mw, mh) if self.depthwise else (mw * self.groups, mh)
+
+    @property
     def weights(self) -> int:
         mw, mh = self.matrix
         return mw * mh

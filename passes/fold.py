@@ -10,7 +10,10 @@ import numpy as np
 from compiler.stages import DataflowModel
 from hw_targets import finn_adapter
 from hw_targets.errors import LiftFlowError
+from hw_targets.rtl.depthwise import Depthwise
+from hw_targets.rtl.kernel import Kernel
 from hw_targets.rtl.mvu import Mvu
+from hw_targets.rtl.wiring import evaluate
 from passes.base import Context, Pass
 
 COMPARED = 4
@@ -37,13 +40,15 @@ class Fold(Pass[DataflowModel, DataflowModel]):
     def run(self, model: DataflowModel, ctx: Context) -> DataflowModel:
         path = ctx.workdir / f"{model.name}.folded.onnx"
         ctx.say("folding", 0.1)
-        folding = finn_adapter.fold(model.path, path, model.network, model.allocation.layers)
+        folding = finn_adapter.fold(
+            model.path, path, model.network, model.allocation.layers, model.allocation.interval
+        )
         instances = finn_adapter.instances(path, model.network)
-        matrices = [unit.kernel for unit in instances if isinstance(unit.kernel, Mvu)]
-        chosen = [model.allocation.layers[layer.name] for layer in model.network.layers]
+        chosen = model.allocation.layers
+        kernels = {unit.name: unit.kernel for unit in instances}
         as_allocated = sum(
-            (kernel.pe, kernel.simd) == (choice.pe, choice.simd)
-            for kernel, choice in zip(matrices, chosen, strict=True)
+            _folding(kernels[finn_adapter.matrix_name(name)]) == (choice.pe, choice.simd)
+            for name, choice in chosen.items()
         )
         ctx.prove(
             "every matrix unit of the folded graph has the allocated PE and SIMD",
@@ -65,9 +70,7 @@ class Fold(Pass[DataflowModel, DataflowModel]):
         ctx.say(f"kernels' models on {len(encoded)} frames", 0.6)
         equal = 0
         for start in range(0, len(encoded), 256):
-            values = streamed[start : start + 256]
-            for instance in instances:
-                values = instance.kernel.reference(values, instance.arrays)
+            *_, (_, values) = evaluate(instances, streamed[start : start + 256])
             equal += int(np.sum(values[:, 0] == model.predictions[start : start + 256]))
         ctx.prove(
             "the kernels' models give the quantized network's classes",
@@ -83,9 +86,17 @@ class Fold(Pass[DataflowModel, DataflowModel]):
         """Raise LiftFlowError where the graph's weight bits are not the allocated ones."""
         units = {instance.name: instance.kernel for instance in instances}
         for name, choice in model.allocation.layers.items():
-            kernel = units[f"{name.replace('.', '_')}_mvu"]
+            kernel = units[finn_adapter.matrix_name(name)]
             bits = kernel.parameters()["WEIGHT_BITS"]
             if bits != choice.weight_bits:
                 raise LiftFlowError(
                     f"{bits} bit weights in the graph, {choice.weight_bits} allocated", where=name
                 )
+
+
+def _folding(kernel: Kernel) -> tuple[int, int]:
+    """(PE, SIMD) of a matrix-vector or depthwise unit."""
+    if isinstance(kernel, Mvu):
+        return (kernel.pe, kernel.simd)
+    assert isinstance(kernel, Depthwise)
+    return (kernel.pe, 1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from compiler.stages import DataflowModel, QonnxModel
 from hw_targets import finn_adapter
-from hw_targets.errors import LiftFlowError, UnsupportedError
+from hw_targets.errors import LiftFlowError
 from passes.base import Context, Pass
 
 LOOKED_INTO = 4
@@ -18,11 +18,10 @@ LOOKED_INTO = 4
 
 @dataclass(frozen=True)
 class LowerFinn(Pass[QonnxModel, DataflowModel]):
-    """Lower with our own recipe of QONNX and FINN transformations; integer-exact against QONNX.
+    """Write FINN's hardware nodes for every operation; integer-exact against QONNX.
 
-    time_limit_s: longest a single transformation may take to settle. frames: test samples, spread
-    evenly, whose classes FINN's Python execution, which is slow, must give as QONNX does; `fold`
-    checks all test samples on our kernels' models.
+    frames: test samples, spread evenly, whose classes FINN's Python execution, which is slow, must
+    give as QONNX does; `fold` checks all test samples on our kernels' models.
     """
 
     name: ClassVar[str] = "lower-finn"
@@ -33,30 +32,16 @@ class LowerFinn(Pass[QonnxModel, DataflowModel]):
         "hw_targets.lanes",
     )
 
-    time_limit_s: float = 300.0
     frames: int = 128
 
     def __post_init__(self) -> None:
-        if self.time_limit_s <= 0 or self.frames < 1:
-            raise LiftFlowError(
-                "time_limit_s must be above 0 and frames at least 1", where="lower-finn"
-            )
+        if self.frames < 1:
+            raise LiftFlowError("frames must be at least 1", where="lower-finn")
 
     def run(self, model: QonnxModel, ctx: Context) -> DataflowModel:
-        """Raises UnsupportedError for a network that branches."""
-        if not model.network.chain:
-            raise UnsupportedError(
-                "no kernel joins branches", where="lower-finn", mend="end with --until export-qonnx"
-            )
+        """Raises UnsupportedError naming an operation that has no hardware."""
         path = ctx.workdir / f"{model.name}.dataflow.onnx"
-        nodes = finn_adapter.lower(
-            model.path,
-            path,
-            input_bits=model.input.bits,
-            input_signed=model.input.signed,
-            time_limit_s=self.time_limit_s,
-            say=lambda text, share: ctx.say(text, share / 2),
-        )
+        nodes = finn_adapter.lower(model.path, path, model.network)
         ctx.say(f"{len(nodes)} nodes, all of them FINN hardware", 0.5)
         total = len(ctx.data.test_x)
         chosen = np.unique(np.linspace(0, total - 1, min(self.frames, total)).astype(np.int64))
@@ -91,10 +76,12 @@ class LowerFinn(Pass[QonnxModel, DataflowModel]):
 
         scale = float(np.float32(model.input.scale))
         expected = qonnx.activations(model.path, encoded[:LOOKED_INTO].astype(np.float64) * scale)
-        found = [values for name, values in steps if name.startswith("Thresholding")]
+        found = dict(steps)
+        names = finn_adapter.threshold_names(model.path, model.network)
         wrong = sum(
-            int((mine[: len(theirs)] != theirs).sum())
-            for mine, theirs in zip(found, expected, strict=True)
+            int((found[name][: len(values)] != values).sum())
+            for name, values in zip(names, expected, strict=True)
+            if name in found
         )
         count = sum(values.size for values in expected)
         ctx.prove(

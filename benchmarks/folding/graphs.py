@@ -49,12 +49,7 @@ def lowered(network: NetworkShape, bits: int, folder: Path) -> Path:
     quantized = Quantize().run(model, Context(folder, data))
     exported = ExportQonnx().run(quantized, Context(folder, data))
     partial = path.with_suffix(".partial")
-    finn_adapter.lower(
-        exported.path,
-        partial,
-        input_bits=network.input_bits,
-        input_signed=network.input_signed,
-    )
+    finn_adapter.lower(exported.path, partial, network)
     return partial.replace(path)
 
 

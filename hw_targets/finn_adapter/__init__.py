@@ -9,8 +9,9 @@ from __future__ import annotations
 from hw_targets.finn_adapter.execute import channels_last, disagreements, execute, trace
 from hw_targets.finn_adapter.fold import Folding, FoldingConfig, fold
 from hw_targets.finn_adapter.instances import instances
-from hw_targets.finn_adapter.lower import lower
+from hw_targets.finn_adapter.lower import lower, threshold_names
 from hw_targets.finn_adapter.nodes import node_luts
+from hw_targets.finn_adapter.parts import matrix_name
 from hw_targets.finn_adapter.vendor import build_config, estimates, rehearse, vendor_folding
 from hw_targets.rtl.kernel import Instance, IntArray
 
@@ -27,8 +28,10 @@ __all__ = [
     "fold",
     "instances",
     "lower",
+    "matrix_name",
     "node_luts",
     "rehearse",
+    "threshold_names",
     "trace",
     "vendor_folding",
 ]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hw_targets.finn_adapter.session import finn_session
 from hw_targets.rtl.kernel import Instance
+from hw_targets.rtl.wiring import evaluate
 
 IntArray = NDArray[np.int64]
 
@@ -47,21 +48,11 @@ def trace(path: Path, frames: IntArray) -> list[tuple[str, IntArray]]:
 def disagreements(path: Path, instances: tuple[Instance, ...], frames: IntArray) -> tuple[str, ...]:
     """Names of our kernels that do not give, on integer frames, what FINN's nodes give.
 
-    FINN's window before a pooling has no kernel of ours and is passed over.
+    FINN's window before a pooling that has no kernel of ours is passed over.
     """
-    steps = trace(path, frames)
-    following = [name for name, _ in steps[1:]] + [""]
-    kept = [
-        values
-        for (name, values), after in zip(steps, following, strict=True)
-        if not (name.startswith("ConvolutionInputGenerator") and after.startswith("Pool"))
-    ]
-    values, wrong = channels_last(frames), []
-    for instance, expected in zip(instances, kept, strict=True):
-        values = instance.kernel.reference(values, instance.arrays)
-        if not np.array_equal(values, expected):
-            wrong.append(instance.name)
-    return tuple(wrong)
+    expected = dict(trace(path, frames))
+    found = evaluate(instances, channels_last(frames))
+    return tuple(name for name, values in found if not np.array_equal(values, expected[name]))
 
 
 def channels_last(frames: IntArray) -> IntArray:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from math import gcd, prod
 from pathlib import Path
 from typing import Any, Protocol
 
 from hw_targets.errors import LiftFlowError, VerificationError
+from hw_targets.finn_adapter.parts import layers_of, part_of
 from hw_targets.finn_adapter.session import finn_session
-from hw_targets.lanes import TIED, lanes_of
+from hw_targets.lanes import TIED, fewest, lanes_of
 from hw_targets.network import LayerShape, NetworkShape
 
 FoldingConfig = dict[str, dict[str, Any]]
@@ -32,12 +34,17 @@ class Folding(Protocol):
 
 
 def fold(
-    source: Path, target: Path, network: NetworkShape, choices: Mapping[str, Folding]
+    source: Path,
+    target: Path,
+    network: NetworkShape,
+    choices: Mapping[str, Folding],
+    interval: int = 1,
 ) -> FoldingConfig:
     """Fold the lowered graph `source` into `target`; the configuration, as in folding.json.
 
     Matrix-vector units take the allocated folding, the others lanes of their own, and those that
-    have none follow their matrix (`hw_targets.lanes`). The configuration is applied by FINN's own
+    have none follow their matrix; what joins or follows branches has the fewest lanes that keep
+    `interval` cycles a frame (`hw_targets.lanes`). The configuration is applied by FINN's own
     ApplyConfig and read back.
 
     Raises LiftFlowError if a PE or SIMD does not divide its matrix, VerificationError if the graph
@@ -48,7 +55,7 @@ def fold(
         from qonnx.core.modelwrapper import ModelWrapper
 
         model = ModelWrapper(str(source))
-        config = _config(model, network, choices)
+        config = _config(model, network, choices, interval)
         (target.parent / "folding.json").write_text(json.dumps(config, indent=2) + "\n")
         model = model.transform(ApplyConfig(target.parent / "folding.json"))
         if read_back(model, config) != config:
@@ -61,7 +68,7 @@ def read_back(model: Any, config: FoldingConfig) -> FoldingConfig:
     """The values a graph has for what `config` names, in its order."""
     from qonnx.custom_op.registry import getCustomOp
 
-    nodes = {node.name: getCustomOp(node) for node in model.graph.node}
+    nodes = {node.name: getCustomOp(node) for node in model.graph.node if node.domain}
     found: FoldingConfig = {"Defaults": {}}
     for name, attributes in config.items():
         if name in nodes:
@@ -69,88 +76,60 @@ def read_back(model: Any, config: FoldingConfig) -> FoldingConfig:
     return found
 
 
-def units(model: Any, network: NetworkShape) -> list[tuple[LayerShape, Any]]:
-    """Every node with the layer it works for: what comes before a matrix-vector unit is its own,
-    what comes after it too, up to the next one's padding or window.
-
-    Raises VerificationError where the matrices are not the network's.
-    """
-    from qonnx.custom_op.registry import getCustomOp
-
-    layers = iter(network.layers)
-    current: LayerShape | None = None
-    waiting: list[Any] = []
-    pairs: list[tuple[LayerShape, Any]] = []
-    for node in model.graph.node:
-        kind = node.op_type
-        window = kind == "ConvolutionInputGenerator" and not getCustomOp(node).get_nodeattr(
-            "depthwise"
-        )
-        if kind == "FMPadding" or window:
-            waiting.append(node)
-        elif kind == "MVAU":
-            current = next(layers, None)
-            op = getCustomOp(node)
-            matrix = (op.get_nodeattr("MW"), op.get_nodeattr("MH"))
-            if current is None or matrix != current.matrix:
-                raise VerificationError(
-                    f"{node.name} is a {matrix} matrix, the network's layer "
-                    f"{current and (current.name, current.matrix)}",
-                    where="fold",
-                )
-            pairs.extend((current, before) for before in (*waiting, node))
-            waiting = []
-        elif current is None:
-            raise VerificationError(f"{node.name} comes before any layer", where="fold")
-        else:
-            pairs.append((current, node))
-    if waiting or next(layers, None) is not None:
-        raise VerificationError("the graph has not all of the network's layers", where="fold")
-    return pairs
-
-
-def _config(model: Any, network: NetworkShape, choices: Mapping[str, Folding]) -> FoldingConfig:
+def _config(
+    model: Any, network: NetworkShape, choices: Mapping[str, Folding], interval: int
+) -> FoldingConfig:
     config: FoldingConfig = {"Defaults": {}}
-    for layer, node in units(model, network):
-        choice = choices[layer.name]
-        mw, mh = layer.matrix
-        if mw % choice.simd or mh % choice.pe:
-            raise LiftFlowError(
-                f"PE {choice.pe} and SIMD {choice.simd} do not divide its {mh} x {mw} matrix",
-                where=layer.name,
-            )
-        lanes = lanes_of(layer, choice.pe, choice.simd, getattr(choice, "lanes", TIED))
-        kind = node.op_type
-        attributes: dict[str, Any]
-        if kind == "MVAU":
-            attributes = {
-                "PE": choice.pe,
-                "SIMD": choice.simd,
-                "resType": choice.arithmetic,
-                "mem_mode": "internal_decoupled",
-                "ram_style": choice.memory,
-            }
-        elif kind == "FMPadding":
-            attributes = {"SIMD": lanes.pad}
-        elif kind == "ConvolutionInputGenerator":
-            depthwise = layer.matrix[0] != _window_size(node)
-            attributes = {"SIMD": lanes.end if depthwise else lanes.window, "parallel_window": 0}
-        elif kind in ("Thresholding", "ElementwiseAdd"):
-            attributes = {"PE": lanes.act}
-        elif kind in ("Pool", "LabelSelect"):
-            attributes = {"PE": lanes.end}
+    layers = layers_of(model, network)
+    for node in model.graph.node:
+        if not node.domain:
+            continue  # plain ONNX, without folding
+        layer = layers.get(node.name)
+        if layer is None:
+            attributes = _shared(model, node, interval)
         else:
-            raise VerificationError(f"{node.name} ({kind}) cannot be folded", where="fold")
+            attributes = _own(node, layer, choices[layer.name])
         config[node.name] = {**attributes, "preferred_impl_style": "rtl"}
     return config
 
 
-def _window_size(node: Any) -> int:
-    """Columns of the matrix a window feeds; 0 for pooling, which goes channel by channel."""
-    from qonnx.custom_op.registry import getCustomOp
+def _own(node: Any, layer: LayerShape, choice: Folding) -> dict[str, Any]:
+    """Folding of a node of a layer."""
+    mw, mh = layer.hardware_matrix
+    if mw % choice.simd or mh % choice.pe:
+        raise LiftFlowError(
+            f"PE {choice.pe} and SIMD {choice.simd} do not divide its {mh} x {mw} matrix",
+            where=layer.name,
+        )
+    lanes = lanes_of(layer, choice.pe, choice.simd, getattr(choice, "lanes", TIED))
+    _, part = part_of(node.name)
+    if part == "mvu":
+        return {
+            "PE": choice.pe,
+            "SIMD": choice.simd,
+            "resType": choice.arithmetic,
+            "mem_mode": "internal_decoupled",
+            "ram_style": choice.memory,
+        }
+    taken = {"pad": lanes.pad, "window": lanes.window, "threshold": lanes.act, "bias": lanes.act}
+    return _folded(node, taken.get(part, lanes.end))
 
-    op = getCustomOp(node)
-    if op.get_nodeattr("depthwise"):
-        return 0
-    kernel = op.get_nodeattr("ConvKernelDim")
-    return int(kernel[0] * kernel[1] * op.get_nodeattr("IFMChannels"))
+
+def _shared(model: Any, node: Any, interval: int) -> dict[str, Any]:
+    """Folding of a node that joins or follows branches: the fewest lanes that keep the interval."""
+    shapes = [
+        model.get_tensor_shape(name)
+        for name in (*node.input, *node.output)
+        if model.get_initializer(name) is None
+    ]
+    channels = gcd(*(shape[-1] for shape in shapes))
+    return _folded(node, fewest(channels, max(map(prod, shapes)), interval))
+
+
+def _folded(node: Any, lanes: int) -> dict[str, Any]:
+    kind = node.op_type
+    if kind == "ConvolutionInputGenerator":
+        return {"SIMD": lanes, "parallel_window": 0}
+    if kind in ("FMPadding", "StreamingConcat", "UpsampleNearestNeighbour"):
+        return {"SIMD": lanes}
+    return {"PE": lanes}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from math import gcd
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -9,111 +10,132 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from hw_targets.errors import UnsupportedError
-from hw_targets.finn_adapter.fold import units
+from hw_targets.finn_adapter.emit import signed_bits
+from hw_targets.finn_adapter.parts import layers_of, part_of
 from hw_targets.finn_adapter.session import finn_session
-from hw_targets.network import LayerShape, NetworkShape
+from hw_targets.lanes import divisors
+from hw_targets.network import NetworkShape
+from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
-from hw_targets.rtl.kernel import Instance, IntArray
+from hw_targets.rtl.concat import Concat
+from hw_targets.rtl.depthwise import Depthwise
+from hw_targets.rtl.duplicate import Duplicate
+from hw_targets.rtl.kernel import Instance, IntArray, Kernel, Source, Stream
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.table import MOST_IN_BITS, Table
 from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.upsample import Upsample
+from hw_targets.rtl.wiring import INPUT
+
+Made = tuple[Kernel, Mapping[str, IntArray]]
+"""A kernel and the values of its memories."""
 
 
 def instances(path: Path, network: NetworkShape) -> tuple[Instance, ...]:
-    """The kernels of the folded graph in the order data takes, named `<layer>_<unit>`.
+    """The kernels of the folded graph in the order data takes, called as their nodes are.
 
-    Units are pad, window, mvu, threshold, pool, bias and, last, the one called `label`. Dots in
-    layer names become underscores. FINN's window and Pool of a max pooling are one MaxPool here.
-    Weight and activation widths are the graph's datatypes, which are the allocated ones.
+    FINN's window and Pool of a max pooling without overlap are one MaxPool here. Widths are those
+    of the streams: the kernels' own where they make new ones, the graph's input and quantizers.
 
-    Raises UnsupportedError naming a node that has no kernel.
+    Raises:
+        UnsupportedError: names a node that has no kernel.
+        VerificationError: the graph is not the network's.
     """
     with finn_session(path.parent):
         from qonnx.core.modelwrapper import ModelWrapper
 
-        reader = _Reader(ModelWrapper(str(path)))
-        for layer, node in units(reader.model, network):
-            reader.read(layer, node)
+        model = ModelWrapper(str(path))
+        layers_of(model, network)
+        reader = _Reader(model, network)
+        for node in model.graph.node:
+            reader.read(node)
         return tuple(reader.found)
 
 
 class _Reader:
-    """Turns nodes into instances; remembers the width the accumulator has on the way."""
+    """Turns nodes into instances; keeps what every tensor is as a stream."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, network: NetworkShape) -> None:
         self.model = model
         self.found: list[Instance] = []
-        self.acc_bits = 0
+        entry = model.graph.input[0].name
+        form = Stream(1, network.input_bits, network.input_signed, 1)
+        self.streams: dict[str, tuple[Source, Stream]] = {entry: (INPUT, form)}
 
-    def read(self, layer: LayerShape, node: Any) -> None:
+    def read(self, node: Any) -> None:
         from qonnx.custom_op.registry import getCustomOp
 
-        readers = {
-            "FMPadding": self._pad,
-            "ConvolutionInputGenerator": self._window,
-            "MVAU": self._mvu,
-            "Thresholding": self._threshold,
-            "Pool": self._pool,
-            "ElementwiseAdd": self._bias,
-            "LabelSelect": self._label,
-        }
-        if node.op_type not in readers:
-            raise UnsupportedError(f"{node.name} ({node.op_type}) has no kernel", where=layer.name)
-        readers[node.op_type](layer, node, getCustomOp(node).get_nodeattr)
+        reader = _READERS.get(node.op_type)
+        if reader is None:
+            raise UnsupportedError(f"{node.name} ({node.op_type}) has no kernel", where="fold")
+        get = getCustomOp(node).get_nodeattr if node.domain else None
+        made = reader(self, node, get)
+        if made is None:  # a part of the next one
+            self.streams[node.output[0]] = self.streams[node.input[0]]
+            return
+        kernel, arrays = made
+        taken = [self.streams[name][0] for name in node.input if name in self.streams]
+        self.found.append(Instance(node.name, kernel, arrays, tuple(taken)))
+        for number, (name, stream) in enumerate(zip(node.output, kernel.outputs, strict=True)):
+            self.streams[name] = (Source(node.name, number), stream)
 
-    def _add(self, layer: LayerShape, unit: str, kernel: Any, **arrays: IntArray) -> None:
-        name = layer.name.replace(".", "_")
-        self.found.append(Instance(f"{name}_{unit}" if unit != "label" else unit, kernel, arrays))
+    def taken(self, node: Any) -> Stream:
+        """The stream that comes in; its format is what counts."""
+        return self.streams[node.input[0]][1]
 
-    def _values(self, node: Any, index: int = 1) -> IntArray:
-        values = np.asarray(self.model.get_initializer(node.input[index]), dtype=np.float64)
-        return np.rint(values).astype(np.int64)
+    def shape(self, node: Any, index: int = 0) -> tuple[int, ...]:
+        return tuple(int(side) for side in self.model.get_tensor_shape(node.input[index]))
 
-    def _pad(self, layer: LayerShape, node: Any, get: Any) -> None:
+    def values(self, node: Any, index: int = 1) -> IntArray:
+        found = np.asarray(self.model.get_initializer(node.input[index]), dtype=np.float64)
+        return np.rint(found).astype(np.int64)
+
+    def pad(self, node: Any, get: Any) -> Made:
         height, width = get("ImgDim")
-        top, left, bottom, right = (int(side) for side in get("Padding"))
-        bits, signed = _width(get("inputDataType"))
-        kernel = Pad(
+        top, left, bottom, right = map(int, get("Padding"))
+        into = self.taken(node)
+        channels, simd = get("NumChannels"), get("SIMD")
+        return Pad(
             in_h=int(height),
             in_w=int(width),
-            channels=get("NumChannels"),
+            channels=channels,
             top=top,
             left=left,
             bottom=bottom,
             right=right,
-            simd=get("SIMD"),
-            bits=bits,
-            signed=signed,
-        )
-        self._add(layer, "pad", kernel)
+            simd=simd,
+            bits=into.bits,
+            signed=into.signed,
+        ), {}
 
-    def _window(self, layer: LayerShape, node: Any, get: Any) -> None:
-        if get("depthwise"):
-            return  # of a max pooling: MaxPool does it
+    def window(self, node: Any, get: Any) -> Made | None:
+        (height, width), kernel, stride = get("IFMDim"), get("ConvKernelDim"), get("Stride")
         if any(int(step) != 1 for step in get("Dilation")):
-            raise UnsupportedError("dilated windows have no kernel", where=layer.name)
-        (height, width), kernel_dim, stride = get("IFMDim"), get("ConvKernelDim"), get("Stride")
-        bits, signed = _width(get("inputDataType"))
-        kernel = Swu(
+            raise UnsupportedError("dilated windows have no kernel", where=node.name)
+        if part_of(node.name)[1] == "pool_window" and _apart(kernel, stride):
+            return None  # MaxPool does it
+        into = self.taken(node)
+        return Swu(
             in_h=int(height),
             in_w=int(width),
             channels=get("IFMChannels"),
-            kernel_h=int(kernel_dim[0]),
-            kernel_w=int(kernel_dim[1]),
+            kernel_h=int(kernel[0]),
+            kernel_w=int(kernel[1]),
             stride_h=int(stride[0]),
             stride_w=int(stride[1]),
             simd=get("SIMD"),
-            bits=bits,
-            signed=signed,
-        )
-        self._add(layer, "window", kernel)
+            bits=into.bits,
+            signed=into.signed,
+        ), {}
 
-    def _mvu(self, layer: LayerShape, node: Any, get: Any) -> None:
+    def matrix(self, node: Any, get: Any) -> Made:
         weight_bits, _ = _width(get("weightDataType"))
-        act_bits, act_signed = _width(get("inputDataType"))
+        into = self.taken(node)
         kernel = Mvu(
             mw=get("MW"),
             mh=get("MH"),
@@ -121,71 +143,163 @@ class _Reader:
             pe=get("PE"),
             pixels=int(np.prod(get("numInputVectors"))),
             weight_bits=weight_bits,
-            act_bits=act_bits,
-            act_signed=act_signed,
+            act_bits=into.bits,
+            act_signed=into.signed,
             arithmetic=cast(Literal["lut", "dsp"], get("resType")),
             memory=cast(Literal["auto", "block", "distributed"], get("ram_style")),
         )
-        self.acc_bits = kernel.acc_bits
         # FINN keeps (MW, MH); the columns are already in the order ky, kx, channel.
-        self._add(layer, "mvu", kernel, weights=self._values(node).T.copy())
+        return kernel, {"weights": self.values(node).T.copy()}
 
-    def _threshold(self, layer: LayerShape, node: Any, get: Any) -> None:
-        channels = get("NumChannels")
-        out_bits, out_signed = _width(get("outputDataType"))
+    def depthwise(self, node: Any, get: Any) -> Made:
+        weight_bits, _ = _width(get("weightDataType"))
+        into = self.taken(node)
+        kernel = Depthwise(
+            channels=get("Channels"),
+            taps=int(np.prod(get("Kernel"))),
+            pixels=int(np.prod(get("Dim"))),
+            pe=get("PE"),
+            weight_bits=weight_bits,
+            act_bits=into.bits,
+            act_signed=into.signed,
+            arithmetic=cast(Literal["lut", "dsp"], get("resType")),
+            memory=cast(Literal["auto", "block", "distributed"], get("ram_style")),
+        )
+        return kernel, {"weights": self.values(node).reshape(kernel.channels, kernel.taps)}
+
+    def threshold(self, node: Any, get: Any) -> Made:
+        channels, lanes, into = get("NumChannels"), get("PE"), self.taken(node)
+        bits, signed = _width(get("outputDataType"))
+        elements = channels * int(np.prod(get("numInputVectors")))
+        steps, least = self.values(node), int(get("ActVal"))
+        if len(steps) == 1 and into.bits <= MOST_IN_BITS:
+            raw = np.arange(1 << into.bits)
+            values = raw - ((raw >> (into.bits - 1)) << into.bits) * into.signed
+            table = least + (values[:, None] >= steps).sum(axis=1)
+            return Table(into.bits, into.signed, bits, signed, lanes, elements // lanes), {
+                "table": table
+            }
+        if len(steps) == 1:
+            channels = lanes  # every lane has the same constants
         kernel = Threshold(
             channels=channels,
-            pe=get("PE"),
-            pixels=int(np.prod(get("numInputVectors"))),
-            in_bits=self.acc_bits,
-            in_signed=True,
-            out_bits=out_bits,
-            out_signed=out_signed,
-            out_bias=int(get("ActVal")),
+            pe=lanes,
+            pixels=elements // channels,
+            in_bits=into.bits,
+            in_signed=into.signed,
+            out_bits=bits,
+            out_signed=signed,
+            out_bias=least,
         )
-        steps = self._values(node)
-        steps = np.broadcast_to(steps, (channels, steps.shape[1])).copy()
-        self._add(layer, "threshold", kernel, thresholds=steps)
+        return kernel, {"thresholds": np.broadcast_to(steps, (channels, steps.shape[1])).copy()}
 
-    def _pool(self, layer: LayerShape, node: Any, get: Any) -> None:
-        if get("Function") != "MaxPool":
-            raise UnsupportedError(f"{get('Function')} has no kernel", where=layer.name)
-        height, width = layer.out_size
-        bits, signed = _width(get("InputDataType"))
-        kernel = MaxPool(
-            in_h=height,
-            in_w=width,
-            channels=get("Channels"),
-            kernel=layer.pool,
-            pe=get("PE"),
-            bits=bits,
-            signed=signed,
-        )
-        self._add(layer, "pool", kernel)
+    def pool(self, node: Any, get: Any) -> Made:
+        kernel, lanes, channels = get("KernelSize"), get("PE"), get("Channels")
+        into, maximum = self.taken(node), get("Function") == "MaxPool"
+        before = self.model.find_producer(node.input[0])
+        source = self.streams[node.input[0]][0]
+        if maximum and source.instance != before.name:
+            # The window's own input: the image.
+            _, height, width, _ = self.shape(before)
+            side = int(kernel[0])
+            return MaxPool(height, width, channels, side, lanes, into.bits, into.signed), {}
+        pixels = int(np.prod(get("OutImgDims")))
+        return Reduce(
+            channels,
+            int(np.prod(kernel)),
+            pixels,
+            lanes,
+            into.bits,
+            into.signed,
+            "max" if maximum else "sum",
+        ), {}
 
-    def _bias(self, layer: LayerShape, node: Any, get: Any) -> None:
-        bias = self._values(node).reshape(-1)
-        bias_bits = max(1, *(_signed_bits(value) for value in bias.tolist()))
-        # The widest of both and one for the carry holds every sum.
-        out_bits = max(self.acc_bits, bias_bits) + 1
+    def sum_all(self, node: Any, get: Any) -> Made:
+        into, vectors = self.taken(node), int(np.prod(get("numInputVectors")))
+        channels, lanes = get("NumChannels"), get("PE")
+        return Reduce(channels, vectors, 1, lanes, into.bits, into.signed, "sum"), {}
+
+    def add(self, node: Any, get: Any) -> Made:
+        shape, lanes, into = self.shape(node), get("PE"), self.taken(node)
+        elements = int(np.prod(shape))
+        if get("rhs_style") == "input":
+            return Add(lanes, into.bits, into.signed, elements // lanes), {}
+        bias = self.values(node).reshape(-1)
+        bias_bits = signed_bits(bias)
         kernel = ChannelAdd(
-            channels=layer.out_channels,
-            pe=get("PE"),
-            pixels=layer.pixels,
-            in_bits=self.acc_bits,
-            in_signed=True,
+            channels=shape[-1],
+            pe=lanes,
+            pixels=elements // shape[-1],
+            in_bits=into.bits,
+            in_signed=into.signed,
             bias_bits=bias_bits,
-            out_bits=out_bits,
+            # The widest of both and one for the carry holds every sum.
+            out_bits=max(into.bits, bias_bits) + 1,
         )
-        self.acc_bits = out_bits
-        self._add(layer, "bias", kernel, bias=bias)
+        return kernel, {"bias": bias}
 
-    def _label(self, layer: LayerShape, node: Any, get: Any) -> None:
-        classes = get("Labels")
-        kernel = LabelSelect(
-            classes=classes, pe=gcd(get("PE"), classes), in_bits=self.acc_bits, in_signed=True
-        )
-        self._add(layer, "label", kernel)
+    def concat(self, node: Any, get: Any) -> Made:
+        into, channels = self.taken(node), tuple(int(n) for n in get("ChannelsPerStream"))
+        pixels = int(np.prod(get("numInputVectors")))
+        return Concat(pixels, channels, get("SIMD"), into.bits, into.signed), {}
+
+    def duplicate(self, node: Any, get: Any) -> Made:
+        into, lanes = self.taken(node), get("PE")
+        beats = get("NumChannels") * int(np.prod(get("numInputVectors"))) // lanes
+        return Duplicate(lanes, into.bits, into.signed, beats, get("NumOutputStreams")), {}
+
+    def upsample(self, node: Any, get: Any) -> Made:
+        into, height, width = self.taken(node), get("HI"), get("WI")
+        scale = get("HO") // height, get("WO") // width
+        channels, lanes = get("NumChannels"), get("SIMD")
+        return Upsample(height, width, channels, *scale, lanes, into.bits, into.signed), {}
+
+    def zeros(self, node: Any, _: Any) -> Made:
+        """Channels of zeros: an image whose rows are the pixels."""
+        pads = self.values(node).tolist()
+        *vectors, channels = self.shape(node)
+        into, before, after = self.taken(node), pads[len(pads) // 2 - 1], pads[-1]
+        group = gcd(before, channels, after)
+        # As many lanes as what comes, or the next number that fits.
+        lanes = next((n for n in divisors(group) if n >= into.lanes), group)
+        return Pad(
+            int(np.prod(vectors)),
+            channels // lanes,
+            lanes,
+            0,
+            before // lanes,
+            0,
+            after // lanes,
+            lanes,
+            into.bits,
+            into.signed,
+        ), {}
+
+    def label(self, node: Any, get: Any) -> Made:
+        classes, into = get("Labels"), self.taken(node)
+        return LabelSelect(classes, gcd(get("PE"), classes), into.bits, into.signed), {}
+
+
+_READERS: dict[str, Callable[[_Reader, Any, Any], Made | None]] = {
+    "FMPadding": _Reader.pad,
+    "ConvolutionInputGenerator": _Reader.window,
+    "MVAU": _Reader.matrix,
+    "VVAU": _Reader.depthwise,
+    "Thresholding": _Reader.threshold,
+    "Pool": _Reader.pool,
+    "GlobalAccPool": _Reader.sum_all,
+    "ElementwiseAdd": _Reader.add,
+    "StreamingConcat": _Reader.concat,
+    "DuplicateStreams": _Reader.duplicate,
+    "UpsampleNearestNeighbour": _Reader.upsample,
+    "Pad": _Reader.zeros,
+    "LabelSelect": _Reader.label,
+}
+
+
+def _apart(kernel: Sequence[int], stride: Sequence[int]) -> bool:
+    """Do square windows lie beside each other?"""
+    return len({*map(int, kernel), *map(int, stride)}) == 1
 
 
 def _width(datatype: str) -> tuple[int, bool]:
@@ -194,8 +308,3 @@ def _width(datatype: str) -> tuple[int, bool]:
         if datatype.startswith(prefix):
             return int(datatype.removeprefix(prefix)), signed
     raise UnsupportedError(f"{datatype} is no integer type", where="FINN graph")
-
-
-def _signed_bits(value: int) -> int:
-    """Bits of a two's complement number."""
-    return (value if value >= 0 else ~value).bit_length() + 1

@@ -1,206 +1,453 @@
-"""From a QONNX chain to a FINN graph of hardware nodes: an ordered recipe, each step limited."""
+"""From a QONNX graph to a graph of FINN's hardware nodes, in integers from end to end.
+
+Every value of a quantized network is an integer times a step plus a bias. The graph is walked once
+from its input to its output: what computes integers becomes a hardware node; scales and biases are
+kept aside, in float64, until a quantizer turns them into integer thresholds. Nothing is moved
+through the graph step by step, as FINN's streamlining does in float32, so branches, joins and
+pooling need no rules of their own and no threshold can end on the wrong side of an integer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hw_targets.errors import UnsupportedError, VerificationError
-from hw_targets.finn_adapter import affine, rewrites
-from hw_targets.finn_adapter.session import apply, finn_session
+from hw_targets.errors import UnsupportedError
+from hw_targets.finn_adapter.emit import Emitter, Tensor
+from hw_targets.finn_adapter.names import LAYERS, Names, identifier
+from hw_targets.finn_adapter.session import finn_session
+from hw_targets.network import NetworkShape
 
-FLOAT32_ERROR = 1e-4
-"""FINN's float32 thresholds and the exact ones may differ by this, relative to 1 + |T|."""
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
 
-Say = Callable[[str, float], None]
+WHERE = "lower-finn"
+GRID_TOLERANCE = 0.1
+"""How far the float32 bias of the logits may lie off a multiple of the accumulator's step."""
+SAME_STEP = 1e-9
+"""How far steps that are one may lie apart, relative: float32 scales multiplied in float64."""
 
 
-def _silent(text: str, share: float) -> None:
-    del text, share
-
-
-def lower(
-    source: Path,
-    target: Path,
-    *,
-    input_bits: int,
-    input_signed: bool,
-    time_limit_s: float = 300.0,
-    say: Say = _silent,
-) -> tuple[str, ...]:
+def lower(source: Path, target: Path, network: NetworkShape) -> tuple[str, ...]:
     """Lower the QONNX file `source` to FINN hardware nodes in `target`; their types in order.
 
-    The graph's input is integer frames (1, height, width, channels) or (1, features), its output
-    the class index. Thresholds are integers computed exactly; nothing is folded yet (PE = SIMD = 1
-    or all channels). The file's bytes depend on nothing but the source.
+    The graph's input is integer frames (1, height, width, channels) or (1, features) in the format
+    of `network`, its output the class index. Nodes are named after the layers and units of
+    `network`; nothing is folded yet. The file's bytes depend on nothing but the source.
 
-    Raises UnsupportedError naming a node that has no hardware, LiftFlowError naming a
-    transformation that takes longer than `time_limit_s`.
+    Raises:
+        UnsupportedError: names an operation that has no hardware, with the reason.
+        VerificationError: the file does not have the network's layers.
     """
     with finn_session(target.parent):
         from qonnx.core.modelwrapper import ModelWrapper
 
-        model = ModelWrapper(str(source))
-        layers = affine.read(model)
-        model = rewrites.take_integers(model, input_bits, input_signed)
-        for number, (text, steps) in enumerate(RECIPE):
-            say(text, number / len(RECIPE))
-            if steps is _hardware:
-                model = rewrites.flatten_channels_last(model)
-                model = rewrites.drop_leading_flatten(model)
-                _set_integers(model, layers)
-            for step in steps():
-                model = apply(model, step, time_limit_s)
-        _require_hardware(model)
-        model.model.graph.name = "liftflow"
+        model = _Lowering(ModelWrapper(str(source)), network).run()
         target.write_bytes(model.model.SerializeToString(deterministic=True))
         return tuple(node.op_type for node in model.graph.node)
 
 
-def _convert() -> Iterator[Any]:
-    from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
-    from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
+def threshold_names(source: Path, network: NetworkShape) -> list[str]:
+    """The node that each quantizer of activations of a QONNX file becomes, in its order.
 
-    yield ConvertQONNXtoFINN()
-    yield GiveUniqueNodeNames()
-    yield GiveReadableTensorNames()
+    Quantizers that change nothing become none.
+    """
+    with finn_session(source.parent):
+        from qonnx.core.modelwrapper import ModelWrapper
 
-
-def _streamline() -> Iterator[Any]:
-    """Scales and biases go down the chain into thresholds, or, at the end, out of the arg-max."""
-    from finn.transformation.streamline import absorb, reorder
-    from finn.transformation.streamline.collapse_repeated import CollapseRepeatedMul
-    from qonnx.transformation.infer_datatypes import InferDataTypes
-    from qonnx.transformation.insert_topk import InsertTopK
-
-    for _ in range(2):  # pooling and flatten may both lie between two layers
-        yield reorder.MoveMulPastMaxPool()
-        yield reorder.MoveScalarLinearPastInvariants()
-    yield reorder.MoveScalarMulPastConv()
-    yield reorder.MoveScalarMulPastMatMul()
-    yield CollapseRepeatedMul()
-    yield absorb.AbsorbAddIntoMultiThreshold()
-    yield absorb.AbsorbMulIntoMultiThreshold()
-    yield reorder.MoveMulPastAdd()
-    yield InsertTopK(k=1)
-    yield absorb.AbsorbScalarMulAddIntoTopK()
-    yield InferDataTypes()
+        return Names(ModelWrapper(str(source)), network).thresholds()
 
 
-def _channels_last() -> Iterator[Any]:
-    from finn.transformation.streamline import absorb, reorder
-    from qonnx.transformation.infer_data_layouts import InferDataLayouts
-    from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
-    from qonnx.transformation.make_input_chanlast import MakeInputChannelsLast
+@dataclass(frozen=True)
+class _Value:
+    """What a tensor of the QONNX graph is: integers x `step` + `bias`, or the ReLU of that.
 
-    yield InferDataLayouts()
-    yield MakeInputChannelsLast()
-    yield LowerConvsToMatMul()
-    yield InferDataLayouts()
-    for _ in range(2):  # a transpose moves past thresholds, then past pooling, then meets the next
-        yield absorb.AbsorbTransposeIntoMultiThreshold()
-        yield reorder.MakeMaxPoolNHWC()
-    yield absorb.AbsorbConsecutiveTransposes()
+    step, bias: (1,) where all channels agree, else (channels,). image: (height, width, channels)
+    whose elements lie one after another in a flat tensor.
+    """
 
+    tensor: Tensor
+    step: Float64
+    bias: Float64
+    relu: bool = False
+    image: tuple[int, ...] = ()
 
-def _hardware() -> Iterator[Any]:
-    from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferConvInpGen
-    from finn.transformation.fpgadataflow.convert_to_hw.elementwise_binary_operation import (
-        InferElementwiseBinaryOperation,
-    )
-    from finn.transformation.fpgadataflow.convert_to_hw.label_select import InferLabelSelectLayer
-    from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
-    from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
-        InferQuantizedMatrixVectorActivation,
-    )
-    from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
-    from finn.transformation.fpgadataflow.minimize_accumulator_width import (
-        MinimizeAccumulatorWidth,
-    )
-    from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
-    from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
-    from qonnx.transformation.infer_data_layouts import InferDataLayouts
-    from qonnx.transformation.infer_datatypes import InferDataTypes
-    from qonnx.transformation.infer_shapes import InferShapes
-
-    yield InferShapes()
-    yield InferDataTypes()
-    yield InferDataLayouts()
-    # Thresholds first: MVAU_rtl takes no fused ones.
-    yield InferThresholdingLayer()
-    yield InferQuantizedMatrixVectorActivation()
-    yield InferElementwiseBinaryOperation()
-    yield InferLabelSelectLayer()
-    yield InferPool()
-    yield InferConvInpGen()
-    yield RemoveCNVtoFCFlatten()
-    yield InferDataTypes()
-    yield MinimizeAccumulatorWidth()
-    yield RoundAndClipThresholds()
-    yield InferDataTypes()
+    @property
+    def on_grid(self) -> bool:
+        """Are they multiples of one step?"""
+        return len(self.step) == 1 and not self.relu and not self.bias.any()
 
 
-def _names() -> Iterator[Any]:
-    from qonnx.transformation.general import (
-        GiveReadableTensorNames,
-        GiveUniqueNodeNames,
-        RemoveStaticGraphInputs,
-        RemoveUnusedTensors,
-        SortGraph,
-    )
+class _Lowering:
+    """One walk over a QONNX graph."""
 
-    yield SortGraph()
-    yield RemoveStaticGraphInputs()
-    yield RemoveUnusedTensors()
-    yield GiveUniqueNodeNames()
-    yield GiveReadableTensorNames()
+    def __init__(self, source: Any, network: NetworkShape) -> None:
+        self.source, self.network = source, network
+        self.names = Names(source, network)
+        self.values: dict[str, _Value] = {}
+        self.strides: dict[str, tuple[int, int]] = {}
+        shape = network.input_shape
+        entry = (1, *shape[1:], shape[0]) if len(shape) == 3 else (1, prod(shape))
+        bits, signed = network.input_bits, network.input_signed
+        self.emit = Emitter(Tensor("global_in", entry, bits, signed))
 
+    def run(self) -> Any:
+        """The graph of hardware nodes, a ModelWrapper."""
+        for node in self.ordered():
+            handler = HANDLERS.get(node.op_type)
+            if handler is None:
+                raise _refused(node, "it has no hardware", "change the layer")
+            self.values[node.output[0]] = handler(self, node)
+        logits = self.values.get(self.source.graph.output[0].name)
+        if logits is None:
+            raise UnsupportedError("nothing computes the output", where=WHERE)
+        return self.emit.model(self.classes(logits))
 
-RECIPE: tuple[tuple[str, Callable[[], Iterator[Any]]], ...] = (
-    ("converting QONNX", _convert),
-    ("streamlining", _streamline),
-    ("channels last", _channels_last),
-    ("inferring hardware", _hardware),
-    ("naming", _names),
-)
-"""In this order; the integers are set before the hardware is inferred."""
+    def ordered(self) -> list[Any]:
+        """The nodes that compute activations, depth first: each after all that it takes."""
+        makers = {node.output[0]: node for node in self.source.graph.node}
+        found: list[Any] = []
+        done: set[str] = set()
+        stack = [self.source.graph.output[0].name]
+        while stack:
+            tensor = stack[-1]
+            node = makers.get(tensor)
+            if tensor in done or node is None:
+                stack.pop()
+                continue
+            open_inputs = [name for name in self.taken(node) if name in makers and name not in done]
+            if open_inputs:
+                stack += reversed(open_inputs)
+                continue
+            done.add(stack.pop())
+            found.append(node)
+        return found
 
+    def taken(self, node: Any) -> list[str]:
+        """Inputs of a node that are activations."""
+        names = node.input[:1] if node.op_type in (*LAYERS, "Quant", "Slice", "Pad") else node.input
+        return [name for name in names if name and self.source.get_initializer(name) is None]
 
-def _set_integers(model: Any, layers: tuple[affine.Affine, ...]) -> None:
-    """Replace FINN's float32 thresholds and last bias by the exact integers."""
-    nodes = [node for node in model.graph.node if node.op_type == "MultiThreshold"]
-    if len(nodes) != len(layers) - 1:
-        raise UnsupportedError(
-            f"{len(nodes)} activations for {len(layers)} layers", where="lower-finn"
-        )
-    for node, layer in zip(nodes, layers[:-1], strict=True):
-        off = rewrites.set_thresholds(model, node, layer.thresholds())
-        if off > FLOAT32_ERROR:
-            raise VerificationError(
-                f"thresholds of {node.name} differ from FINN's by {off:.1e}", where="lower-finn"
-            )
-    bias = layers[-1].integer_bias()
-    add = next((node for node in model.graph.node if node.op_type == "Add"), None)
-    if add is None:
-        if np.any(bias):
-            raise UnsupportedError("the last bias was lost", where="lower-finn")
-        return
-    before = model.get_initializer(add.input[1])
-    if np.abs(before - bias).max() > 0.25:
-        raise VerificationError("the last bias differs from FINN's", where="lower-finn")
-    model.set_initializer(add.input[1], bias.astype(np.float32).reshape(before.shape))
+    def value(self, node: Any, index: int = 0) -> _Value:
+        found = self.values.get(node.input[index])
+        if found is None:
+            raise _refused(node, "no quantizer is before it", "quantize the network's input")
+        return found
 
+    def grid(self, node: Any, index: int = 0) -> _Value:
+        """What the node takes, which must be integers of one scale."""
+        found = self.value(node, index)
+        if not found.on_grid:
+            raise _refused(node, "no quantizer is before it", "put one, or a ReLU, in front")
+        return found
 
-def _require_hardware(model: Any) -> None:
-    from finn.util.fpgadataflow import is_fpgadataflow_node
+    def constant(self, node: Any, index: int) -> Float64:
+        values = self.source.get_initializer(node.input[index])
+        if values is None:
+            raise _refused(node, f"its input {node.input[index]} is not constant", "fold constants")
+        return np.asarray(values, dtype=np.float64)
 
-    for node in model.graph.node:
-        if not is_fpgadataflow_node(node):
+    def classes(self, logits: _Value) -> Tensor:
+        """Bias and arg-max behind the accumulators of the last layer."""
+        step = _single(logits.step)
+        if len(step) != 1 or logits.relu:
             raise UnsupportedError(
-                f"node {node.name} ({node.op_type}) has no hardware in FINN",
-                where="lower-finn",
-                mend="change the layer, or report the network",
+                "the logits have a scale for each class",
+                where=WHERE,
+                mend="give the last layer one weight scale",
             )
+        counts = np.broadcast_to(logits.bias / step, (logits.tensor.channels,))
+        if np.abs(counts - np.round(counts)).max(initial=0.0) > GRID_TOLERANCE:
+            raise UnsupportedError(
+                "the last layer's bias is not a whole number of accumulator steps",
+                where=WHERE,
+                mend="quantize the network with LiftFlow's quantize pass",
+            )
+        name = f"{identifier(self.network.layers[-1].name)}_bias"
+        biased = self.emit.bias(name, logits.tensor, np.round(counts).astype(np.int64))
+        return self.emit.label("label", biased)
+
+    # One method a kind of operation.
+
+    def quant(self, node: Any) -> _Value:
+        scale = float(self.constant(node, 1).reshape(-1)[0])
+        if self.constant(node, 1).size != 1 or self.constant(node, 2).any():
+            raise _refused(node, "it has several scales or a zero point", "use one scale, zero 0")
+        bits, signed, narrow = self.format(node)
+        if node.input[0] == self.source.graph.input[0].name:
+            entry = self.emit.entry
+            if (bits, signed) != (entry.bits, entry.signed):
+                raise _refused(node, f"the input has {bits} bits", f"quantize to {entry.datatype}")
+            return _Value(entry, np.array([scale]), np.zeros(1))
+        x = self.value(node)
+        least = -(1 << (bits - 1)) + narrow if signed else 0
+        most = (1 << (bits - signed)) - 1
+        if x.relu and least < 0:
+            raise _refused(node, "a signed quantizer after a ReLU", "use an unsigned one")
+        result = _Value(x.tensor, np.array([scale]), np.zeros(1))
+        if x.on_grid and x.step[0] == scale and (x.tensor.bits, x.tensor.signed) == (bits, signed):
+            return result
+        edges = (np.arange(least + 1, most + 1) - 0.5) * scale
+        # Halves are reached (round half up); a settled network has no integer on one.
+        steps = np.ceil((edges[None, :] - x.bias[:, None]) / x.step[:, None])
+        low, high = x.tensor.limits
+        exact = np.clip(steps, low, high + 1).astype(np.int64)
+        name = f"{self.names.of(node)}_threshold"
+        tensor = self.emit.threshold(name, x.tensor, exact, bits, signed, least)
+        return replace(result, tensor=tensor)
+
+    def format(self, node: Any) -> tuple[int, bool, bool]:
+        """(bits, signed, narrow) of a Quant node."""
+        kinds = {each.name: each.i for each in node.attribute}
+        bits = int(self.constant(node, 3).reshape(()))
+        return bits, bool(kinds.get("signed", 1)), bool(kinds.get("narrow", 0))
+
+    def weights(self, node: Any) -> tuple[Int64, Float64, int]:
+        """(integers in the file's shape, scale of each output, bits) of a layer."""
+        quant = self.source.find_producer(node.input[1])
+        if quant is None or quant.op_type != "Quant":
+            raise _refused(node, "its weights are not quantized", "quantize them")
+        values, scale = self.constant(quant, 0), self.constant(quant, 1)
+        bits, signed, narrow = self.format(quant)
+        if not signed or self.constant(quant, 2).any():
+            raise _refused(
+                node, "its weights are unsigned or have a zero point", "make them signed"
+            )
+        limit = (1 << (bits - 1)) - 1
+        integers = np.clip(np.round(values / scale), -limit - (not narrow), limit)
+        return integers.astype(np.int64), _single(scale.reshape(-1)), bits
+
+    def conv(self, node: Any) -> _Value:
+        x, kinds = self.grid(node), _attributes(node)
+        integers, scale, bits = self.weights(node)
+        name, tensor = self.names.of(node), x.tensor
+        kernel = tuple(integers.shape[2:])
+        stride, dilation = tuple(kinds["strides"]), tuple(kinds.get("dilations", (1, 1)))
+        if len(kernel) != 2:
+            raise _refused(node, f"it has {len(kernel)} dimensions", "use two")
+        top, left, bottom, right = kinds.get("pads", (0, 0, 0, 0))
+        if top or left or bottom or right:
+            tensor = self.emit.pad(f"{name}_pad", tensor, (top, left, bottom, right))
+        groups, outputs = kinds.get("group", 1), len(integers)
+        depthwise = groups > 1 and groups == tensor.channels == outputs
+        if kernel != (1, 1) or stride != (1, 1) or depthwise:
+            window = f"{name}_window"
+            tensor = self.emit.window(window, tensor, kernel, stride, dilation, depthwise)
+        if depthwise:
+            taps = integers.reshape(outputs, -1)
+            tensor = self.emit.depthwise(f"{name}_mvu", tensor, taps, bits, kernel)
+        else:
+            dense = _ungrouped(integers, groups)
+            matrix = dense.transpose(0, 2, 3, 1).reshape(outputs, -1)
+            tensor = self.emit.matrix(f"{name}_mvu", tensor, matrix, bits)
+        return self.layer(node, x, tensor, scale)
+
+    def dense(self, node: Any) -> _Value:
+        x = self.grid(node)
+        integers, scale, bits = self.weights(node)
+        if node.op_type == "MatMul" or not _attributes(node).get("transB", 0):
+            integers = integers.T
+        if x.image:
+            height, width, channels = x.image
+            split = integers.reshape(-1, channels, height, width)
+            integers = split.transpose(0, 2, 3, 1).reshape(len(integers), -1)
+        flat = replace(x.tensor, shape=(1, integers.shape[1]))
+        tensor = self.emit.matrix(f"{self.names.of(node)}_mvu", flat, integers, bits)
+        return self.layer(node, x, tensor, scale)
+
+    def layer(self, node: Any, x: _Value, tensor: Tensor, scale: Float64) -> _Value:
+        """A layer's accumulators with their steps and biases."""
+        bias = self.constant(node, 2).reshape(-1) if len(node.input) > 2 else np.zeros(1)
+        return _Value(tensor, _single(x.step * scale), bias)
+
+    def relu(self, node: Any) -> _Value:
+        return replace(self.value(node), relu=True)
+
+    def add(self, node: Any) -> _Value:
+        constants = [self.source.get_initializer(name) for name in node.input]
+        for index, constant in enumerate(constants):
+            if constant is not None:
+                x = self.value(node, 1 - index)
+                if x.relu:
+                    raise _refused(node, "it adds a constant to a ReLU", "fold it into a layer")
+                return replace(x, bias=x.bias + np.asarray(constant, np.float64).reshape(-1))
+        left, right = self.arms(node)
+        tensor = self.emit.add(f"{self.names.of(node)}_add", left.tensor, right.tensor)
+        return replace(left, tensor=tensor)
+
+    def concat(self, node: Any) -> _Value:
+        if _attributes(node).get("axis") not in (1, 1 - len(self.value(node).tensor.shape)):
+            raise _refused(node, "it is not along the channels", "use axis 1")
+        parts = self.arms(node)
+        if parts[0].image:
+            raise _refused(node, "it joins flattened images", "concatenate before the flatten")
+        name = f"{self.names.of(node)}_concat"
+        return replace(parts[0], tensor=self.emit.concat(name, [part.tensor for part in parts]))
+
+    def arms(self, node: Any) -> list[_Value]:
+        """What a join takes: integers of one format and one step."""
+        parts = [self.grid(node, index) for index in range(len(node.input))]
+        formats = {(part.tensor.bits, part.tensor.signed) for part in parts}
+        first = parts[0].step[0]
+        if len(formats) > 1 or any(abs(p.step[0] - first) > SAME_STEP * first for p in parts):
+            mend = "quantize all arms with one scale and one width"
+            raise _refused(node, "its arms differ in scale or format", mend)
+        return parts
+
+    def max_pool(self, node: Any) -> _Value:
+        x, kinds = self.value(node), _attributes(node)
+        kernel, stride = tuple(kinds["kernel_shape"]), tuple(kinds["strides"])
+        name, tensor = self.names.of(node), x.tensor
+        if kinds.get("ceil_mode") or set(kinds.get("dilations", (1, 1))) != {1}:
+            raise _refused(node, "it has ceil_mode or dilation", "leave them out")
+        top, left, bottom, right = kinds.get("pads", (0, 0, 0, 0))
+        if top or left or bottom or right:
+            if tensor.signed or not x.on_grid:
+                # Zeros are put around, which must be no greater than any value.
+                raise _refused(node, "it pads values that may be negative", "put a ReLU before it")
+            tensor = self.emit.pad(f"{name}_pool_pad", tensor, (top, left, bottom, right))
+        return replace(x, tensor=self.emit.pool(f"{name}_pool", tensor, kernel, stride, "MaxPool"))
+
+    def average(self, node: Any) -> _Value:
+        x, kinds = self.value(node), _attributes(node)
+        if x.relu:
+            raise _refused(node, "it takes a ReLU that is not quantized", "quantize it")
+        kernel = tuple(kinds["kernel_shape"])
+        stride = tuple(kinds.get("strides", (1, 1)))
+        name, tensor = self.names.of(node), x.tensor
+        top, left, bottom, right = kinds.get("pads", (0, 0, 0, 0))
+        if kinds.get("ceil_mode"):
+            raise _refused(node, "it has ceil_mode", "leave it out")
+        if top or left or bottom or right:
+            if not kinds.get("count_include_pad", 0) or x.bias.any():
+                raise _refused(
+                    node,
+                    "its windows at the border hold fewer pixels",
+                    "use count_include_pad=True",
+                )
+            tensor = self.emit.pad(f"{name}_pad", tensor, (top, left, bottom, right))
+        tensor = self.emit.pool(f"{name}_sum", tensor, kernel, stride, "AccPool")
+        return replace(x, tensor=tensor, step=x.step / prod(kernel))
+
+    def average_all(self, node: Any) -> _Value:
+        x = self.value(node)
+        if x.relu:
+            raise _refused(node, "it takes a ReLU that is not quantized", "quantize it")
+        tensor = self.emit.sum_all(f"{self.names.of(node)}_sum", x.tensor)
+        return replace(x, tensor=tensor, step=x.step / prod(x.tensor.size))
+
+    def flatten(self, node: Any) -> _Value:
+        x = self.value(node)
+        shape = x.tensor.shape
+        if len(shape) == 2:
+            return x
+        if x.step.size > 1 or x.bias.size > 1:
+            raise _refused(node, "no quantizer is before it", "put one, or a ReLU, in front")
+        return replace(x, image=shape[1:] if prod(shape[1:3]) > 1 else ())
+
+    def slice(self, node: Any) -> _Value:
+        """x[:, :, ::s] or x[:, :, :, ::s], as option-A shortcuts have them."""
+        x = self.value(node)
+        starts, axes, strides = (
+            self.constant(node, index).astype(int).reshape(-1).tolist() for index in (1, 3, 4)
+        )
+        stride = [*self.strides.pop(node.input[0], (1, 1))]
+        for start, axis, step in zip(starts, axes, strides, strict=True):
+            if start != 0 or (step != 1 and axis not in (2, 3)):
+                raise _refused(node, "it takes part of a tensor", "use x[:, :, ::s, ::s]")
+            if axis in (2, 3):
+                stride[axis - 2] *= step
+        followers = self.source.find_consumers(node.output[0])
+        if len(followers) == 1 and followers[0].op_type == "Slice":
+            self.strides[node.output[0]] = (stride[0], stride[1])
+            return x  # both axes at once, by the next one
+        if stride == [1, 1]:
+            return x
+        name = f"{self.names.of(node)}_window"
+        return replace(x, tensor=self.emit.window(name, x.tensor, (1, 1), (stride[0], stride[1])))
+
+    def zeros(self, node: Any) -> _Value:
+        """Zeros around an image, or beside its channels as option-A shortcuts have them."""
+        x = self.grid(node)
+        pads = self.constant(node, 1).astype(int).reshape(-1).tolist()
+        before, after = pads[: len(pads) // 2], pads[len(pads) // 2 :]
+        constant = self.constant(node, 2) if len(node.input) > 2 and node.input[2] else np.zeros(1)
+        if len(before) != 4 or before[0] or after[0] or min(pads) < 0 or constant.any():
+            raise _refused(node, "it pads more than an image with zeros", "pad in the convolution")
+        name, tensor = self.names.of(node), x.tensor
+        sides = (before[2], before[3], after[2], after[3])
+        if any(sides):
+            tensor = self.emit.pad(f"{name}_pad", tensor, sides)
+        if before[1] or after[1]:
+            tensor = self.emit.pad_channels(f"{name}_zeros", tensor, before[1], after[1])
+        return replace(x, tensor=tensor)
+
+    def same(self, node: Any) -> _Value:
+        return self.value(node)
+
+    def upsample(self, node: Any) -> _Value:
+        x = self.value(node)
+        mode = _attributes(node).get("mode", b"nearest")
+        scales = self.constant(node, 2 if node.op_type == "Resize" else 1).reshape(-1)
+        whole = np.round(scales).astype(int)
+        if mode != b"nearest" or len(scales) != 4 or (whole != scales).any() or whole[:2].max() > 1:
+            raise _refused(node, "it is no nearest upsampling by whole numbers", "use one")
+        name = f"{self.names.of(node)}_upsample"
+        scale = (int(whole[2]), int(whole[3]))
+        return replace(x, tensor=self.emit.upsample(name, x.tensor, scale))
+
+
+HANDLERS: dict[str, Callable[[_Lowering, Any], _Value]] = {
+    "Quant": _Lowering.quant,
+    "Conv": _Lowering.conv,
+    "Gemm": _Lowering.dense,
+    "MatMul": _Lowering.dense,
+    "Relu": _Lowering.relu,
+    "Add": _Lowering.add,
+    "Concat": _Lowering.concat,
+    "MaxPool": _Lowering.max_pool,
+    "AveragePool": _Lowering.average,
+    "GlobalAveragePool": _Lowering.average_all,
+    "Flatten": _Lowering.flatten,
+    "Reshape": _Lowering.flatten,
+    "Slice": _Lowering.slice,
+    "Pad": _Lowering.zeros,
+    "Resize": _Lowering.upsample,
+    "Upsample": _Lowering.upsample,
+    "Identity": _Lowering.same,
+    "Unsqueeze": _Lowering.same,
+}
+
+
+def _ungrouped(weights: Int64, groups: int) -> Int64:
+    """(out, in / groups, ...) weights of a grouped convolution as those of a plain one."""
+    if groups == 1:
+        return weights
+    outputs, inputs = weights.shape[:2]
+    dense = np.zeros((outputs, inputs * groups, *weights.shape[2:]), dtype=np.int64)
+    each = outputs // groups
+    for group in range(groups):
+        rows, columns = slice(group * each, (group + 1) * each), group * inputs
+        dense[rows, columns : columns + inputs] = weights[rows]
+    return dense
+
+
+def _single(values: Float64) -> Float64:
+    """The values, or one of them where all are the same."""
+    return values[:1] if (values == values[0]).all() else values
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    from onnx import helper
+
+    return {each.name: helper.get_attribute_value(each) for each in node.attribute}
+
+
+def _refused(node: Any, reason: str, mend: str) -> UnsupportedError:
+    return UnsupportedError(f"{node.name} ({node.op_type}): {reason}", where=WHERE, mend=mend)

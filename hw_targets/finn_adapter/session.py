@@ -7,15 +7,11 @@ import importlib.util
 import io
 import logging
 import os
-import signal
-import threading
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from hw_targets.errors import LiftFlowError, MissingToolError
+from hw_targets.errors import MissingToolError
 
 _XSI_NAMES = (
     "SimEngine",
@@ -67,52 +63,3 @@ def finn_session(workdir: Path) -> Iterator[None]:
             logger.setLevel(level)
             os.environ.clear()
             os.environ.update(before)
-
-
-class _OutOfTimeError(Exception):
-    pass
-
-
-@contextlib.contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Interrupt the block after `seconds`. Only a main thread on POSIX can be interrupted."""
-    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-    if not usable:
-        yield
-        return
-
-    def ring(*_: object) -> None:
-        raise _OutOfTimeError
-
-    previous = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-
-
-def apply(model: Any, transformation: Any, time_limit_s: float) -> Any:
-    """Apply a QONNX or FINN transformation until nothing changes any more.
-
-    `ModelWrapper.transform` repeats without end when a transformation undoes itself or another.
-    Raises LiftFlowError naming the transformation when `time_limit_s` is over.
-    """
-    name = type(transformation).__name__
-    end = time.monotonic() + time_limit_s
-    try:
-        with _alarm(time_limit_s):
-            changed = True
-            while changed:
-                model, changed = transformation.apply(model)
-                if changed and time.monotonic() > end:
-                    raise _OutOfTimeError
-            model.cleanup()
-    except _OutOfTimeError:
-        raise LiftFlowError(
-            f"{name} found no end in {time_limit_s:g} s",
-            where="lower-finn",
-            mend="raise time_limit_s, or report the network: its graph keeps changing",
-        ) from None
-    return model

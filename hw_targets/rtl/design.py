@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from hw_targets.rtl.add import Add
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import RTL_DIR, Instance, IntArray, Source, Stream, require
@@ -17,7 +15,7 @@ from hw_targets.rtl.manifest import Manifest, memory_files
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.top import TOP, Link, render_top
 from hw_targets.rtl.width_converter import converters
-from hw_targets.rtl.wiring import INPUT, given, wired
+from hw_targets.rtl.wiring import INPUT, evaluate, given, wired
 
 LEAST_DEPTH = 2
 _EXTENDED = (Threshold, Add)
@@ -137,12 +135,8 @@ class Design:
 
         Of an instance with several outputs, the first.
         """
-        values = {INPUT: np.asarray(frames, dtype=np.int64)}
-        for instance, sources in zip(self.instances, wired(self.instances), strict=True):
-            taken = [values.pop(source) for source in sources]
-            outputs = instance.kernel.compute(taken, instance.arrays)
-            values |= zip(given(instance), outputs, strict=True)
-            yield outputs[0]
+        for _, values in evaluate(self.instances, frames):
+            yield values
 
     def write(self, folder: Path) -> Manifest:
         """Write sources, memories, `top.sv` and `manifest.json`, all named relative to `folder`.

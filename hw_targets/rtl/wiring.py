@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from hw_targets.rtl.kernel import Instance, Source, Stream, require
+import numpy as np
+
+from hw_targets.rtl.kernel import Instance, IntArray, Source, Stream, require
 
 INPUT = Source("")
 """The design's own input."""
@@ -52,3 +54,16 @@ def wired(instances: Sequence[Instance]) -> tuple[tuple[Source, ...], ...]:
     free.discard(before)
     require(not free, "taken by none: {free}", free=", ".join(sorted(map(str, free))))
     return tuple(found)
+
+
+def evaluate(instances: Sequence[Instance], frames: IntArray) -> Iterator[tuple[str, IntArray]]:
+    """Name and exact outputs, (frames, elements), of every instance in turn.
+
+    Of an instance with several outputs, the first.
+    """
+    values = {INPUT: np.asarray(frames, dtype=np.int64)}
+    for instance, sources in zip(instances, wired(instances), strict=True):
+        taken = [values.pop(source) for source in sources]
+        outputs = instance.kernel.compute(taken, instance.arrays)
+        values |= zip(given(instance), outputs, strict=True)
+        yield instance.name, outputs[0]

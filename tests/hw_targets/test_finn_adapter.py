@@ -131,10 +131,10 @@ def test_estimates_say_nothing_where_finn_knows_nothing() -> None:
     found = chain("odd")
     figures = finn_adapter.estimates(found.folded.path, PART)
     assert set(figures) == set(found.folded.folding) - {"Defaults"}
-    for index, (layer, choice) in enumerate(found.folded.allocation.layers.items()):
-        assert figures[f"MVAU_{index}"]["cycles"] == choice.cycles, layer
-    assert "LUT" not in figures["MVAU_0"]
-    assert figures["Thresholding_0"]["LUT"] > 0
+    for layer, choice in found.folded.allocation.layers.items():
+        assert figures[finn_adapter.matrix_name(layer)]["cycles"] == choice.cycles, layer
+    assert "LUT" not in figures["second_mvu"]
+    assert figures["second_threshold"]["LUT"] > 0
 
 
 def test_the_build_configuration_runs_up_to_the_vendors_tools(tmp_path: Path) -> None:

@@ -32,25 +32,25 @@ def test_units_follow_their_matrix() -> None:
         if name != "Defaults"
     }
     assert found == {
-        "FMPadding_0": (None, 3),
-        "ConvolutionInputGenerator_0": (None, 3),
-        "MVAU_0": (13, 3),
-        "Thresholding_0": (13, None),
-        "FMPadding_1": (None, 13),
-        "ConvolutionInputGenerator_1": (None, 13),
-        "MVAU_1": (37, 13),
-        "Thresholding_1": (37, None),
-        "ConvolutionInputGenerator_2": (None, 37),
-        "Pool_0": (37, None),
-        "FMPadding_2": (None, 37),
-        "ConvolutionInputGenerator_3": (None, 37),
-        "MVAU_2": (5, 37),
-        "Thresholding_2": (5, None),
-        "MVAU_3": (11, 4),
-        "Thresholding_3": (11, None),
-        "MVAU_4": (3, 11),
-        "ElementwiseAdd_0": (3, None),
-        "LabelSelect_0": (3, None),
+        "body_first_pad": (None, 3),
+        "body_first_window": (None, 3),
+        "body_first_mvu": (13, 3),
+        "body_first_threshold": (13, None),
+        "second_pad": (None, 13),
+        "second_window": (None, 13),
+        "second_mvu": (37, 13),
+        "second_threshold": (37, None),
+        "second_pool_window": (None, 37),
+        "second_pool": (37, None),
+        "third_pad": (None, 37),
+        "third_window": (None, 37),
+        "third_mvu": (5, 37),
+        "third_threshold": (5, None),
+        "fourth_mvu": (11, 4),
+        "fourth_threshold": (11, None),
+        "last_mvu": (3, 11),
+        "last_bias": (3, None),
+        "label": (3, None),
     }
 
 
@@ -86,7 +86,7 @@ def test_another_networks_graph_is_refused(tmp_path: Path) -> None:
     found = chain("one_layer")
     other = chain("dense_on_images").lowered
     wrong = replace(found.lowered, network=other.network, allocation=other.allocation)
-    with pytest.raises(VerificationError, match="MVAU_0 is a"):
+    with pytest.raises(VerificationError, match="f1_mvu is a"):
         Fold().run(wrong, context(tmp_path, found.data))
 
 

@@ -1,11 +1,11 @@
-"""lower_finn: the node sequence, exactness, stable bytes, the time limit."""
+"""lower_finn: the node sequence, exactness, stable bytes."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +14,6 @@ from quant_chain import CASES, chain
 
 from hw_targets import finn_adapter
 from hw_targets.errors import LiftFlowError, UnsupportedError, VerificationError
-from hw_targets.finn_adapter import affine
-from hw_targets.finn_adapter.session import apply
 from passes.lower_finn import LowerFinn
 
 GOLDEN = {
@@ -68,48 +66,51 @@ def test_a_wrong_class_is_found(tmp_path: Path) -> None:
 
 
 def test_thresholds_are_the_exact_ones() -> None:
+    """In fractions, from the file's own numbers."""
     from qonnx.core.modelwrapper import ModelWrapper
 
     found = chain("odd_eight_bits")
-    layers = affine.read(ModelWrapper(str(found.exported.path)))
-    instances = finn_adapter.instances(found.folded.path, CASES["odd_eight_bits"].network)
-    kernels = [each for each in instances if each.name.endswith("_threshold")]
-    for layer, instance in zip(layers[:-1], kernels, strict=True):
-        exact = np.ceil(layer.thresholds())
-        given = instance.arrays["thresholds"]
-        assert given.shape == (len(layer.bias), 255)
-        # FINN clips thresholds to what the accumulator can reach.
-        np.testing.assert_array_equal(given, np.clip(exact, given.min(), given.max()))
+    model = ModelWrapper(str(found.exported.path))
+
+    def constant(name: str) -> list[Fraction]:
+        return [Fraction(float(value)) for value in model.get_initializer(name).reshape(-1)]
+
+    units = finn_adapter.instances(found.folded.path, CASES["odd_eight_bits"].network)
+    kernels = iter(unit for unit in units if unit.name.endswith("_threshold"))
+    step = [Fraction(0)]
+    bias = [Fraction(0)]
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "Gemm"):
+            weights = constant(model.find_producer(node.input[1]).input[1])
+            step, bias = [scale * step[0] for scale in weights], constant(node.input[2])
+        elif node.op_type == "Quant" and model.get_initializer(node.input[0]) is None:
+            (scale,) = constant(node.input[1])
+            if len(bias) > 1:
+                kernel = next(kernels)
+                exact = [
+                    [ceil(((k - Fraction(1, 2)) * scale - b) / s) for k in range(1, 256)]
+                    for s, b in zip(step, bias, strict=True)
+                ]
+                steps = kernel.arrays["thresholds"]
+                # Clipped to what the accumulator can reach.
+                np.testing.assert_array_equal(steps, np.clip(exact, steps.min(), steps.max()))
+            step, bias = [scale], [Fraction(0)]
+    assert next(kernels, None) is None
 
 
-class _Restless:
-    def __init__(self, pause: float) -> None:
-        self.pause = pause
-
-    def apply(self, model: Any) -> tuple[Any, bool]:
-        time.sleep(self.pause)
-        return model, True
-
-
-@pytest.mark.parametrize("pause", [0.001, 30.0])
-def test_a_transformation_without_end_is_named(pause: float) -> None:
-    with pytest.raises(LiftFlowError, match=r"_Restless found no end in 0\.2 s"):
-        apply(object(), _Restless(pause), 0.2)
-
-
-def test_a_network_that_is_no_chain_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_a_quantizer_at_its_input_is_refused(tmp_path: Path) -> None:
     from qonnx.core.modelwrapper import ModelWrapper
 
     found = chain("one_layer")
     model = ModelWrapper(str(found.exported.path))
-    model.graph.node.remove(model.graph.node[0])
+    (quant,) = model.find_consumers("global_in")
+    model.find_consumers(quant.output[0])[0].input[0] = "global_in"
+    model.graph.node.remove(quant)
     model.save(str(tmp_path / "broken.onnx"))
-    with pytest.raises(UnsupportedError):
-        finn_adapter.lower(
-            tmp_path / "broken.onnx", tmp_path / "out.onnx", input_bits=8, input_signed=True
-        )
+    with pytest.raises(UnsupportedError, match="no quantizer is before it"):
+        finn_adapter.lower(tmp_path / "broken.onnx", tmp_path / "out.onnx", found.exported.network)
 
 
 def test_options_out_of_range_are_refused() -> None:
-    with pytest.raises(LiftFlowError, match="time_limit_s"):
-        LowerFinn(time_limit_s=0)
+    with pytest.raises(LiftFlowError, match="frames"):
+        LowerFinn(frames=0)

@@ -33,19 +33,19 @@ def test_the_graph_has_each_unit_s_own_lanes() -> None:
     folding = chain("own_lanes").folded.folding
     found = {name: (a.get("PE"), a.get("SIMD")) for name, a in folding.items() if "Def" not in name}
     assert found == {
-        "FMPadding_0": (None, 1),
-        "ConvolutionInputGenerator_0": (None, 3),
-        "MVAU_0": (5, 9),
-        "Thresholding_0": (2, None),
-        "ConvolutionInputGenerator_1": (None, 2),
-        "Pool_0": (2, None),
-        "FMPadding_1": (None, 2),
-        "ConvolutionInputGenerator_2": (None, 5),
-        "MVAU_1": (2, 9),
-        "Thresholding_1": (1, None),
-        "MVAU_2": (3, 4),
-        "ElementwiseAdd_0": (2, None),
-        "LabelSelect_0": (1, None),
+        "c1_pad": (None, 1),
+        "c1_window": (None, 3),
+        "c1_mvu": (5, 9),
+        "c1_threshold": (2, None),
+        "c1_pool_window": (None, 2),
+        "c1_pool": (2, None),
+        "c2_pad": (None, 2),
+        "c2_window": (None, 5),
+        "c2_mvu": (2, 9),
+        "c2_threshold": (1, None),
+        "f_mvu": (3, 4),
+        "f_bias": (2, None),
+        "label": (1, None),
     }
 
 

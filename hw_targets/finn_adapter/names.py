@@ -1,0 +1,126 @@
+"""What the nodes of a QONNX file are called in hardware: as the network calls its own parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hw_targets.errors import VerificationError
+from hw_targets.network import LayerShape, NetworkShape
+
+LAYERS = ("Conv", "Gemm", "MatMul")
+_KINDS = {
+    "Add": "add",
+    "Concat": "concat",
+    "MaxPool": "max",
+    "Resize": "upsample",
+    "Upsample": "upsample",
+}
+"""ONNX operation -> kind of the network's unit that it computes."""
+
+
+def identifier(name: str) -> str:
+    """A layer's or unit's name as hardware has it."""
+    return re.sub(r"\W", "_", name)
+
+
+class Names:
+    """Node -> name, by the order of execution that the numbers in the nodes' names tell.
+
+    A layer's own parts are called after it: its threshold and its pooling, too, where its output
+    goes nowhere else. What joins or follows branches is called after the network's unit.
+
+    Raises:
+        VerificationError: the file does not have as many layers as the network.
+    """
+
+    def __init__(self, source: Any, network: NetworkShape) -> None:
+        nodes = sorted(source.graph.node, key=number)
+        # Layers are of several types; their weights' quantizers number them all.
+        layers = sorted(
+            (node for node in nodes if node.op_type in LAYERS),
+            key=lambda node: number(source.find_producer(node.input[1]) or node),
+        )
+        if len(layers) != len(network.layers):
+            raise VerificationError(
+                f"{len(layers)} layers in the file, {len(network.layers)} in the network",
+                where="lower-finn",
+            )
+        self._names = dict(_pairs(layers, (layer.name for layer in network.layers)))
+        self.quantizers = quants = [
+            node
+            for node in nodes
+            if node.op_type == "Quant"
+            and source.get_initializer(node.input[0]) is None
+            and node.input[0] != source.graph.input[0].name
+        ]
+        pools = [node for node in nodes if node.op_type == "MaxPool"]
+        if network.chain:
+            acting = [layer for layer in network.layers if layer.activation]
+            self._names |= _pairs(quants, (layer.name for layer in acting))
+            self._names |= _pairs(pools, (layer.name for layer in acting if layer.pool > 1))
+            return
+        owned = owners(network)
+        units = network.units
+        self._names |= _pairs(quants, (owned.get(u.name, u.name) for u in units if u.quantizer))
+        for operation, kind in _KINDS.items():
+            found = [
+                node
+                for node in nodes
+                if node.op_type == operation
+                and not any(source.get_initializer(name) is not None for name in node.input[:2])
+            ]
+            self._names |= _pairs(
+                found, (owned.get(u.name, u.name) for u in units if u.kind == kind)
+            )
+        moved = [unit for unit in units if unit.kind == "shortcut"]
+        skipping = [unit.name for unit in moved if unit.numbers[0] > 1 for _ in range(2)]
+        slices = [node for node in nodes if node.op_type == "Slice"]
+        self._names |= _pairs(slices, skipping)  # one along each axis
+        pads = [node for node in nodes if node.op_type == "Pad"]
+        self._names |= _pairs(pads, (unit.name for unit in moved if any(unit.numbers[1:])))
+        averages = [unit for unit in units if unit.kind == "average"]
+        for operation, whole in (("GlobalAveragePool", True), ("AveragePool", False)):
+            found = [node for node in nodes if node.op_type == operation]
+            self._names |= _pairs(
+                found, (u.name for u in averages if (len(u.numbers) == 2) == whole)
+            )
+
+    def thresholds(self) -> list[str]:
+        """What the hardware of every quantizer of activations is called, in order."""
+        return [f"{self.of(node)}_threshold" for node in self.quantizers]
+
+    def of(self, node: Any) -> str:
+        """The name, fit for hardware; the file's own for what the network has no name for."""
+        return identifier(self._names.get(node.name, node.name))
+
+
+def owners(network: NetworkShape) -> dict[str, str]:
+    """Unit -> the layer whose activation or pooling it is, of those that no branch leaves before.
+
+    The same rule as `LayerShape.activation` and `LayerShape.pool`.
+    """
+    layers = {layer.name: layer for layer in network.layers}
+    found: dict[str, str] = {}
+    for unit in network.units:
+        before = layers.get(unit.inputs[0])
+        if unit.kind == "relu" and before is not None and before.activation:
+            found[unit.name] = before.name
+        elif unit.kind == "max" and _pooled(layers.get(found.get(unit.inputs[0], ""))):
+            found[unit.name] = found[unit.inputs[0]]
+    return found
+
+
+def number(node: Any) -> int:
+    """Place of a node among those of its type, in the order of execution."""
+    _, _, digits = node.name.rpartition("_")
+    return int(digits) if digits.isdigit() else 0
+
+
+def _pairs(nodes: Iterable[Any], names: Iterable[str]) -> Mapping[str, str]:
+    return {node.name: name for node, name in zip(nodes, names, strict=False)}
+
+
+def _pooled(layer: LayerShape | None) -> bool:
+    return layer is not None and layer.pool > 1
