@@ -320,8 +320,9 @@ int main(int argc, char** argv) {
     std::cout << "{\"cycles\":" << cycle << ",\"stuck\":" << stuck << ",\"channels\":[";
     for (std::size_t i = 0; i < CHANNELS; ++i) {
         const Channel& channel = channels[i];
-        const auto& [job, random, slave, master, last] = channel;
-        if (master) master->write(job.output_file);
+        const Slave* slave = channel.slave.get();
+        const Master* master = channel.master.get();
+        if (master) master->write(channel.job.output_file);
         std::cout << (i ? ",{" : "{") << "\"frame\":" << channel.frame()
                   << ",\"sent\":" << (slave ? slave->sent() : 0)
                   << ",\"received\":" << (master ? master->received() : 0) << ",\"first_in\":";

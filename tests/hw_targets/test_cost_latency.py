@@ -7,17 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw_targets.cost.latency import FIFO_CYCLES, latency_cycles, mvu_stages
+from hw_targets.cost.latency import design_latency, latency_cycles, mvu_stages
+from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.concat import Concat
+from hw_targets.rtl.design import Design
+from hw_targets.rtl.duplicate import Duplicate
 from hw_targets.rtl.fifo import Fifo
-from hw_targets.rtl.kernel import Instance, Kernel
+from hw_targets.rtl.kernel import Instance, Kernel, Source
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.top import Link
 from hw_targets.rtl.width_converter import WidthConverter
+from hw_targets.rtl.wiring import INPUT
 from tests.hardware.bench import simulate
 from tests.hardware.cases import GENERATORS, cases, random_frames
 
@@ -74,6 +80,21 @@ def test_stages_of_products_and_block_memories() -> None:
     assert mvu_stages(Mvu(8, 4, 4, 2, 1, 8, 8, False, "dsp", "block")) == 1 + 1 + 1 + 2
 
 
+def test_where_branches_meet_the_later_one_counts() -> None:
+    fork = Instance("fork", Duplicate(1, 8, True, 24, 2), {})
+    left, right = Source("fork", 0), Source("fork", 1)
+    act = Instance("act", Threshold(8, 1, 3, 8, True, 2, True, -2), {}, (left,))
+    add = Instance("add", Add(1, 8, True, 24), {}, (Source("act"), right))
+    design = Design("sum", (fork, act, add))
+    # On the way of the last beat are four FIFOs, two stages and the sum's register.
+    assert design_latency(design.units, design.links) == 23 + 4 + 2 + 1 + 1
+
+    # Of three pixels, eight channels of each side in turn: 48 beats, the first behind two FIFOs.
+    both = Instance("both", Concat(3, (8, 8), 1, 8, True), {}, (left, right))
+    design = Design("pair", (fork, both))
+    assert design_latency(design.units, design.links) == 2 + 47 + 1 + 1 + 1
+
+
 @pytest.mark.slow
 def test_every_kernel_in_simulation_takes_what_the_model_says(tmp_path: Path) -> None:
     """Random shapes, alone. Padding is left out: alone it sends its first zeros before it takes a
@@ -83,11 +104,13 @@ def test_every_kernel_in_simulation_takes_what_the_model_says(tmp_path: Path) ->
     drawn = [(kind, case) for kind in kinds for case in cases(kind, 4, 7)]
     units = [Instance(f"{kind}_{case.name}", case.kernel, case.arrays) for kind, case in drawn]
     rng = np.random.default_rng(7)
-    frames = [[random_frames(rng, 2, unit.kernel.input)] for unit in units]
+    frames = [[random_frames(rng, 2, stream) for stream in unit.kernel.inputs] for unit in units]
     runs = simulate(units, tmp_path).run(frames)
-    found = {unit.name: run.latency for unit, (run,) in zip(units, runs, strict=True)}
-    # With a FIFO in the list none is taken to be left out of it.
-    assert found == {
-        unit.name: latency_cycles([Fifo(1, 2, unit.kernel.input.beats), unit.kernel]) - FIFO_CYCLES
-        for unit in units
-    }
+    found = {unit.name: first.latency for unit, (first, *_) in zip(units, runs, strict=True)}
+    assert found == {unit.name: alone(unit) for unit in units}
+
+
+def alone(unit: Instance) -> int:
+    """Latency of one unit without FIFOs, all its streams beginning at once."""
+    inputs = [Link("in", stream, 0, INPUT) for stream in unit.kernel.inputs]
+    return design_latency([unit], [*inputs, Link("out", unit.kernel.output, 0, Source(unit.name))])
