@@ -62,7 +62,7 @@ class Table(Kernel):
 
     def reference(self, frames: IntArray, arrays: Mapping[str, IntArray]) -> IntArray:
         index = np.asarray(frames, dtype=np.int64) & ((1 << self.in_bits) - 1)
-        return self._table(arrays)[index].reshape(len(frames), -1)
+        return np.asarray(self._table(arrays)[index].reshape(len(frames), -1), dtype=np.int64)
 
     def _table(self, arrays: Mapping[str, IntArray]) -> IntArray:
         table = np.asarray(arrays["table"], dtype=np.int64)
