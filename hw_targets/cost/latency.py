@@ -25,6 +25,7 @@ from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.reduce import Reduce
+from hw_targets.rtl.requant import Requant
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import BLOCK_ROM_BITS, Threshold
@@ -258,6 +259,13 @@ def _(kernel: Upsample, times: Times) -> Times:
         return np.asarray(beats + late[y * row + np.minimum(word, row - 1)] + 2, dtype=np.int64)
 
     return out
+
+
+@_through.register
+def _(kernel: Requant, times: Times) -> Times:
+    block_rom = kernel.rom_style == "block" and kernel.folds > 1
+    multiply = product_stages(kernel.mult_bits, kernel.in_bits, kernel.arithmetic)
+    return _later(times, 1 + int(block_rom) + multiply + 2)
 
 
 @_through.register(Table)

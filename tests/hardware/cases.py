@@ -18,6 +18,7 @@ from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.reduce import Reduce
+from hw_targets.rtl.requant import MOST_SHIFT, Requant
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import Threshold
@@ -181,6 +182,33 @@ def upsample(rng: Rng) -> Case:
     ), {}
 
 
+def requant(rng: Rng) -> Case:
+    pe, in_bits, mult_bits = pick(rng, 1, 2, 3), pick(rng, 1, 8, 13, 20), pick(rng, 2, 5, 11, 18)
+    out_bits, add_bits = int(rng.integers(1, 9)), pick(rng, 1, 9, 24, 32)
+    # From sums that are mostly clipped to such of which little is left.
+    shift = max(in_bits + mult_bits, add_bits) - out_bits - pick(rng, -2, 0, 1, 3, 6)
+    kernel = Requant(
+        channels=pe * pick(rng, 1, 2, 3, 16, 200),
+        pe=pe,
+        pixels=pick(rng, 1, 4),
+        in_bits=in_bits,
+        in_signed=coin(rng),
+        out_bits=out_bits,
+        out_signed=coin(rng),
+        mult_bits=mult_bits,
+        add_bits=add_bits,
+        shift=min(max(shift, 0), MOST_SHIFT),
+        arithmetic="dsp" if coin(rng) else "lut",
+    )
+    constants = {}
+    for name, bits in (("mult", mult_bits), ("add", add_bits)):
+        low = -(1 << (bits - 1))
+        constants[name] = rng.integers(low, -low, kernel.channels)
+        constants[name][0] = low
+        constants[name][-1] = -low - 1
+    return kernel, constants
+
+
 def table(rng: Rng) -> Case:
     kernel = Table(
         in_bits=int(rng.integers(1, 9)),
@@ -252,6 +280,7 @@ GENERATORS: dict[str, Callable[[Rng], Case]] = {
     "maxpool": maxpool,
     "reduce": reduce,
     "upsample": upsample,
+    "requant": requant,
     "table": table,
     "channel_add": channel_add,
     "label_select": label_select,
