@@ -32,8 +32,7 @@ def network_shape(
     # These say all that there is; anything else needs its units told one by one.
     kernels = (nn.Conv2d, nn.Linear, nn.ReLU, nn.MaxPool2d, nn.Flatten)
     chain = is_chain(module) and all(
-        isinstance(step.module, kernels) and getattr(step.module, "groups", 1) == 1
-        for step in steps
+        isinstance(step.module, kernels) and _simple(step.module) for step in steps
     )
     return NetworkShape(
         name,
@@ -44,6 +43,12 @@ def network_shape(
         layers[-1].out_channels,
         () if chain else graph_structure(module, input_shape),
     )
+
+
+def _simple(module: nn.Module) -> bool:
+    if isinstance(module, nn.Conv2d):
+        return module.groups == 1 and pair(module.dilation) == (1, 1)
+    return True
 
 
 def _with_followers(layer: LayerShape, users: Mapping[str, Sequence[Step]]) -> LayerShape:
@@ -59,6 +64,7 @@ def _with_followers(layer: LayerShape, users: Mapping[str, Sequence[Step]]) -> L
 
 
 def _conv(name: str, module: nn.Conv2d, shape: tuple[int, ...]) -> LayerShape:
+    top, left = pair(module.padding)
     return LayerShape(
         name,
         "conv",
@@ -67,7 +73,8 @@ def _conv(name: str, module: nn.Conv2d, shape: tuple[int, ...]) -> LayerShape:
         in_size=(shape[1], shape[2]),
         kernel=pair(module.kernel_size),
         stride=pair(module.stride),
-        padding=pair(module.padding),
+        padding=(top, left, top, left),
         activation=False,
         groups=module.groups,
+        dilation=pair(module.dilation),
     )

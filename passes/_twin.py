@@ -100,7 +100,8 @@ def _layer(network: QuantNetwork, shape: LayerShape) -> nn.Conv2d | nn.Linear:
             shape.out_channels,
             shape.kernel,
             shape.stride,
-            shape.padding,
+            shape.even_padding,
+            shape.dilation,
             groups=shape.groups,
         )
     scale = exact.weight_scale(network, shape.name).detach().cpu()
