@@ -93,7 +93,7 @@ JOIN_BITS = 8
 """Width of the values that no layer's choice of bits governs: joins' arms, averages."""
 
 UnitKind = Literal[
-    "layer", "relu", "quant", "max", "average", "flatten", "add", "concat", "shortcut"
+    "layer", "relu", "quant", "max", "average", "flatten", "add", "concat", "shortcut", "pad"
 ]
 
 
@@ -105,8 +105,9 @@ class Unit:
     quantizer: of a relu or quant; units that name the same one share its scale.
     governor: the layer whose activation bits the quantizer has, "" for `JOIN_BITS`.
     signed: may what the quantizer takes be negative?
-    numbers: max (side); shortcut (stride, before, after); average (kernel height, width) of all
-        pixels, or with stride, padding, each height and width, ceil mode, padding counts.
+    numbers: max (side); pad (top, left, bottom, right); shortcut (stride, before, after); average
+        (kernel height, width) of all pixels, or with stride, padding, each height and width, ceil
+        mode, padding counts.
     shape: of its output, without the batch: (channels, height, width) or (features,).
     """
 

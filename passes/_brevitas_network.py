@@ -22,7 +22,7 @@ from passes._brevitas_quantizers import (
     UnsignedInput,
 )
 from passes._brevitas_structure import Structure, chain_structure
-from passes._modules import Shortcut
+from passes._modules import Pad, Shortcut
 
 if TYPE_CHECKING:
     from compiler.stages import InputFormat
@@ -165,8 +165,9 @@ def _plain(unit: Unit, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         return F.max_pool2d(x, numbers[0])
     if unit.kind == "flatten":
         return torch.flatten(x, 1)
-    if unit.kind == "shortcut":
-        result: torch.Tensor = Shortcut(*numbers)(x)
+    if unit.kind in ("shortcut", "pad"):
+        module = Shortcut(*numbers) if unit.kind == "shortcut" else Pad(*numbers)
+        result: torch.Tensor = module(x)
         return result
     if unit.kind == "add":
         return x + inputs[1]

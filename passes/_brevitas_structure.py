@@ -13,9 +13,9 @@ from torch import nn
 
 from hw_targets.network import INPUT, NetworkShape, Unit, UnitKind
 from passes._graph import Step, activation_sources, output_shapes, pair, wired_steps
-from passes._modules import Add, Concat, Shortcut
+from passes._modules import Add, Concat, Pad, Shortcut
 
-MOVES = ("max", "flatten", "shortcut")
+MOVES = ("max", "flatten", "shortcut", "pad")
 """Kinds that choose and move values, and put zeros beside them, but compute no new ones."""
 
 Structure = tuple[Unit, ...]
@@ -136,6 +136,8 @@ class _Builder:
         if isinstance(module, Shortcut):
             numbers = (module.stride, module.before, module.after)
             return self.add(Unit(name, "shortcut", inputs, numbers=numbers))
+        if isinstance(module, Pad):
+            return self.add(Unit(name, "pad", inputs, numbers=module.sides))
         if isinstance(module, nn.Flatten):
             return self.add(Unit(name, "flatten", inputs))
         raise TypeError(f"{name}: no quantized form of {type(module).__name__}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import nn
@@ -113,8 +112,6 @@ def _check_layer(op: Op) -> list[Problem]:
         found.append(_problem(op, "dilation has no kernel", "use dilation=1"))
     if conv.padding_mode != "zeros":
         found.append(_problem(op, f"padding with {conv.padding_mode} has no kernel", "use zeros"))
-    if conv.padding == "same" and any(size % 2 == 0 for size in conv.kernel_size):
-        found.append(_problem(op, "'same' padding of an even kernel is lopsided", "give a number"))
     return found
 
 
@@ -208,12 +205,7 @@ def folded(block: Block) -> nn.Conv2d | nn.Linear:
 def _empty_like(source: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
     if isinstance(source, nn.Linear):
         return nn.Linear(source.in_features, source.out_features)
-    padding: Any = source.padding
-    if padding == "valid":
-        padding = 0
-    elif padding == "same":
-        padding = tuple(size // 2 for size in source.kernel_size)
-    kernel, stride = pair(source.kernel_size), pair(source.stride)
-    return nn.Conv2d(
-        source.in_channels, source.out_channels, kernel, stride, padding, groups=source.groups
-    )
+    sizes = (source.kernel_size, source.stride, source.padding, source.dilation)
+    kernel, stride, padding, dilation = map(pair, sizes)
+    channels = source.in_channels, source.out_channels
+    return nn.Conv2d(*channels, kernel, stride, padding, dilation, source.groups)

@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 from hw_targets.network import INPUT, Unit
 from passes import _brevitas_exact as exact
 from passes._graph import Step, build_graph
-from passes._modules import Add, Concat, Shortcut
+from passes._modules import Add, Concat, Pad, Shortcut
 
 if TYPE_CHECKING:
     from compiler.stages import FloatArray
@@ -128,6 +128,8 @@ def _plain(unit: Unit) -> nn.Module:
         return Concat()
     if unit.kind == "shortcut":
         return Shortcut(*numbers)
+    if unit.kind == "pad":
+        return Pad(*numbers)
     if unit.kind == "average":
         return _average(numbers)
     raise ValueError(f"no float form of {unit.kind}")
