@@ -105,9 +105,11 @@ class Unit:
     quantizer: of a relu or quant; units that name the same one share its scale.
     governor: the layer whose activation bits the quantizer has, "" for `JOIN_BITS`.
     signed: may what the quantizer takes be negative?
-    numbers: max (side); pad (top, left, bottom, right); shortcut (stride, before, after); average
-        (kernel height, width) of all pixels, or with stride, padding, each height and width, ceil
-        mode, padding counts.
+    numbers: of these kinds, none of others.
+        max: kernel height, width, stride down, right, padding top, left, bottom, right (which is
+        never the greatest). pad: top, left, bottom, right. shortcut: stride, before, after.
+        average: kernel height, width of all pixels, or with stride, padding, each height and
+        width, ceil mode, padding counts.
     shape: of its output, without the batch: (channels, height, width) or (features,).
     """
 

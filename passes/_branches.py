@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from hw_targets.network import INPUT
-from passes._canonical import Block, check_norm, check_pool, folded
+from passes._canonical import Block, check_max, check_norm, folded
 from passes._graph import Step
 from passes._lower_ops import Op, Problem, mend_for
 from passes._modules import Add, Concat, Pad, Shortcut
@@ -91,7 +91,7 @@ def _check(op: Op) -> list[Problem]:
     if isinstance(module, nn.Conv2d) and module.padding_mode != "zeros":
         return [_problem(op, f"padding with {module.padding_mode} has no kernel", "use zeros")]
     if isinstance(module, nn.MaxPool2d):
-        return check_pool(op)
+        return check_max(op)
     if isinstance(module, nn.AvgPool2d):
         return _check_average(op, module)
     if isinstance(module, nn.Softmax | nn.LogSoftmax):

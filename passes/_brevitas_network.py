@@ -21,7 +21,7 @@ from passes._brevitas_quantizers import (
     UnsignedActivation,
     UnsignedInput,
 )
-from passes._brevitas_structure import Structure, chain_structure
+from passes._brevitas_structure import Structure, chain_structure, max_pool
 from passes._modules import Pad, Shortcut
 
 if TYPE_CHECKING:
@@ -162,7 +162,8 @@ def _plain(unit: Unit, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
     """Output of a unit that has neither weights nor a quantizer."""
     x, numbers = inputs[0], unit.numbers
     if unit.kind == "max":
-        return F.max_pool2d(x, numbers[0])
+        pooled: torch.Tensor = max_pool(numbers)(x)
+        return pooled
     if unit.kind == "flatten":
         return torch.flatten(x, 1)
     if unit.kind in ("shortcut", "pad"):

@@ -75,7 +75,7 @@ def _place(op: Op, chain: Chain) -> None:
     elif isinstance(module, nn.ReLU):
         block.relus.append(op)
     elif isinstance(module, nn.MaxPool2d):
-        chain.problems += check_pool(op)
+        chain.problems += _check_pool(op)
         block.pools.append(op)
     elif isinstance(module, nn.Flatten):
         block.flatten = op
@@ -115,22 +115,31 @@ def _check_layer(op: Op) -> list[Problem]:
     return found
 
 
-def check_pool(op: Op) -> list[Problem]:
-    """Max pooling with whole, square windows beside each other."""
+def check_max(op: Op) -> list[Problem]:
+    """Max pooling that gives values, of windows without holes."""
     assert isinstance(op.module, nn.MaxPool2d)
     pool, found = op.module, []
+    if pair(pool.dilation) != (1, 1):
+        found.append(_problem(op, "dilation has no kernel", "use dilation=1"))
+    if pool.return_indices:
+        found.append(_problem(op, "indices have no use here", "use return_indices=False"))
+    return found
+
+
+def _check_pool(op: Op) -> list[Problem]:
+    """Max pooling with whole, square windows beside each other."""
+    assert isinstance(op.module, nn.MaxPool2d)
+    pool, found = op.module, check_max(op)
     kernel, stride = pair(pool.kernel_size), pair(pool.stride)
     if kernel != stride or kernel[0] != kernel[1]:
         reason = f"kernel {kernel} with stride {stride} has no kernel in hardware"
         found.append(_problem(op, reason, "use a square window with kernel equal to stride"))
-    if pair(pool.padding) != (0, 0) or pair(pool.dilation) != (1, 1):
-        found.append(_problem(op, "padding or dilation has no kernel", "leave them out"))
+    if pair(pool.padding) != (0, 0):
+        found.append(_problem(op, "padding has no kernel", "leave it out"))
     if pool.ceil_mode and any(
         size % side for size, side in zip(op.in_shape[-2:], kernel, strict=True)
     ):
         found.append(_problem(op, "ceil_mode has no kernel", "use ceil_mode=False"))
-    if pool.return_indices:
-        found.append(_problem(op, "indices have no use here", "use return_indices=False"))
     return found
 
 

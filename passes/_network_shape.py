@@ -48,7 +48,14 @@ def network_shape(
 def _simple(module: nn.Module) -> bool:
     if isinstance(module, nn.Conv2d):
         return module.groups == 1 and pair(module.dilation) == (1, 1)
-    return True
+    return not isinstance(module, nn.MaxPool2d) or _square(module)
+
+
+def _square(pool: nn.MaxPool2d) -> bool:
+    """Are its windows square, beside each other, and whole?"""
+    kernel = pair(pool.kernel_size)
+    plain = kernel[0] == kernel[1] and pair(pool.stride) == kernel
+    return plain and pair(pool.padding) == (0, 0) and not pool.ceil_mode
 
 
 def _with_followers(layer: LayerShape, users: Mapping[str, Sequence[Step]]) -> LayerShape:
@@ -58,9 +65,10 @@ def _with_followers(layer: LayerShape, users: Mapping[str, Sequence[Step]]) -> L
         return layer
     layer = dataclasses.replace(layer, activation=True)
     followers = users[followers[0].name]
-    if len(followers) != 1 or not isinstance(followers[0].module, nn.MaxPool2d):
+    pool = followers[0].module if len(followers) == 1 else None
+    if not isinstance(pool, nn.MaxPool2d) or not _square(pool):
         return layer
-    return dataclasses.replace(layer, pool=pair(followers[0].module.kernel_size)[0])
+    return dataclasses.replace(layer, pool=pair(pool.kernel_size)[0])
 
 
 def _conv(name: str, module: nn.Conv2d, shape: tuple[int, ...]) -> LayerShape:

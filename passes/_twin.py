@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 
 from hw_targets.network import INPUT, Unit
 from passes import _brevitas_exact as exact
+from passes._brevitas_structure import max_pool
 from passes._graph import Step, build_graph
 from passes._modules import Add, Concat, Pad, Shortcut
 
@@ -119,7 +120,7 @@ def _plain(unit: Unit) -> nn.Module:
     if unit.kind == "relu":
         return nn.ReLU()
     if unit.kind == "max":
-        return nn.MaxPool2d(numbers[0])
+        return max_pool(numbers)
     if unit.kind == "flatten":
         return nn.Flatten()
     if unit.kind == "add":

@@ -33,8 +33,31 @@ class Padded(nn.Module):
         return logits
 
 
+class Pooled(nn.Module):
+    """ResNet's stem pooling, windows that are not square, windows over the edge; a raw branch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Conv2d(3, 6, 3, padding=1)
+        self.stem = nn.MaxPool2d(3, 2, padding=1)
+        self.b = nn.Conv2d(6, 5, 3, padding=1)
+        self.flat = nn.MaxPool2d((1, 2), (1, 1))
+        self.c = nn.Conv2d(5, 6, (3, 2), padding=(1, 0))
+        self.edge = nn.MaxPool2d(3, 2, ceil_mode=True)
+        self.head = nn.Linear(6 * 4 * 2, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(torch.relu(self.a(x)))
+        x = torch.relu(self.flat(self.b(x)))
+        x = self.c(x)
+        x = torch.relu(self.edge(x) + F.max_pool2d(x, (1, 2), 2))
+        logits: Tensor = self.head(x.flatten(1))
+        return logits
+
+
 NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "padded": (Padded, (3, 8, 8)),
+    "pooled": (Pooled, (3, 15, 12)),
 }
 
 

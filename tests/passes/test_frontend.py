@@ -139,3 +139,13 @@ def test_only_uneven_padding_is_a_unit_of_its_own() -> None:
     ]
     assert layers["c"].dilation == (2, 2)
     assert layers["d"].dilation == (2, 1)
+
+
+def test_max_units_tell_their_whole_window() -> None:
+    units = network_of("pooled").units
+    assert {unit.name: unit.numbers for unit in units if unit.kind == "max"} == {
+        "stem": (3, 3, 2, 2, 1, 1, 1, 1),
+        "flat": (1, 2, 1, 1, 0, 0, 0, 0),
+        "edge": (3, 3, 2, 2, 0, 0, 1, 1),
+        "maxpool_1": (1, 2, 2, 2, 0, 0, 0, 0),
+    }
