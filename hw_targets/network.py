@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from hw_targets.errors import LiftFlowError
+
 INPUT = "x"
 """Name of the network's input among the names of units."""
 
@@ -18,8 +20,8 @@ class LayerShape:
     `in_channels` equal to its number of inputs (a flatten before it is part of that number, in
     channel-last order in hardware). `pool` is the side of the max pooling (kernel == stride)
     after the activation, 1 for none. `activation` is False for the layer that gives the logits,
-    and for layers whose output goes elsewhere than into a ReLU, as into a residual add. `groups`
-    splits channels as `torch.nn.Conv2d` does.
+    and for layers whose output goes elsewhere than into a ReLU, as into a residual add. `padding`
+    is (top, left, bottom, right). `groups` and `dilation` are those of `torch.nn.Conv2d`.
     """
 
     name: str
@@ -29,18 +31,37 @@ class LayerShape:
     in_size: tuple[int, int] = (1, 1)
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     pool: int = 1
     activation: bool = True
     groups: int = 1
+    dilation: tuple[int, int] = (1, 1)
+
+    @property
+    def padded_size(self) -> tuple[int, int]:
+        """(height, width) of the input with its padding."""
+        (height, width), (top, left, bottom, right) = self.in_size, self.padding
+        return (top + height + bottom, left + width + right)
+
+    @property
+    def even_padding(self) -> tuple[int, int]:
+        """(height, width) of a padding that is the same on opposite sides.
+
+        Raises:
+            LiftFlowError: it is not.
+        """
+        if self.padding[:2] != self.padding[2:]:
+            what = f"its padding {self.padding} differs from side to side, which has no form here"
+            raise LiftFlowError(what, where=f"layer {self.name}", mend="pad before the layer")
+        return self.padding[:2]
 
     @property
     def out_size(self) -> tuple[int, int]:
         """(height, width) of the convolution's output, before pooling."""
         h, w = (
-            (size + 2 * pad - k) // s + 1
-            for size, pad, k, s in zip(
-                self.in_size, self.padding, self.kernel, self.stride, strict=True
+            (size - apart * (k - 1) - 1) // s + 1
+            for size, apart, k, s in zip(
+                self.padded_size, self.dilation, self.kernel, self.stride, strict=True
             )
         )
         return (h, w)
@@ -83,7 +104,7 @@ JOIN_BITS = 8
 """Width of the values that no layer's choice of bits governs: joins' arms, averages."""
 
 UnitKind = Literal[
-    "layer", "relu", "quant", "max", "average", "flatten", "add", "concat", "shortcut"
+    "layer", "relu", "quant", "max", "average", "flatten", "add", "concat", "shortcut", "pad"
 ]
 
 
@@ -95,8 +116,11 @@ class Unit:
     quantizer: of a relu or quant; units that name the same one share its scale.
     governor: the layer whose activation bits the quantizer has, "" for `JOIN_BITS`.
     signed: may what the quantizer takes be negative?
-    numbers: max (side); shortcut (stride, before, after); average (kernel height, width) of all
-        pixels, or with stride, padding, each height and width, ceil mode, padding counts.
+    numbers: of these kinds, none of others.
+        max: kernel height, width, stride down, right, padding top, left, bottom, right (which is
+        never the greatest). pad: top, left, bottom, right. shortcut: stride, before, after.
+        average: kernel height, width of all pixels, or with stride, padding, each height and
+        width, ceil mode, padding counts.
     shape: of its output, without the batch: (channels, height, width) or (features,).
     """
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from hw_targets.network import INPUT
-from passes._canonical import Block, check_norm, check_pool, folded
+from passes._canonical import Block, check_max, check_norm, folded
 from passes._graph import Step
 from passes._lower_ops import Op, Problem, mend_for
-from passes._modules import Add, Concat, Shortcut
+from passes._modules import Add, Concat, Pad, Shortcut
 
 _KEEPS_QUANTIZED = (
     nn.MaxPool2d,
@@ -24,6 +24,7 @@ _KEEPS_QUANTIZED = (
     nn.AdaptiveAvgPool2d,
     nn.Flatten,
     Shortcut,
+    Pad,
     Concat,
 )
 """Modules whose output is as quantized as their inputs are."""
@@ -31,12 +32,17 @@ _KEEPS_QUANTIZED = (
 
 @dataclass
 class Branches:
-    """steps: empty where there are problems. tail: a softmax that ends the network."""
+    """steps: empty where there are problems. tail: a softmax that ends the network.
+
+    misplaced: problems of operations with those before them, which mean nothing where some are
+    missing; problems: all others.
+    """
 
     steps: list[Step] = field(default_factory=list)
     blocks: dict[str, Block] = field(default_factory=dict)
     tail: Op | None = None
     problems: list[Problem] = field(default_factory=list)
+    misplaced: list[Problem] = field(default_factory=list)
 
 
 def arrange(ops: Sequence[Op]) -> Branches:
@@ -56,7 +62,7 @@ def arrange(ops: Sequence[Op]) -> Branches:
             block = result.blocks.get(inputs[0])
             if block is None or takers[op.inputs[0]] > 1:
                 mend = "put it directly after the Conv2d or Linear"
-                result.problems.append(_problem(op, "it does not follow a layer alone", mend))
+                result.misplaced.append(_problem(op, "it does not follow a layer alone", mend))
                 continue
             result.problems += check_norm(op)
             block.norms.append(op)
@@ -66,8 +72,8 @@ def arrange(ops: Sequence[Op]) -> Branches:
         if isinstance(op.module, nn.Conv2d | nn.Linear):
             result.blocks[op.name] = Block(op)
         result.steps.append(Step(op.name, op.module, inputs))
-    result.problems += _check_flow(result.steps, {op.name: op for op in body})
-    if result.problems:
+    result.misplaced += _check_flow(result.steps, {op.name: op for op in body})
+    if result.problems or result.misplaced:
         result.steps = []
     else:
         result.steps = [
@@ -82,15 +88,10 @@ def _check(op: Op) -> list[Problem]:
     module = op.module
     if isinstance(module, nn.Linear) and len(op.in_shape) != 1:
         return [_problem(op, f"it is applied to {op.in_shape}", "put a Flatten before it")]
-    if isinstance(module, nn.Conv2d):
-        if module.padding_mode != "zeros":
-            return [_problem(op, f"padding with {module.padding_mode} has no kernel", "use zeros")]
-        if module.padding == "same" and any(size % 2 == 0 for size in module.kernel_size):
-            return [_problem(op, "'same' padding of an even kernel is lopsided", "give a number")]
-        if module.dilation != (1, 1):
-            return [_problem(op, "dilation has no kernel", "use dilation=1")]
+    if isinstance(module, nn.Conv2d) and module.padding_mode != "zeros":
+        return [_problem(op, f"padding with {module.padding_mode} has no kernel", "use zeros")]
     if isinstance(module, nn.MaxPool2d):
-        return check_pool(op)
+        return check_max(op)
     if isinstance(module, nn.AvgPool2d):
         return _check_average(op, module)
     if isinstance(module, nn.Softmax | nn.LogSoftmax):

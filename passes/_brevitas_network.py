@@ -21,8 +21,8 @@ from passes._brevitas_quantizers import (
     UnsignedActivation,
     UnsignedInput,
 )
-from passes._brevitas_structure import Structure, chain_structure
-from passes._modules import Shortcut
+from passes._brevitas_structure import Structure, chain_structure, max_pool
+from passes._modules import Pad, Shortcut
 
 if TYPE_CHECKING:
     from compiler.stages import InputFormat
@@ -162,11 +162,13 @@ def _plain(unit: Unit, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
     """Output of a unit that has neither weights nor a quantizer."""
     x, numbers = inputs[0], unit.numbers
     if unit.kind == "max":
-        return F.max_pool2d(x, numbers[0])
+        pooled: torch.Tensor = max_pool(numbers)(x)
+        return pooled
     if unit.kind == "flatten":
         return torch.flatten(x, 1)
-    if unit.kind == "shortcut":
-        result: torch.Tensor = Shortcut(*numbers)(x)
+    if unit.kind in ("shortcut", "pad"):
+        module = Shortcut(*numbers) if unit.kind == "shortcut" else Pad(*numbers)
+        result: torch.Tensor = module(x)
         return result
     if unit.kind == "add":
         return x + inputs[1]
@@ -200,7 +202,8 @@ def _layer(shape: LayerShape, weight_bits: int, quant: type[TensorWeight]) -> nn
         shape.out_channels,
         shape.kernel,
         stride=shape.stride,
-        padding=shape.padding,
+        padding=shape.even_padding,
+        dilation=shape.dilation,
         groups=shape.groups,
         bias=True,
         weight_quant=quant,

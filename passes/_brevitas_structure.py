@@ -13,9 +13,9 @@ from torch import nn
 
 from hw_targets.network import INPUT, NetworkShape, Unit, UnitKind
 from passes._graph import Step, activation_sources, output_shapes, pair, wired_steps
-from passes._modules import Add, Concat, Shortcut
+from passes._modules import Add, Concat, Pad, Shortcut
 
-MOVES = ("max", "flatten", "shortcut")
+MOVES = ("max", "flatten", "shortcut", "pad")
 """Kinds that choose and move values, and put zeros beside them, but compute no new ones."""
 
 Structure = tuple[Unit, ...]
@@ -45,7 +45,7 @@ def chain_structure(network: NetworkShape) -> Structure:
         if shape.activation:
             add(Unit(f"act/{index}", "relu", (before,), f"act{index}", shape.name))
         if shape.pool > 1:
-            add(Unit(f"pool/{index}", "max", (before,), numbers=(shape.pool,)))
+            add(Unit(f"pool/{index}", "max", (before,), numbers=(*(shape.pool,) * 4, 0, 0, 0, 0)))
     return tuple(units)
 
 
@@ -53,6 +53,12 @@ def graph_structure(module: nn.Module, input_shape: tuple[int, ...]) -> Structur
     """The units of a graph made by `build_graph`; input_shape is without the batch."""
     shapes = output_shapes(module, input_shape)
     return _Builder(activation_sources(module), shapes).build(wired_steps(module))
+
+
+def max_pool(numbers: tuple[int, ...]) -> nn.MaxPool2d:
+    """The module of a max unit."""
+    kernel, stride, before, after = (numbers[at : at + 2] for at in range(0, 8, 2))
+    return nn.MaxPool2d(kernel, stride, before, ceil_mode=after != before)
 
 
 def grid_of(structure: Structure, name: str) -> str | None:
@@ -132,10 +138,12 @@ class _Builder:
         if self.raw & set(inputs):
             self.raw.add(name)
         if isinstance(module, nn.MaxPool2d):
-            return self.add(Unit(name, "max", inputs, numbers=(pair(module.kernel_size)[0],)))
+            return self.add(Unit(name, "max", inputs, numbers=self.maximum(step, module)))
         if isinstance(module, Shortcut):
             numbers = (module.stride, module.before, module.after)
             return self.add(Unit(name, "shortcut", inputs, numbers=numbers))
+        if isinstance(module, Pad):
+            return self.add(Unit(name, "pad", inputs, numbers=module.sides))
         if isinstance(module, nn.Flatten):
             return self.add(Unit(name, "flatten", inputs))
         raise TypeError(f"{name}: no quantized form of {type(module).__name__}")
@@ -160,6 +168,20 @@ class _Builder:
         if negative or (negative is None and self.negative & set(unit.inputs)):
             self.negative.add(unit.name)
         return unit.name
+
+    def maximum(self, step: Step, pool: nn.MaxPool2d) -> tuple[int, ...]:
+        kernel, stride, before = map(pair, (pool.kernel_size, pool.stride, pool.padding))
+        # What lies below and to the right follows from the output: ceil_mode asks for more.
+        sizes = zip(
+            self.shapes[step.inputs[0]][1:],
+            self.shapes[step.name][1:],
+            kernel,
+            stride,
+            before,
+            strict=True,
+        )
+        after = (max(p, (out - 1) * s + k - p - size) for size, out, k, s, p in sizes)
+        return (*kernel, *stride, *before, *after)
 
     def window(self, step: Step) -> tuple[int, ...]:
         module = step.module

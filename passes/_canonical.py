@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import nn
@@ -76,7 +75,7 @@ def _place(op: Op, chain: Chain) -> None:
     elif isinstance(module, nn.ReLU):
         block.relus.append(op)
     elif isinstance(module, nn.MaxPool2d):
-        chain.problems += check_pool(op)
+        chain.problems += _check_pool(op)
         block.pools.append(op)
     elif isinstance(module, nn.Flatten):
         block.flatten = op
@@ -113,27 +112,34 @@ def _check_layer(op: Op) -> list[Problem]:
         found.append(_problem(op, "dilation has no kernel", "use dilation=1"))
     if conv.padding_mode != "zeros":
         found.append(_problem(op, f"padding with {conv.padding_mode} has no kernel", "use zeros"))
-    if conv.padding == "same" and any(size % 2 == 0 for size in conv.kernel_size):
-        found.append(_problem(op, "'same' padding of an even kernel is lopsided", "give a number"))
     return found
 
 
-def check_pool(op: Op) -> list[Problem]:
-    """Max pooling with whole, square windows beside each other."""
+def check_max(op: Op) -> list[Problem]:
+    """Max pooling that gives values, of windows without holes."""
     assert isinstance(op.module, nn.MaxPool2d)
     pool, found = op.module, []
+    if pair(pool.dilation) != (1, 1):
+        found.append(_problem(op, "dilation has no kernel", "use dilation=1"))
+    if pool.return_indices:
+        found.append(_problem(op, "indices have no use here", "use return_indices=False"))
+    return found
+
+
+def _check_pool(op: Op) -> list[Problem]:
+    """Max pooling with whole, square windows beside each other."""
+    assert isinstance(op.module, nn.MaxPool2d)
+    pool, found = op.module, check_max(op)
     kernel, stride = pair(pool.kernel_size), pair(pool.stride)
     if kernel != stride or kernel[0] != kernel[1]:
         reason = f"kernel {kernel} with stride {stride} has no kernel in hardware"
         found.append(_problem(op, reason, "use a square window with kernel equal to stride"))
-    if pair(pool.padding) != (0, 0) or pair(pool.dilation) != (1, 1):
-        found.append(_problem(op, "padding or dilation has no kernel", "leave them out"))
+    if pair(pool.padding) != (0, 0):
+        found.append(_problem(op, "padding has no kernel", "leave it out"))
     if pool.ceil_mode and any(
         size % side for size, side in zip(op.in_shape[-2:], kernel, strict=True)
     ):
         found.append(_problem(op, "ceil_mode has no kernel", "use ceil_mode=False"))
-    if pool.return_indices:
-        found.append(_problem(op, "indices have no use here", "use return_indices=False"))
     return found
 
 
@@ -208,12 +214,7 @@ def folded(block: Block) -> nn.Conv2d | nn.Linear:
 def _empty_like(source: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
     if isinstance(source, nn.Linear):
         return nn.Linear(source.in_features, source.out_features)
-    padding: Any = source.padding
-    if padding == "valid":
-        padding = 0
-    elif padding == "same":
-        padding = tuple(size // 2 for size in source.kernel_size)
-    kernel, stride = pair(source.kernel_size), pair(source.stride)
-    return nn.Conv2d(
-        source.in_channels, source.out_channels, kernel, stride, padding, groups=source.groups
-    )
+    sizes = (source.kernel_size, source.stride, source.padding, source.dilation)
+    kernel, stride, padding, dilation = map(pair, sizes)
+    channels = source.in_channels, source.out_channels
+    return nn.Conv2d(*channels, kernel, stride, padding, dilation, source.groups)

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from hw_targets.network import INPUT
-from passes._modules import Add, Concat, Shortcut
+from passes._lower_pads import fold_pads, sides_of
+from passes._modules import Add, Concat, Pad, Shortcut
 
 # Any batch no layer is likely to have as a size: tells a flatten from a fixed-size view.
 _PROBE_BATCH = 3
@@ -60,7 +61,7 @@ class Lowered:
             if isinstance(op.module, Add | Concat):
                 mend = "use a chain of layers without branches"
                 found.append(Problem(op.name, kind, "no kernel joins branches", mend))
-            elif isinstance(op.module, Shortcut):
+            elif isinstance(op.module, Shortcut | Pad):
                 found.append(Problem(op.name, kind, "no kernel pads or skips alone", "use Conv2d"))
             elif isinstance(op.module, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
                 found.append(Problem(op.name, kind, "it has no kernel", mend_for(kind)))
@@ -77,6 +78,7 @@ _MENDS: dict[str, str] = {
     "relu|gelu|silu|swish|sigmoid|tanh|elu|softplus|mish|clamp": "use ReLU",
     "layernorm|groupnorm|instancenorm|_norm": "use BatchNorm after the convolution and retrain",
     "^(i?add|cat|concat|stack|i?sub|i?mul)$": "use add or cat of two branches",
+    "pad": "pad with zeros",
     "softmax": "use it only at the end",
     "lstm|gru|rnn|attention|transformer|embedding|matmul|bmm": f"use {_LAYERS}",
 }
@@ -102,6 +104,7 @@ _MEAN: set[Any] = {torch.mean, "mean"}
 _AVG_POOL: set[Any] = {F.avg_pool2d}
 _ADAPTIVE: set[Any] = {F.adaptive_avg_pool2d}
 
+_ZERO_PADS = (nn.ZeroPad1d, nn.ZeroPad2d, nn.ConstantPad1d, nn.ConstantPad2d)
 _KEPT = (
     nn.Conv2d,
     nn.Linear,
@@ -182,6 +185,7 @@ class _Lowering:
                 self.step(node)
                 if node not in self.values:  # left out or refused: it gives what it takes
                     self.values[node] = self.inputs(node)[0] if node.all_input_nodes else INPUT
+        self.result.ops = fold_pads(self.result.ops, self.name)
         return self.result
 
     def inputs(self, node: fx.Node) -> tuple[str, ...]:
@@ -231,6 +235,8 @@ class _Lowering:
             self.flatten(node, target)
         elif kind is nn.AdaptiveAvgPool2d:
             self.global_pool(node, _identifier(target, kind))
+        elif isinstance(module, _ZERO_PADS):
+            self.pad(node, module.padding, module.value, _identifier(target, kind))
         elif kind in _KEPT:
             if id(module) in self.used:
                 module = copy.deepcopy(module)
@@ -256,7 +262,7 @@ class _Lowering:
         elif target is operator.getitem:
             self.skip_pixels(node)
         elif target is F.pad:
-            self.pad_channels(node)
+            self.pad_function(node)
         elif target in _RESHAPE:
             self.flatten(node, None)
         elif target in _DROPOUT:
@@ -346,21 +352,33 @@ class _Lowering:
         elif steps[2] > 1:
             self.add(node, Shortcut(steps[2]), self.name("skip", count=True))
 
-    def pad_channels(self, node: fx.Node) -> None:
-        """F.pad(x, (0, 0, 0, 0, before, after))"""
-        sizes = [*_argument(node, 1, "pad", ()), 0, 0, 0, 0, 0, 0]
-        zeros = _argument(node, 2, "mode", "constant") == "constant"
-        value = _argument(node, 3, "value", None)
-        if (
-            any(sizes[:4])
-            or any(sizes[6:])
-            or min(sizes) < 0
-            or not zeros
-            or value not in (None, 0)
-        ):
-            self.refuse(node, "it pads more than channels with zeros", "pad in Conv2d")
+    def pad_function(self, node: fx.Node) -> None:
+        mode = _argument(node, 2, "mode", "constant")
+        if mode != "constant":
+            self.refuse(node, f"padding with {mode} has no kernel", "pad with zeros")
         else:
-            self.add(node, Shortcut(1, sizes[4], sizes[5]), self.name("pad", count=True))
+            self.pad(node, _argument(node, 1, "pad", ()), _argument(node, 3, "value", None), "")
+
+    def pad(self, node: fx.Node, given: Any, value: float | None, name: str) -> None:
+        """given: as `F.pad` takes it, the last axis first. name: "" for a function's."""
+        name = self.name(name or "pad", count=not name)
+        sizes = list(given)
+        if any(isinstance(size, fx.Node) for size in sizes):
+            self.refuse(node, "its size depends on the data")
+            return
+        if value not in (None, 0):
+            self.refuse(node, f"padding with {value} has no kernel", "pad with zeros")
+            return
+        rank = len(_shape(node))
+        pixels, rest = sides_of(sizes, rank), sizes[2 * (rank - 1) :]
+        if min(sizes) < 0:
+            self.refuse(node, "it cuts off pixels", "pad by no less than 0")
+        elif rank == 1 or any(rest[2:]) or (any(rest) and any(pixels)):
+            self.refuse(node, "it pads more than pixels or channels", "pad one after another")
+        elif any(rest):
+            self.add(node, Shortcut(1, rest[0], rest[1]), name)
+        elif any(pixels):
+            self.add(node, Pad(*pixels), name)
 
     def flatten(self, node: fx.Node, target: str | None) -> None:
         before, after = _shape(node.all_input_nodes[0]), _shape(node)

@@ -21,6 +21,21 @@ class Concat(nn.Module):
         return torch.cat(parts, 1)
 
 
+class Pad(nn.Module):
+    """(N, C, H, W) -> (N, C, top + H + bottom, left + W + right), zeros around."""
+
+    def __init__(self, top: int, left: int, bottom: int, right: int) -> None:
+        super().__init__()
+        self.sides = (top, left, bottom, right)
+
+    def forward(self, x: Tensor) -> Tensor:
+        top, left, bottom, right = self.sides
+        return F.pad(x, (left, right, top, bottom))
+
+    def extra_repr(self) -> str:
+        return ", ".join(map(str, self.sides))
+
+
 class Shortcut(nn.Module):
     """(N, C, H, W) -> (N, before + C + after, ceil(H / stride), ceil(W / stride)).
 

@@ -32,8 +32,7 @@ def network_shape(
     # These say all that there is; anything else needs its units told one by one.
     kernels = (nn.Conv2d, nn.Linear, nn.ReLU, nn.MaxPool2d, nn.Flatten)
     chain = is_chain(module) and all(
-        isinstance(step.module, kernels) and getattr(step.module, "groups", 1) == 1
-        for step in steps
+        isinstance(step.module, kernels) and _simple(step.module) for step in steps
     )
     return NetworkShape(
         name,
@@ -46,6 +45,19 @@ def network_shape(
     )
 
 
+def _simple(module: nn.Module) -> bool:
+    if isinstance(module, nn.Conv2d):
+        return module.groups == 1 and pair(module.dilation) == (1, 1)
+    return not isinstance(module, nn.MaxPool2d) or _square(module)
+
+
+def _square(pool: nn.MaxPool2d) -> bool:
+    """Are its windows square, beside each other, and whole?"""
+    kernel = pair(pool.kernel_size)
+    plain = kernel[0] == kernel[1] and pair(pool.stride) == kernel
+    return plain and pair(pool.padding) == (0, 0) and not pool.ceil_mode
+
+
 def _with_followers(layer: LayerShape, users: Mapping[str, Sequence[Step]]) -> LayerShape:
     """The layer with the activation and pooling that take its output and nothing else."""
     followers = users[layer.name]
@@ -53,12 +65,14 @@ def _with_followers(layer: LayerShape, users: Mapping[str, Sequence[Step]]) -> L
         return layer
     layer = dataclasses.replace(layer, activation=True)
     followers = users[followers[0].name]
-    if len(followers) != 1 or not isinstance(followers[0].module, nn.MaxPool2d):
+    pool = followers[0].module if len(followers) == 1 else None
+    if not isinstance(pool, nn.MaxPool2d) or not _square(pool):
         return layer
-    return dataclasses.replace(layer, pool=pair(followers[0].module.kernel_size)[0])
+    return dataclasses.replace(layer, pool=pair(pool.kernel_size)[0])
 
 
 def _conv(name: str, module: nn.Conv2d, shape: tuple[int, ...]) -> LayerShape:
+    top, left = pair(module.padding)
     return LayerShape(
         name,
         "conv",
@@ -67,7 +81,8 @@ def _conv(name: str, module: nn.Conv2d, shape: tuple[int, ...]) -> LayerShape:
         in_size=(shape[1], shape[2]),
         kernel=pair(module.kernel_size),
         stride=pair(module.stride),
-        padding=pair(module.padding),
+        padding=(top, left, top, left),
         activation=False,
         groups=module.groups,
+        dilation=pair(module.dilation),
     )

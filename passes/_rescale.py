@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from passes._graph import pair
+
 Pair = tuple[Tensor, Tensor]
 """(sample, reference)."""
 
@@ -86,15 +88,22 @@ def max_pool2d(
     """The output difference goes to the maxima of sample and of reference in the window.
 
     Up to the greater of both outputs it is the sample's maximum that makes the difference, beyond
-    it the reference's. Windows must not overlap. Where inputs do not differ Captum 0.9 takes the
+    it the reference's. Where windows overlap, differences of all that a value is in add up. Where
+    inputs do not differ Captum 0.9 takes the
     gradient of the batch's first sample for all; here each sample has its own.
     """
     greater = torch.maximum(*outputs)
     pool: Any = module  # torch's stubs take tuples only, the module may hold plain numbers
     window = {"kernel_size": pool.kernel_size, "stride": pool.stride, "padding": pool.padding}
 
+    sizes = zip(pair(pool.kernel_size), pair(pool.stride), strict=True)
+    overlap = any(size > step for size, step in sizes)
+
     def spread(values: Tensor, where: Tensor) -> Tensor:
         _, indices = F.max_pool2d_with_indices(where, **window, ceil_mode=pool.ceil_mode)
+        if overlap:
+            flat = torch.zeros_like(where).flatten(2)
+            return flat.scatter_add_(2, indices.flatten(2), values.flatten(2)).view_as(where)
         return F.max_unpool2d(values, indices, **window, output_size=list(where.shape))
 
     difference = inputs[0] - inputs[1]

@@ -13,8 +13,9 @@ from torch import Tensor, fx, nn
 
 from hw_targets.network import INPUT, Unit
 from passes import _brevitas_exact as exact
+from passes._brevitas_structure import max_pool
 from passes._graph import Step, build_graph
-from passes._modules import Add, Concat, Shortcut
+from passes._modules import Add, Concat, Pad, Shortcut
 
 if TYPE_CHECKING:
     from compiler.stages import FloatArray
@@ -100,7 +101,8 @@ def _layer(network: QuantNetwork, shape: LayerShape) -> nn.Conv2d | nn.Linear:
             shape.out_channels,
             shape.kernel,
             shape.stride,
-            shape.padding,
+            shape.even_padding,
+            shape.dilation,
             groups=shape.groups,
         )
     scale = exact.weight_scale(network, shape.name).detach().cpu()
@@ -118,7 +120,7 @@ def _plain(unit: Unit) -> nn.Module:
     if unit.kind == "relu":
         return nn.ReLU()
     if unit.kind == "max":
-        return nn.MaxPool2d(numbers[0])
+        return max_pool(numbers)
     if unit.kind == "flatten":
         return nn.Flatten()
     if unit.kind == "add":
@@ -127,6 +129,8 @@ def _plain(unit: Unit) -> nn.Module:
         return Concat()
     if unit.kind == "shortcut":
         return Shortcut(*numbers)
+    if unit.kind == "pad":
+        return Pad(*numbers)
     if unit.kind == "average":
         return _average(numbers)
     raise ValueError(f"no float form of {unit.kind}")

@@ -40,6 +40,7 @@ class Prepare(Pass[FloatModel, FloatModel]):
     tools: ClassVar[tuple[str, ...]] = ("torch",)
     uses: ClassVar[tuple[str, ...]] = (
         "passes._lower_ops",
+        "passes._lower_pads",
         "passes._canonical",
         "passes._branches",
         "passes._modules",
@@ -134,9 +135,9 @@ def prepared_network(
         return build_chain(steps(chain)), chain.tail, gains
     branches = _branches.arrange(lowered.ops)
     problems = [*lowered.problems, *branches.problems]
+    if not lowered.problems:
+        problems += branches.misplaced
     if problems:
-        if lowered.problems:
-            problems = [*lowered.problems, *(p for p in branches.problems if p.kind == "Conv2d")]
         raise refusal(problems)
     gains = {name: _folded_norm(block) for name, block in branches.blocks.items() if block.norms}
     return build_graph(branches.steps), branches.tail, gains

@@ -45,7 +45,7 @@ MEAN_BITS = (2.5, 3.0, 4.0)
 
 def resnet50() -> NetworkShape:
     """Its 53 convolutions and one dense layer (He et al., 2016), at 224 x 224."""
-    layers = [LayerShape("conv1", "conv", 3, 64, (224, 224), (7, 7), (2, 2), (3, 3), pool=2)]
+    layers = [LayerShape("conv1", "conv", 3, 64, (224, 224), (7, 7), (2, 2), (3, 3, 3, 3), pool=2)]
     size, channels = 56, 64
     for stage, (blocks, middle) in enumerate(((3, 64), (4, 128), (6, 256), (3, 512)), 1):
         for block in range(blocks):
@@ -54,7 +54,7 @@ def resnet50() -> NetworkShape:
             layers += [
                 LayerShape(f"{name}.conv1", "conv", channels, middle, here),
                 LayerShape(
-                    f"{name}.conv2", "conv", middle, middle, here, (3, 3), (stride,) * 2, (1, 1)
+                    f"{name}.conv2", "conv", middle, middle, here, (3, 3), (stride,) * 2, (1,) * 4
                 ),
                 LayerShape(f"{name}.conv3", "conv", middle, outputs, there),
             ]

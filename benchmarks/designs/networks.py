@@ -86,7 +86,7 @@ class _Chain:
     ) -> _Chain:
         layer = LayerShape(
             f"{kind}{len(self.layers) + 1}", kind, self.channels, channels, self.size, kernel,
-            stride, padding, pool, activation=fold.act_bits > 0,
+            stride, (*padding, *padding), pool, activation=fold.act_bits > 0,
         )  # fmt: skip
         self.layers.append(layer)
         self.choices.append(fold)

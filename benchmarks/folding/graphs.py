@@ -111,5 +111,5 @@ def _weights(layer: LayerShape) -> nn.Module:
         layer.out_channels,
         layer.kernel,
         stride=layer.stride,
-        padding=layer.padding,
+        padding=layer.even_padding,
     )

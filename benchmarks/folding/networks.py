@@ -19,7 +19,7 @@ def conv(
     pool: int = 1,
 ) -> LayerShape:
     """A square convolution of stride 1 on `side` x `side` pixels, then max pooling by `pool`."""
-    size, window, pad = (side, side), (kernel, kernel), (padding, padding)
+    size, window, pad = (side, side), (kernel, kernel), (padding,) * 4
     return LayerShape(name, "conv", inputs, outputs, size, window, padding=pad, pool=pool)
 
 

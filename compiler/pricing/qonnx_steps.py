@@ -29,7 +29,7 @@ class Layer:
     in_size: tuple[int, int] = (1, 1)
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     pool: int = 1
     relu: bool = False
     quant: Quant | None = None
@@ -176,7 +176,7 @@ def _conv(state: State, node: Any) -> None:
         (state.shape[1], state.shape[2]),
         (height, width),
         (down, across),
-        (top, left),
+        (top, left, bottom, right),
     )
     size = layer.shape().out_size
     if inputs != state.shape[0] or min(size) < 1:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+from hw_targets.errors import UnsupportedError
 from hw_targets.lanes import TIED, Lanes, lanes_of, leaving
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.channel_add import ChannelAdd
@@ -53,7 +54,7 @@ def simd_limit(layer: LayerShape) -> int:
 
 def needs_pad(layer: LayerShape) -> bool:
     """Whether the layer's image is padded."""
-    return layer.padding != (0, 0)
+    return any(layer.padding)
 
 
 def needs_window(layer: LayerShape) -> bool:
@@ -69,15 +70,21 @@ def chosen_lanes(layer: LayerShape, choice: Choice) -> Lanes:
 
 def pad_kernel(layer: LayerShape, lanes: int, bits: int, signed: bool) -> Pad:
     """The padding itself, without its FIFO."""
-    (height, width), (top, left) = layer.in_size, layer.padding
-    return Pad(height, width, layer.in_channels, top, left, top, left, lanes, bits, signed)
+    return Pad(*layer.in_size, layer.in_channels, *layer.padding, lanes, bits, signed)
 
 
 def window_kernel(layer: LayerShape, lanes: int, bits: int, signed: bool) -> Swu:
-    """The sliding window itself, without its FIFO."""
-    (height, width), (top, left) = layer.in_size, layer.padding
-    size = (height + 2 * top, width + 2 * left)
-    return Swu(*size, layer.in_channels, *layer.kernel, *layer.stride, lanes, bits, signed)
+    """The sliding window itself, without its FIFO.
+
+    Raises:
+        UnsupportedError: it is dilated.
+    """
+    if layer.dilation != (1, 1):
+        where = f"layer {layer.name}"
+        raise UnsupportedError("no sliding window is dilated", where=where, mend="use dilation=1")
+    return Swu(
+        *layer.padded_size, layer.in_channels, *layer.kernel, *layer.stride, lanes, bits, signed
+    )
 
 
 def front_kernels(

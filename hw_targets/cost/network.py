@@ -16,7 +16,7 @@ from hw_targets.cost.layer import (
 )
 from hw_targets.cost.model import Estimate, estimate_design, estimate_units, shell_estimate
 from hw_targets.cost.query import LayerQuery
-from hw_targets.errors import LiftFlowError
+from hw_targets.errors import LiftFlowError, UnsupportedError
 from hw_targets.lanes import TIED, Lanes, divisors, lanes_of
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.fifo import Fifo
@@ -95,7 +95,15 @@ def network_cost(
 def layer_query(
     layer: LayerShape, weight_bits: int, act_bits: int, in_bits: int, in_signed: bool
 ) -> LayerQuery:
-    """One layer, not folded over lanes (PE = SIMD = 1), as `query.layer_cost` takes it."""
+    """One layer, not folded over lanes (PE = SIMD = 1), as `query.layer_cost` takes it.
+
+    Raises:
+        LiftFlowError: its padding differs from side to side, or it is dilated.
+    """
+    pad_h, pad_w = layer.even_padding
+    if layer.dilation != (1, 1):
+        where = f"layer {layer.name}"
+        raise UnsupportedError("no sliding window is dilated", where=where, mend="use dilation=1")
     return LayerQuery(
         in_channels=layer.in_channels,
         out_channels=layer.out_channels,
@@ -110,8 +118,8 @@ def layer_query(
         kernel_w=layer.kernel[1],
         stride_h=layer.stride[0],
         stride_w=layer.stride[1],
-        pad_h=layer.padding[0],
-        pad_w=layer.padding[1],
+        pad_h=pad_h,
+        pad_w=pad_w,
         pool=layer.pool,
         activation=int(layer.activation),
         in_signed=int(in_signed),

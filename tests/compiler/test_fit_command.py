@@ -24,7 +24,7 @@ from passes.allocate import Allocate
 LENET = NetworkShape(
     "lenet",
     (
-        LayerShape("c1", "conv", 1, 6, (28, 28), (5, 5), padding=(2, 2), pool=2),
+        LayerShape("c1", "conv", 1, 6, (28, 28), (5, 5), padding=(2, 2, 2, 2), pool=2),
         LayerShape("c2", "conv", 6, 16, (14, 14), (5, 5), pool=2),
         LayerShape("f1", "dense", 400, 120),
         LayerShape("f2", "dense", 120, 84),

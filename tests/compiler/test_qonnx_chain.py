@@ -38,7 +38,7 @@ def test_every_layer_has_its_own_bits(tmp_path: Path) -> None:
     assert network == NetworkShape(
         "small",
         (
-            LayerShape("conv2", "conv", 2, 8, (8, 8), (3, 3), padding=(1, 1), pool=2),
+            LayerShape("conv2", "conv", 2, 8, (8, 8), (3, 3), padding=(1, 1, 1, 1), pool=2),
             LayerShape("matmul9", "dense", 128, 16),
             LayerShape("matmul14", "dense", 16, 4, activation=False),
         ),

@@ -34,7 +34,7 @@ from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.width_converter import WidthConverter
 
-CONV = LayerShape("conv", "conv", 4, 8, (8, 8), (3, 3), padding=(1, 1), pool=2)
+CONV = LayerShape("conv", "conv", 4, 8, (8, 8), (3, 3), padding=(1, 1, 1, 1), pool=2)
 DENSE = LayerShape("dense", "dense", 128, 10, activation=False)
 NETWORK = NetworkShape("net", (CONV, DENSE), (4, 8, 8), 4, False, 10)
 

@@ -10,6 +10,7 @@ import pytest
 from compiler.stages import LayerChoice
 from hw_targets.boards import load_board
 from hw_targets.cost import estimate_design, network_kernels
+from hw_targets.cost.layer import pad_kernel, window_kernel
 from hw_targets.cost.model import Estimate, as_row
 from hw_targets.cost.network import layer_query, layered_kernels, network_cost, require_division
 from hw_targets.cost.query import layer_cost
@@ -21,7 +22,7 @@ from hw_targets.rtl.width_converter import WidthConverter
 NETWORK = NetworkShape(
     "net",
     (
-        LayerShape("conv", "conv", 4, 8, (8, 8), (3, 3), padding=(1, 1), pool=2),
+        LayerShape("conv", "conv", 4, 8, (8, 8), (3, 3), padding=(1, 1, 1, 1), pool=2),
         LayerShape("fc1", "dense", 128, 24),
         LayerShape("fc2", "dense", 24, 10, activation=False),
     ),
@@ -108,3 +109,17 @@ def test_a_folding_that_does_not_divide_is_refused_by_layer(pe: int, simd: int) 
     wrong = dataclasses.replace(CHOICES[0], pe=pe, simd=simd)
     with pytest.raises(LiftFlowError, match="layer conv"):
         network_cost(NETWORK, (wrong, *CHOICES[1:]), "ecp5")
+
+
+def test_what_the_models_have_no_form_for_is_said() -> None:
+    uneven = LayerShape("odd", "conv", 4, 8, (8, 8), (2, 2), padding=(0, 0, 1, 1))
+    assert uneven.out_size == (8, 8)
+    assert pad_kernel(uneven, 1, 4, False).out_h == 9
+    with pytest.raises(LiftFlowError, match="layer odd: its padding .* differs from side to side"):
+        layer_query(uneven, 4, 3, 5, True)
+    apart = LayerShape("apart", "conv", 4, 8, (8, 8), (3, 3), padding=(2, 2, 2, 2), dilation=(2, 2))
+    assert apart.out_size == (8, 8)
+    with pytest.raises(LiftFlowError, match="layer apart: no sliding window is dilated"):
+        layer_query(apart, 4, 3, 5, True)
+    with pytest.raises(LiftFlowError, match="layer apart: no sliding window is dilated"):
+        window_kernel(apart, 1, 4, False)

@@ -45,7 +45,7 @@ def layers(draw: st.DrawFn) -> tuple[LayerShape, Choice, int, bool]:
         stride = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
         pool = draw(st.sampled_from((1, 1, 2))) if activation else 1
         layer = LayerShape(
-            "conv", "conv", channels, out, size, kernel, stride, padding, pool, activation
+            "conv", "conv", channels, out, size, kernel, stride, padding * 2, pool, activation
         )
         if min(layer.out_size) < pool or not activation:
             layer = dataclasses.replace(layer, pool=1)

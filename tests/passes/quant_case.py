@@ -33,7 +33,7 @@ DIGITS = InputFormat(bits=5, signed=False, scale=1 / 16)
 def conv(
     name: str, cin: int, cout: int, size: tuple[int, int], pool: int = 1, **more: Any
 ) -> LayerShape:
-    more = {"kernel": (3, 3), "padding": (1, 1), **more}
+    more = {"kernel": (3, 3), "padding": (1, 1, 1, 1), **more}
     return LayerShape(name, "conv", cin, cout, in_size=size, pool=pool, **more)
 
 
@@ -74,7 +74,7 @@ class Chain(nn.Module):
                     shape.out_channels,
                     shape.kernel,
                     stride=shape.stride,
-                    padding=shape.padding,
+                    padding=shape.even_padding,
                 )
             else:
                 module = nn.Linear(shape.in_channels, shape.out_channels)

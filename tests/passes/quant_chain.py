@@ -71,7 +71,7 @@ CASES = {
             "strided",
             (
                 conv("c1", 2, 6, (12, 8), stride=(2, 2)),
-                conv("c2", 6, 8, (6, 4), kernel=(3, 1), padding=(0, 0)),
+                conv("c2", 6, 8, (6, 4), kernel=(3, 1), padding=(0, 0, 0, 0)),
                 dense("f", 128, 5, activation=False),
             ),
             (2, 12, 8),
@@ -132,8 +132,8 @@ CASES = {
         NetworkShape(
             "pointwise",
             (
-                conv("p", 4, 8, (5, 5), kernel=(1, 1), padding=(0, 0)),
-                conv("q", 8, 4, (5, 5), kernel=(5, 5), padding=(0, 0)),
+                conv("p", 4, 8, (5, 5), kernel=(1, 1), padding=(0, 0, 0, 0)),
+                conv("q", 8, 4, (5, 5), kernel=(5, 5), padding=(0, 0, 0, 0)),
                 dense("f", 4, 3, activation=False),
             ),
             (4, 5, 5),

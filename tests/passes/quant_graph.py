@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -91,6 +92,7 @@ class Mixed(nn.Module):
 
 
 NETWORKS: dict[str, type[nn.Module]] = {"residual": Residual, "mixed": Mixed}
+Made = Callable[[], nn.Module]
 
 
 @dataclass(frozen=True)
@@ -103,43 +105,52 @@ class Graph:
     checks: dict[str, list[Check]]
 
 
-def data_for(seed: int = 0, train: int = 160, test: int = 48) -> Dataset:
+def data_for(
+    seed: int = 0, train: int = 160, test: int = 48, shape: tuple[int, ...] = SHAPE
+) -> Dataset:
     rng = np.random.default_rng(seed)
-    x = rng.normal(0, 0.7, (train + test, *SHAPE)).astype(np.float32)
-    y = (x.reshape(len(x), -1) @ rng.normal(size=(192, 4))).argmax(1)
+    x = rng.normal(0, 0.7, (train + test, *shape)).astype(np.float32)
+    y = (x.reshape(len(x), -1) @ rng.normal(size=(x[0].size, 4))).argmax(1)
     return Dataset("made", x[:train], y[:train], x[train:], y[train:], 4)
 
 
-def random_network(name: str) -> nn.Module:
+def random_network(made: Made) -> nn.Module:
     """With random weights and batch-norm statistics."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        net = NETWORKS[name]()
+        net = made()
         for key, buffer in net.named_buffers():
             if key.endswith("running_var"):
                 buffer.uniform_(0.5, 2)
     return net.eval()
 
 
-def scored(name: str, data: Dataset, folder: Path) -> ScoredModel:
+def scored(
+    name: str, data: Dataset, folder: Path, made: Made, shape: tuple[int, ...] = SHAPE
+) -> ScoredModel:
     """The prepared network; relevance is the weights' magnitude."""
     ctx = context(folder, data)
-    found = Prepare().run(FloatModel(name, random_network(name), SHAPE, SIGNED), ctx)
+    found = Prepare().run(FloatModel(name, random_network(made), shape, SIGNED), ctx)
     assert found.network is not None
     assert found.accuracy is not None
     layers = {}
-    for shape in found.network.layers:
-        weight = found.module.get_parameter(f"{shape.name}.weight").detach().abs().numpy()
-        layers[shape.name] = LayerRelevance(weight.reshape(len(weight), -1).sum(1), weight)
+    for layer in found.network.layers:
+        weight = found.module.get_parameter(f"{layer.name}.weight").detach().abs().numpy()
+        layers[layer.name] = LayerRelevance(weight.reshape(len(weight), -1).sum(1), weight)
     relevance = Relevance(layers, 8, "zero", "class", 0.0)
     network, module = found.network, found.module
-    return ScoredModel(name, module, SHAPE, SIGNED, network, found.accuracy, module, relevance)
+    return ScoredModel(name, module, shape, SIGNED, network, found.accuracy, module, relevance)
 
 
 @cache
 def graph(name: str) -> Graph:
+    """`passed_on` of one of `NETWORKS`."""
+    return passed_on(name, NETWORKS[name])
+
+
+def passed_on(name: str, made: Made, shape: tuple[int, ...] = SHAPE) -> Graph:
     """The passes from prepare to export on one network; every proof of theirs is in `checks`."""
-    root, data = Path(mkdtemp(prefix=f"liftflow-{name}-")), data_for()
+    root, data = Path(mkdtemp(prefix=f"liftflow-{name}-")), data_for(shape=shape)
     checks: dict[str, list[Check]] = {}
 
     def room(pass_name: str) -> Context:
@@ -147,7 +158,7 @@ def graph(name: str) -> Graph:
         checks[pass_name] = ctx.checks
         return ctx
 
-    model = scored(name, data, root / "prepare")
+    model = scored(name, data, root / "prepare", made, shape)
     model = Allocate("ulx3s-85f", 50.0).run(model, room("allocate"))
     quantized = Quantize().run(model, room("quantize"))
     trained = Retrain(epochs=2, batch=32).run(quantized, room("retrain"))

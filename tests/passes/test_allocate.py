@@ -82,7 +82,7 @@ def context(folder: Path) -> Context:
 TINY = NetworkShape(
     "tiny",
     (
-        LayerShape("conv", "conv", 2, 2, (6, 6), (3, 3), padding=(1, 1), pool=2),
+        LayerShape("conv", "conv", 2, 2, (6, 6), (3, 3), padding=(1, 1, 1, 1), pool=2),
         LayerShape("dense", "dense", 18, 2, activation=False),
     ),
     (2, 6, 6),
@@ -93,9 +93,9 @@ TINY = NetworkShape(
 DIGITS = NetworkShape(
     "digits",
     (
-        LayerShape("a", "conv", 1, 16, (8, 8), (3, 3), padding=(1, 1)),
-        LayerShape("b", "conv", 16, 16, (8, 8), (3, 3), padding=(1, 1), pool=2),
-        LayerShape("c", "conv", 16, 32, (4, 4), (3, 3), padding=(1, 1), pool=2),
+        LayerShape("a", "conv", 1, 16, (8, 8), (3, 3), padding=(1, 1, 1, 1)),
+        LayerShape("b", "conv", 16, 16, (8, 8), (3, 3), padding=(1, 1, 1, 1), pool=2),
+        LayerShape("c", "conv", 16, 32, (4, 4), (3, 3), padding=(1, 1, 1, 1), pool=2),
         LayerShape("d", "dense", 128, 10, activation=False),
     ),
     (1, 8, 8),
@@ -203,9 +203,9 @@ def test_equals_brute_force(seed: int, tmp_path: Path) -> None:
 ODD = NetworkShape(
     "odd",
     (
-        LayerShape("a", "conv", 3, 10, (9, 9), (3, 3), padding=(1, 1)),
+        LayerShape("a", "conv", 3, 10, (9, 9), (3, 3), padding=(1, 1, 1, 1)),
         LayerShape("b", "conv", 10, 12, (9, 9), (3, 3), (2, 2), pool=2),
-        LayerShape("c", "conv", 12, 6, (2, 2), padding=(1, 1)),
+        LayerShape("c", "conv", 12, 6, (2, 2), padding=(1, 1, 1, 1)),
         LayerShape("d", "dense", 96, 10, activation=False),
     ),
     (3, 9, 9),
@@ -428,7 +428,7 @@ def test_a_network_that_branches_gets_bits_and_no_hardware(tmp_path: Path) -> No
 def test_the_layer_that_no_choice_is_priced_of_is_named() -> None:
     layers = (
         LayerShape("a", "dense", 8, 8),
-        LayerShape("wide", "conv", 8, 8, (1, 1), (1, 1), (1, 1), (4000, 4000)),
+        LayerShape("wide", "conv", 8, 8, (1, 1), (1, 1), (1, 1), (4000, 4000, 4000, 4000)),
         LayerShape("c", "dense", 8, 4, activation=False),
     )
     network = NetworkShape("cut", layers, (8,), 4, False, 4)

@@ -34,7 +34,7 @@ from passes.prune_filters import PruneFilters, unit_scores
 NET = NetworkShape(
     "made",
     (
-        LayerShape("a", "conv", 1, 8, (4, 4), (3, 3), (1, 1), (1, 1), pool=2),
+        LayerShape("a", "conv", 1, 8, (4, 4), (3, 3), (1, 1), (1, 1, 1, 1), pool=2),
         LayerShape("b", "dense", 8 * 4, 6),
         LayerShape("c", "dense", 6, 3, activation=False),
     ),

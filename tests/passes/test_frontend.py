@@ -1,0 +1,151 @@
+"""Operations beyond plain chains, from prepare to QONNX: equal at every step of the way."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from frontend_nets import NETS, passed
+from quant_case import context
+from quant_graph import SIGNED, data_for, random_network
+from test_residual_quant import brevitas_integers
+
+from compiler.stages import FloatModel
+from hw_targets.network import NetworkShape
+from passes import _brevitas_exact as exact
+from passes import _qonnx as qonnx
+from passes._brevitas_structure import deciders
+from passes._coupling import coupled_groups, remove_units, rows_of
+from passes._graph import layers_of, output_shapes
+from passes._twin import deviation, float_twin
+from passes.attribute import Attribute
+from passes.prepare import Prepare
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_proof_holds_up_to_the_file(name: str) -> None:
+    found = passed(name)
+    checks = [check for each in found.checks.values() for check in each]
+    assert {"QONNX's classes equal Brevitas's"} <= {check.claim for check in checks}
+    assert all(check.passed for check in checks)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_integer_in_the_file_is_brevitas_s(name: str) -> None:
+    found = passed(name)
+    network = found.trained.module
+    samples = exact.on_grid(found.data.test_x[:8], found.trained.input).astype(np.float64)
+    ours = brevitas_integers(network, samples)
+    theirs = qonnx.activations(found.exported.path, samples)
+    assert len(ours) == len(theirs) == sum(bool(u.quantizer) for u in network.structure)
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(mine, other)
+        assert len(np.unique(mine)) > 1
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_units_tell_the_shapes_that_the_network_has(name: str) -> None:
+    found = passed(name)
+    network = found.trained.module
+    shapes: dict[str, tuple[int, ...]] = {}
+    whole = network.compute
+
+    def compute(unit: object, inputs: list[torch.Tensor]) -> torch.Tensor:
+        result: torch.Tensor = whole(unit, inputs)
+        shapes[unit.name] = tuple(result.shape[1:])  # type: ignore[attr-defined]
+        return result
+
+    network.compute = compute
+    try:
+        network(torch.from_numpy(found.data.test_x[:2]))
+    finally:
+        del network.compute
+    for unit in network.network.units:
+        assert unit.shape == shapes[unit.name]
+    for layer in network.network.layers:
+        spread = shapes[layer.name][1:] if layer.kind == "conv" else (1, 1)
+        assert layer.out_size == spread
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_deeplift_is_complete(name: str, tmp_path: Path) -> None:
+    made, shape = NETS[name]
+    ctx = context(tmp_path, data_for(shape=shape))
+    prepared = Prepare().run(FloatModel(name, random_network(made), shape, SIGNED), ctx)
+    Attribute(samples=32, batch=8).run(prepared, ctx)
+    checks = [check for check in ctx.checks if "DeepLIFT" in check.claim]
+    assert checks
+    assert all(check.passed for check in checks)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_float_twin_computes_what_the_units_do(name: str) -> None:
+    found = passed(name)
+    twin = float_twin(found.trained.module)
+    assert deviation(found.trained.module, twin, found.data.test_x[:8]) < 1e-6
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_channels_that_give_nothing_can_go(name: str) -> None:
+    torch.manual_seed(3)
+    found = passed(name)
+    module, shape = found.scored.module, NETS[name][1]
+    groups = coupled_groups(module, shape)
+    gone = [unit for group in groups for unit in group.units[1:] if torch.rand(1) < 0.5]
+    assert gone
+    silent = copy.deepcopy(module)
+    layers = layers_of(silent)
+    with torch.no_grad():
+        for layer, rows in rows_of(gone).items():
+            layers[layer].weight[sorted(rows)] = 0
+            layers[layer].bias[sorted(rows)] = 0  # type: ignore[index]
+    smaller = copy.deepcopy(silent)
+    remove_units(smaller, gone)
+    x = torch.randn(3, *shape)
+    torch.testing.assert_close(smaller(x), silent(x), rtol=1e-5, atol=1e-5)
+    assert output_shapes(smaller, shape)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_no_decision_lies_near_an_integer(name: str) -> None:
+    network = passed(name).trained.module
+    for shape in network.network.layers[:-1]:
+        units = deciders(network.structure, shape.name)
+        edges = np.concatenate([exact._edges(network, unit) for unit in units])
+        scale = exact.weight_scale(network, shape.name).detach().double().numpy().reshape(-1, 1)
+        step = exact.input_scale(network, shape.name) * scale
+        bias = network.layer(shape.name).bias.detach().double().numpy()
+        thresholds = (edges - bias[:, None]) / step
+        assert np.abs(thresholds - np.round(thresholds)).min() > 0.1 / (8 * len(edges))
+
+
+def network_of(name: str) -> NetworkShape:
+    return passed(name).trained.network
+
+
+def test_only_uneven_padding_is_a_unit_of_its_own() -> None:
+    network = network_of("padded")
+    pads = {unit.name: unit.numbers for unit in network.units if unit.kind == "pad"}
+    assert pads == {"pad": (2, 1, 1, 0), "b_pad": (0, 1, 1, 2), "pad_1": (0, 1, 0, 0)}
+    layers = {layer.name: layer for layer in network.layers}
+    assert [layers[name].padding for name in "abcd"] == [
+        (0, 0, 0, 0),
+        (0, 0, 0, 0),
+        (2, 2, 2, 2),
+        (2, 2, 2, 2),
+    ]
+    assert layers["c"].dilation == (2, 2)
+    assert layers["d"].dilation == (2, 1)
+
+
+def test_max_units_tell_their_whole_window() -> None:
+    units = network_of("pooled").units
+    assert {unit.name: unit.numbers for unit in units if unit.kind == "max"} == {
+        "stem": (3, 3, 2, 2, 1, 1, 1, 1),
+        "flat": (1, 2, 1, 1, 0, 0, 0, 0),
+        "edge": (3, 3, 2, 2, 0, 0, 1, 1),
+        "maxpool_1": (1, 2, 2, 2, 0, 0, 0, 0),
+    }
