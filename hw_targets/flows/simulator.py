@@ -40,6 +40,7 @@ class Stimulus:
     """What one channel gets: frames (n, input elements), formats, and how often each side stalls.
 
     in_valid, out_ready: probability that a beat is offered or taken in a cycle; 1.0 never stalls.
+    pace: clock cycles in which no more than one frame's beats are offered, evenly; 0 for any.
     input, output: None where the channel has no such side; without an input, frames is (n, 0).
     """
 
@@ -48,6 +49,7 @@ class Stimulus:
     output: Stream | None
     in_valid: float = 1.0
     out_ready: float = 1.0
+    pace: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,10 @@ class Simulator:
         seed: int = 0,
         patience: int = PATIENCE,
         depths: Sequence[int] = (),
+        pace: int = 0,
     ) -> SimRun:
         """Send frames through the only channel; see `run_channels`."""
-        stimulus = Stimulus(frames, in_stream, out_stream, in_valid, out_ready)
+        stimulus = Stimulus(frames, in_stream, out_stream, in_valid, out_ready, pace)
         return self.run_channels((stimulus,), seed=seed, patience=patience, depths=depths)[0]
 
     def run_channels(
@@ -234,6 +237,7 @@ def _prepare(index: int, stimulus: Stimulus, scratch: Path) -> str:
         words_per_beat(stimulus.output) if stimulus.output else 0,
         stimulus.in_valid,
         stimulus.out_ready,
+        stimulus.pace,
         source,
         sink,
     )

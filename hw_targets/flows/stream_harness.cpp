@@ -7,7 +7,7 @@
 // PROBE_LIMIT, an input of the same shape, the depth of every FIFO is given when the program runs.
 //
 // Usage: sim JOB PATIENCE SEED [DEPTH ...]. JOB has a line for each channel:
-//   frames in_beats out_beats in_words out_words in_valid out_ready input_file output_file
+//   frames in_beats out_beats in_words out_words in_valid out_ready pace input_file output_file
 // Beats are rows of 32-bit words, the low one first; a side that is not there has none. Status 0:
 // all frames done; 3: a channel made no transfer for PATIENCE cycles.
 #include <cstdint>
@@ -60,7 +60,7 @@ struct Random {
 };
 
 struct Job {
-    uint64_t frames, in_beats, out_beats;
+    uint64_t frames, in_beats, out_beats, pace;
     int in_words, out_words;
     uint32_t in_valid, out_ready;
     std::string input_file, output_file;
@@ -70,8 +70,8 @@ struct Job {
 class Slave {
 public:
     Slave(const Job& job, Random& random)
-        : frame_beats_(job.in_beats), total_(job.frames * job.in_beats), words_(job.in_words),
-          chance_(job.in_valid), random_(random), input_(total_ * words_), begins_(job.frames) {
+        : frame_beats_(job.in_beats), total_(job.frames * job.in_beats), pace_(job.pace),
+          words_(job.in_words), chance_(job.in_valid), random_(random), input_(total_ * words_), begins_(job.frames) {
         std::ifstream file(job.input_file, std::ios::binary);
         file.read(reinterpret_cast<char*>(input_.data()), input_.size() * 4);
         if (!file) {
@@ -80,7 +80,7 @@ public:
         }
     }
     virtual ~Slave() = default;
-    virtual void drive() = 0;
+    virtual void drive(uint64_t cycle) = 0;
     virtual bool sample(uint64_t cycle) = 0;
 
     bool finished() const { return sent_ == total_; }
@@ -94,8 +94,10 @@ protected:
         if (sent_ % frame_beats_ == 0) begins_[sent_ / frame_beats_] = cycle;
         ++sent_;
     }
+    // May the next beat come yet, at one frame in `pace_` cycles?
+    bool due(uint64_t cycle) const { return sent_ * pace_ <= cycle * frame_beats_; }
 
-    const uint64_t frame_beats_, total_;
+    const uint64_t frame_beats_, total_, pace_;
     const int words_;
     const uint32_t chance_;
     Random& random_;
@@ -115,9 +117,9 @@ public:
     }
 
     // After a clock edge. An offered beat stays until it is taken, as AXI-Stream asks.
-    void drive() override {
+    void drive(uint64_t cycle) override {
         if (taken_) valid_ = 0;
-        if (!valid_ && sent_ < total_ && random_.below(chance_)) {
+        if (!valid_ && sent_ < total_ && due(cycle) && random_.below(chance_)) {
             put(data_, next(), words_);
             valid_ = 1;
         }
@@ -204,8 +206,8 @@ struct Channel {
     bool finished() const { return master ? master->finished() : slave->finished(); }
     uint64_t frame() const { return master ? master->frame() : slave->frame(); }
 
-    void drive() {
-        if (slave) slave->drive();
+    void drive(uint64_t cycle) {
+        if (slave) slave->drive(cycle);
         if (master) master->drive();
     }
     void sample(uint64_t cycle) {
@@ -235,7 +237,7 @@ std::vector<Job> read_jobs(const char* path) {
     Job job;
     double in_valid, out_ready;
     while (file >> job.frames >> job.in_beats >> job.out_beats >> job.in_words >> job.out_words >>
-           in_valid >> out_ready >> job.input_file >> job.output_file) {
+           in_valid >> out_ready >> job.pace >> job.input_file >> job.output_file) {
         job.in_valid = threshold(in_valid);
         job.out_ready = threshold(out_ready);
         jobs.push_back(job);
@@ -303,7 +305,7 @@ int main(int argc, char** argv) {
     uint64_t cycle = 0;
     int stuck = -1;
     for (bool running = true; running && stuck < 0; ++cycle) {
-        for (Channel& channel : channels) channel.drive();
+        for (Channel& channel : channels) channel.drive(cycle);
         model->eval();
         running = false;
         for (std::size_t i = 0; i < CHANNELS; ++i) {
