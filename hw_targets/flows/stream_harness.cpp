@@ -9,7 +9,10 @@
 // Usage: sim JOB PATIENCE SEED [DEPTH ...]. JOB has a line for each channel:
 //   frames in_beats out_beats in_words out_words in_valid out_ready pace input_file output_file
 // Beats are rows of 32-bit words, the low one first; a side that is not there has none. Status 0:
-// all frames done; 3: a channel made no transfer for PATIENCE cycles.
+// all frames done; 3: a channel made no transfer for PATIENCE cycles; 4: a master broke a rule of
+// AXI-Stream: an offered beat stays, unchanged, until it is taken, and, checked if ports.h defines
+// STRICT, whether one is offered depends on no ready.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -146,7 +149,11 @@ public:
     virtual ~Master() = default;
     virtual void drive() = 0;
     virtual bool sample(uint64_t cycle) = 0;
+    // Between them the model settles without this side's ready.
+    virtual void mute() = 0;
+    virtual void unmute() = 0;
 
+    const char* broken() const { return broken_; }
     bool finished() const { return received_ == total_; }
     uint64_t received() const { return received_; }
     uint64_t frame() const { return received_ / frame_beats_; }
@@ -167,6 +174,7 @@ protected:
     const uint32_t chance_;
     Random& random_;
     uint64_t received_ = 0;
+    const char* broken_ = nullptr;
 
 private:
     std::vector<uint32_t> output_;
@@ -177,15 +185,36 @@ template <typename Data>
 class MasterOf final : public Master {
 public:
     MasterOf(const Job& job, Random& random, Data& data, CData& valid, CData& ready)
-        : Master(job, random), data_(data), valid_(valid), ready_(ready) {
+        : Master(job, random), data_(data), valid_(valid), ready_(ready), now_(job.out_words),
+          offered_(job.out_words) {
         ready_ = 0;
     }
 
     void drive() override { ready_ = !finished() && random_.below(chance_); }
 
+    void mute() override {
+        wanted_ = ready_;
+        ready_ = 0;
+    }
+    void unmute() override {
+        ready_ = wanted_;
+        unasked_ = valid_;
+    }
+
     bool sample(uint64_t cycle) override {
-        if (!valid_ || !ready_) return false;
-        get(data_, next(), words_);
+#ifdef STRICT
+        if (valid_ != unasked_) broken_ = "a beat is offered for a ready";
+#endif
+        if (waiting_ && !valid_) broken_ = "an offered beat was withdrawn";
+        if (!valid_) return waiting_ = false;
+        get(data_, now_.data(), words_);
+        if (waiting_ && now_ != offered_) broken_ = "an offered beat changed";
+        waiting_ = !ready_;
+        if (waiting_) {
+            offered_ = now_;
+            return false;
+        }
+        std::copy(now_.begin(), now_.end(), next());
         count(cycle);
         return true;
     }
@@ -193,6 +222,9 @@ public:
 private:
     Data& data_;
     CData &valid_, &ready_;
+    CData wanted_ = 0, unasked_ = 0;
+    bool waiting_ = false;
+    std::vector<uint32_t> now_, offered_;
 };
 
 struct Channel {
@@ -306,6 +338,11 @@ int main(int argc, char** argv) {
     int stuck = -1;
     for (bool running = true; running && stuck < 0; ++cycle) {
         for (Channel& channel : channels) channel.drive(cycle);
+#ifdef STRICT
+        for (Channel& channel : channels) if (channel.master) channel.master->mute();
+        model->eval();
+        for (Channel& channel : channels) if (channel.master) channel.master->unmute();
+#endif
         model->eval();
         running = false;
         for (std::size_t i = 0; i < CHANNELS; ++i) {
@@ -314,6 +351,11 @@ int main(int argc, char** argv) {
             channel.sample(cycle);
             if (!channel.finished()) running = true;
             if (waited && cycle > channel.last_transfer + patience) stuck = int(i);
+            if (channel.master && channel.master->broken()) {
+                std::cerr << "channel " << i << ", cycle " << cycle << ": "
+                          << channel.master->broken() << "\n";
+                return 4;
+            }
         }
         edge();
     }
