@@ -137,7 +137,7 @@ def scored(
     for layer in found.network.layers:
         weight = found.module.get_parameter(f"{layer.name}.weight").detach().abs().numpy()
         layers[layer.name] = LayerRelevance(weight.reshape(len(weight), -1).sum(1), weight)
-    relevance = Relevance(layers, 8, "zero", "class", 0.0)
+    relevance = Relevance(layers, 8, "zero", "margin", 0.0)
     network, module = found.network, found.module
     return ScoredModel(name, module, shape, SIGNED, network, found.accuracy, module, relevance)
 
