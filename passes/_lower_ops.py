@@ -106,10 +106,12 @@ _RESHAPE: set[Any] = {
     torch.flatten,
     torch.reshape,
     torch.squeeze,
+    torch.unsqueeze,
     "flatten",
     "view",
     "reshape",
     "squeeze",
+    "unsqueeze",
 }
 _DROPOUT: set[Any] = {F.dropout, F.dropout2d, F.alpha_dropout, torch.dropout}
 _SAME: set[Any] = {"contiguous", "clone", "detach", "float", "to", torch.clone}
@@ -461,10 +463,12 @@ class _Lowering:
 
     def flatten(self, node: fx.Node, target: str | None) -> None:
         before, after = _shape(node.all_input_nodes[0]), _shape(node)
-        if after == before:
+        if spread(after) == spread(before):
             return
         if after != (math.prod(before),):
-            self.refuse(node, f"{before} to {after} is no flatten", "flatten to (N, -1)")
+            added = node.target in (torch.unsqueeze, "unsqueeze")
+            mend = None if added else "flatten to (N, -1)"
+            self.refuse(node, f"{before} to {after} is no flatten", mend)
             return
         name = _identifier(target, nn.Flatten) if target else ""
         self.add(node, nn.Flatten(), self.name(name or "flatten", count=not name))

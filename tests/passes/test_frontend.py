@@ -22,8 +22,13 @@ from passes._brevitas_structure import deciders
 from passes._coupling import coupled_groups, remove_units, rows_of
 from passes._graph import layers_of, output_shapes
 from passes._twin import deviation, float_twin
+from passes.allocate import Allocate
 from passes.attribute import Attribute
+from passes.export_qonnx import ExportQonnx
 from passes.prepare import Prepare, support
+from passes.prune_filters import PruneFilters
+from passes.prune_weights import PruneWeights
+from passes.quantize import Quantize
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -248,3 +253,21 @@ def test_inner_channels_of_depthwise_blocks_go_with_their_filters() -> None:
     assert unit.outputs == {"blocks_0_layers_0": [4]}
     assert unit.depthwise == {"blocks_0_layers_3": [4]}
     assert unit.inputs == {"blocks_0_layers_6": [4]}
+
+
+@pytest.mark.parametrize("name", ["padded", "mobile", "signal", "decoder"])
+def test_filters_and_weights_are_pruned(name: str, tmp_path: Path) -> None:
+    made, shape = NETS[name]
+    data = data_for(shape=shape)
+    ctx = context(tmp_path, data)
+    prepared = Prepare().run(FloatModel(name, random_network(made), shape, SIGNED), ctx)
+    model = Attribute(samples=32, batch=8).run(prepared, ctx)
+    pruned = PruneFilters(macs=0.3, divisor=1, steps=2).run(model, ctx)
+    assert pruned.network.macs <= 0.7 * model.network.macs
+    assert pruned.pruned is not None
+    sparse = PruneWeights(sparsity=0.5).run(pruned, ctx)
+    assert set(sparse.masks) <= {layer.name for layer in pruned.network.layers}
+    assert sparse.masks
+    quantized = Quantize().run(Allocate("ulx3s-85f", 50.0).run(sparse, ctx), ctx)
+    ExportQonnx().run(quantized, ctx)
+    assert all(check.passed for check in ctx.checks)
