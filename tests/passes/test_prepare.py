@@ -339,6 +339,7 @@ SAYS = {
     "pad (pad)": "padding with replicate has no kernel, pad with zeros",
     "getitem (getitem)": "it takes part of a tensor, use x[:, :, ::s, ::s]",
     "interpolate (interpolate)": "(2, 2) to (5, 2) is no whole factor",
+    "interpolate_1 (interpolate)": "(2, 5) to (4, 2) is no whole factor",
     "hardtanh (hardtanh)": "clipping to 0.1 .. 1.0 has no kernel",
     "transpose (transpose)": "it has no kernel, bring samples to (channels, ...) in the data set",
     "leaky_relu (leaky_relu)": "it has no kernel, use ReLU or ReLU6",
