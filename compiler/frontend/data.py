@@ -72,11 +72,11 @@ def validate(data: Dataset, *, where: str) -> Dataset:
             f"train samples are {data.train_x.shape[1:]}, test samples {data.test_x.shape[1:]}",
             where=where,
         )
-    if data.train_x.ndim not in (2, 4):
+    if data.train_x.ndim not in (2, 3, 4):
         raise LiftFlowError(
             f"a sample has shape {data.sample_shape}",
             where=where,
-            mend="give (features,) or (channels, height, width)",
+            mend="give (features,), (channels, length) or (channels, height, width)",
         )
     if data.classes < 2:
         raise LiftFlowError("all labels are 0", where=where, mend="give at least two classes")
