@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 
 from benchmarks.compression.store import Row
-from benchmarks.examples.byhand import ByHand
+from benchmarks.examples.byhand import ByHand, price_what_can_be
 from compiler.api import Task, default_pipeline, open_task
 from compiler.config import Config, Goals, load_config
 from compiler.instruments import Instrument
@@ -85,6 +85,7 @@ def measure(name: str, limits: Limits, work: Path) -> Row:
     config = _with_weights(load_config(EXAMPLES / name / f"{name}.toml"), work)
     task = _task(config, limits, work)
     clock = Clock()
+    price_what_can_be()
     result = task.run([clock])
     return {**_row(name, config, task, result), "sizing_s": _rounded(clock.sizing_s)}
 
