@@ -55,25 +55,24 @@ class Lowered:
     ops: list[Op] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
-    def hardware_problems(self) -> list[Problem]:
-        """Operations that no kernel computes, besides those with problems of their own."""
-        found = []
-        for op in self.ops:
-            kind = type(op.module).__name__
-            if isinstance(op.module, Add | Concat):
-                mend = "use a chain of layers without branches"
-                found.append(Problem(op.name, kind, "no kernel joins branches", mend))
-            elif isinstance(op.module, Shortcut | Pad):
-                found.append(Problem(op.name, kind, "no kernel pads or skips alone", "use Conv2d"))
-            elif isinstance(op.module, Upsample | Unsqueeze):
-                found.append(Problem(op.name, kind, "it has no kernel", "use Conv2d alone"))
-            elif isinstance(op.module, Clip):
-                mend = "use ReLU or Hardtanh(0, m)"
-                found.append(Problem(op.name, kind, "no kernel clips below zero", mend))
-            elif isinstance(op.module, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
-                found.append(Problem(op.name, kind, "it has no kernel", mend_for(kind)))
-        return found
+    @property
+    def plain(self) -> bool:
+        """Are all operations known, and of the kinds that a chain of layers is made of?"""
+        return not self.problems and not any(isinstance(op.module, _JOINED) for op in self.ops)
 
+
+_JOINED = (
+    Add,
+    Concat,
+    Shortcut,
+    Pad,
+    Upsample,
+    Unsqueeze,
+    Clip,
+    nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d,
+)
+"""Modules of networks that are no chain of layers."""
 
 _LAYERS = "Conv, Linear, BatchNorm, ReLU, MaxPool, AvgPool, Flatten and Dropout"
 _MENDS: dict[str, str] = {
