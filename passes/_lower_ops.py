@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from hw_targets.network import INPUT
+from passes._lower_ends import end_in_dense
 from passes._lower_modules import Refusal, clipped, form_of, repeated, spread
 from passes._lower_pads import fold_pads, sides_of
 from passes._modules import Add, Clip, Concat, Pad, Shortcut, Unsqueeze, Upsample
@@ -50,10 +51,14 @@ class Op:
 
 @dataclass
 class Lowered:
-    """ops in order of execution; problems of operations that have none."""
+    """ops in order of execution; problems of operations that have none.
+
+    copies: layers that are others' second use.
+    """
 
     ops: list[Op] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    copies: list[str] = field(default_factory=list)
 
     def hardware_problems(self) -> list[Problem]:
         """Operations that no kernel computes, besides those with problems of their own."""
@@ -212,7 +217,8 @@ class _Lowering:
                 self.step(node)
                 if node not in self.values:  # left out or refused: it gives what it takes
                     self.values[node] = self.inputs(node)[0] if node.all_input_nodes else INPUT
-        self.result.ops = fold_pads(self._spread_input(self.result.ops), self.name)
+        padded = fold_pads(self._spread_input(self.result.ops), self.name)
+        self.result.ops = end_in_dense(padded)
         return self.result
 
     def _spread_input(self, ops: list[Op]) -> list[Op]:
@@ -271,9 +277,12 @@ class _Lowering:
         kind = type(module)
         if kind in _DROPPED:
             return
+        again = id(module) in self.used and next(module.parameters(), None) is not None
         form = form_of(module, _shape(node.all_input_nodes[0]), _shape(node))
         if form is not None:
+            self.used.add(id(module))
             self.settle(node, form, self.name(_identifier(target, kind)))
+            self.note(node, again)
             return
         if kind in (nn.Flatten, nn.Unflatten):
             self.flatten(node, target)
@@ -286,8 +295,13 @@ class _Lowering:
             if isinstance(module, nn.ReLU):
                 module.inplace = False
             self.add(node, module, self.name(_identifier(target, kind)))
+            self.note(node, again)
         else:
             self.refuse(node, "it has no kernel")
+
+    def note(self, node: fx.Node, again: bool) -> None:
+        if again and node in self.values:
+            self.result.copies.append(self.values[node])
 
     def call_function(self, node: fx.Node) -> None:
         target = node.target

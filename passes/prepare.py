@@ -15,7 +15,7 @@ from hw_targets.errors import UnsupportedError
 from passes import _branches
 from passes._canonical import Block, arrange, steps
 from passes._graph import accuracy, build_chain, build_graph, ir_text, predict
-from passes._lower_ops import Op, Problem, lower
+from passes._lower_ops import Lowered, Op, Problem, lower
 from passes._network_shape import network_shape
 from passes.base import Context, Pass
 
@@ -28,18 +28,23 @@ TOLERANCE = 1e-4
 class Prepare(Pass[FloatModel, FloatModel]):
     """Trace the network, make every operation a module of its own, fold batch norms.
 
-    Takes Conv2d (zero padding), Linear, BatchNorm after either, ReLU, MaxPool2d (square, kernel
-    == stride), average pooling, residual adds, concatenation, option-A shortcuts, Flatten,
-    Dropout and Identity, as modules or functions, ending in a Linear; everything else is refused
-    by name, all of it at once. Gives a `torch.fx.GraphModule` under the user's names. A chain that
-    hardware can compute comes as conv / linear -> relu -> maxpool -> flatten; `support` tells what
-    in a network hardware cannot compute.
+    Takes convolutions of one and two dimensions (zero padding of any form, dilation, groups),
+    Linear, BatchNorm, ReLU, ReLU6, Hardtanh, max and average pooling, nearest upsampling by whole
+    factors, residual adds, concatenation, option-A shortcuts, Flatten, Dropout and Identity, as
+    modules or functions, ending in a Linear or in a convolution that is one; everything else is
+    refused by name, all of it at once. A layer used twice becomes two, each with its own copy of
+    the weights. Signals, (channels, length), become images one pixel high inside.
+
+    Gives a `torch.fx.GraphModule` under the user's names. A chain that hardware can compute comes
+    as conv / linear -> relu -> maxpool -> flatten; `support` tells what in a network hardware
+    cannot compute.
     """
 
     name: ClassVar[str] = "prepare"
     tools: ClassVar[tuple[str, ...]] = ("torch",)
     uses: ClassVar[tuple[str, ...]] = (
         "passes._lower_ops",
+        "passes._lower_ends",
         "passes._lower_modules",
         "passes._lower_pads",
         "passes._canonical",
@@ -52,7 +57,10 @@ class Prepare(Pass[FloatModel, FloatModel]):
 
     def run(self, model: FloatModel, ctx: Context) -> FloatModel:
         """Raises UnsupportedError naming every layer that cannot be mapped."""
-        module, tail, norms = prepared_network(model.module, model.input_shape)
+        lowered = lower(model.module, model.input_shape)
+        module, tail, norms = _prepared(lowered)
+        if lowered.copies:
+            ctx.say(f"used more than once, weights copied: {', '.join(lowered.copies)}", None)
         ctx.say("checking against the user's module", 0.5)
         self._prove_equal(model.module, module, tail, ctx)
         if tail is not None:
@@ -101,7 +109,10 @@ def support(module: nn.Module, input_shape: tuple[int, ...]) -> list[Problem]:
     Args:
         input_shape: of one sample, without the batch.
     """
-    lowered = lower(module, input_shape)
+    return _hardware_problems(lower(module, input_shape))
+
+
+def _hardware_problems(lowered: Lowered) -> list[Problem]:
     problems = [*lowered.problems, *lowered.hardware_problems()]
     chain = arrange(lowered.ops)
     if not problems:
@@ -129,9 +140,12 @@ def prepared_network(
     Raises:
         UnsupportedError: names every layer that cannot be mapped.
     """
-    lowered = lower(module, input_shape)
+    return _prepared(lower(module, input_shape))
+
+
+def _prepared(lowered: Lowered) -> tuple[nn.Module, Op | None, dict[str, FoldedNorm]]:
     chain = arrange(lowered.ops)
-    if not support(module, input_shape):
+    if not _hardware_problems(lowered):
         gains = {block.layer.name: _folded_norm(block) for block in chain.blocks if block.norms}
         return build_chain(steps(chain)), chain.tail, gains
     branches = _branches.arrange(lowered.ops)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from passes._graph import layers_of, output_shapes
 from passes._twin import deviation, float_twin
 from passes.allocate import Allocate
 from passes.attribute import Attribute
+from passes.explain import Explain
 from passes.export_qonnx import ExportQonnx
 from passes.prepare import Prepare, support
 from passes.prune_filters import PruneFilters
@@ -289,3 +291,35 @@ def test_norms_alone_are_layers_and_those_before_a_dense_layer_part_of_it() -> N
         ("first", 3), ("a", 1), ("norm", 6), ("b", 1),
         ("after", 6), ("c", 1), ("d", 1), ("head", 1),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["signal", "clipped", "mobile"])
+def test_quantized_networks_are_explained(name: str, tmp_path: Path) -> None:
+    found = passed(name)
+    ctx = context(tmp_path, found.data)
+    insight = Explain().run(found.trained, ctx).insight
+    assert insight is not None
+    assert all(check.passed for check in ctx.checks)
+
+
+def test_a_convolution_at_the_end_is_a_dense_layer(tmp_path: Path) -> None:
+    assert [(layer.name, layer.kind) for layer in network_of("whole").layers] == [
+        ("body_0", "conv"), ("body_2", "conv"), ("end_1", "dense"),
+    ]  # fmt: skip
+    window = nn.Sequential(
+        nn.Conv2d(3, 5, 3, 2), nn.ReLU(), nn.Conv2d(5, 4, 3, bias=False), nn.Flatten()
+    ).eval()
+    assert support(window, SHAPE) == []
+    data = data_for()
+    model = Prepare().run(FloatModel("window", window, SHAPE, SIGNED), context(tmp_path, data))
+    assert model.network is not None
+    assert model.network.chain
+    assert model.network.layers[-1].matrix == (45, 4)
+
+
+def test_prepare_says_which_layers_it_copies(tmp_path: Path) -> None:
+    made, shape = NETS["twice"]
+    said: list[str] = []
+    ctx = replace(context(tmp_path, data_for()), say=lambda text, _share: said.append(text))
+    Prepare().run(FloatModel("twice", random_network(made), shape, SIGNED), ctx)
+    assert "used more than once, weights copied: shared_1, again_1" in said
