@@ -39,7 +39,7 @@ class Pooled(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.a = nn.Conv2d(3, 6, 3, padding=1)
-        self.stem = nn.MaxPool2d(3, 2, padding=1)
+        self.stem = nn.MaxPool2d(3, 2, padding=1, ceil_mode=True)
         self.b = nn.Conv2d(6, 5, 3, padding=1)
         self.flat = nn.MaxPool2d((1, 2), (1, 1))
         self.c = nn.Conv2d(5, 6, (3, 2), padding=(1, 0))

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from frontend_nets import NETS, passed
+from onnx.helper import get_attribute_value
+from qonnx.core.modelwrapper import ModelWrapper
 from quant_case import context
 from quant_graph import SHAPE, SIGNED, data_for, passed_on, random_network
 from test_residual_quant import brevitas_integers
@@ -152,9 +154,9 @@ def test_only_uneven_padding_is_a_unit_of_its_own() -> None:
 def test_max_units_tell_their_whole_window() -> None:
     units = network_of("pooled").units
     assert {unit.name: unit.numbers for unit in units if unit.kind == "max"} == {
-        "stem": (3, 3, 2, 2, 1, 1, 1, 1),
+        "stem": (3, 3, 2, 2, 1, 1, 1, 2),
         "flat": (1, 2, 1, 1, 0, 0, 0, 0),
-        "edge": (3, 3, 2, 2, 0, 0, 1, 1),
+        "edge": (3, 3, 2, 2, 0, 0, 1, 0),
         "maxpool_1": (1, 2, 2, 2, 0, 0, 0, 0),
     }
 
@@ -323,3 +325,13 @@ def test_prepare_says_which_layers_it_copies(tmp_path: Path) -> None:
     ctx = replace(context(tmp_path, data_for()), say=lambda text, _share: said.append(text))
     Prepare().run(FloatModel("twice", random_network(made), shape, SIGNED), ctx)
     assert "used more than once, weights copied: shared_1, again_1" in said
+
+
+def test_windows_over_the_edge_are_padded_in_the_file() -> None:
+    nodes = ModelWrapper(str(passed("pooled").exported.path)).graph.node
+    pools = [node for node in nodes if node.op_type == "MaxPool"]
+    stored = [{a.name: get_attribute_value(a) for a in node.attribute} for node in pools]
+    assert [tuple(one["pads"]) for one in stored] == [
+        (1, 1, 1, 2), (0, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0),
+    ]  # fmt: skip
+    assert not any(one.get("ceil_mode") for one in stored)
