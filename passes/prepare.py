@@ -46,6 +46,7 @@ class Prepare(Pass[FloatModel, FloatModel]):
         "passes._lower_ops",
         "passes._lower_ends",
         "passes._lower_modules",
+        "passes._lower_names",
         "passes._lower_pads",
         "passes._canonical",
         "passes._branches",
