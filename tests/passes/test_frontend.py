@@ -21,11 +21,12 @@ from compiler.stages import FloatModel
 from hw_targets.network import NetworkShape
 from passes import _brevitas_exact as exact
 from passes import _qonnx as qonnx
+from passes._allocation_error import activation_errors
 from passes._brevitas_structure import deciders
 from passes._coupling import coupled_groups, remove_units, rows_of
 from passes._graph import layers_of, output_shapes
 from passes._twin import deviation, float_twin
-from passes.allocate import Allocate
+from passes.allocate import Allocate, layer_errors
 from passes.attribute import Attribute
 from passes.explain import Explain
 from passes.export_qonnx import ExportQonnx
@@ -335,3 +336,13 @@ def test_windows_over_the_edge_are_padded_in_the_file() -> None:
         (1, 1, 1, 2), (0, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0),
     ]  # fmt: skip
     assert not any(one.get("ceil_mode") for one in stored)
+
+
+def test_signed_activations_err_as_those_of_one_bit_less() -> None:
+    model = passed("clipped").scored
+    assert {unit.governor for unit in model.network.units if unit.signed} == {"", "b", "d"}
+    errors = dict(zip("abcd", layer_errors(model, (4,), (3, 4)), strict=False))
+    of_b = activation_errors(model.relevance.layers["b"], (2, 3, 4))
+    ratio = errors["b"].activations[3] / errors["b"].activations[4]
+    assert ratio == pytest.approx(of_b[2] / of_b[3])
+    assert ratio > errors["a"].activations[3] / errors["a"].activations[4]
