@@ -18,6 +18,7 @@ from test_residual_quant import brevitas_integers
 from torch import nn
 
 from compiler.stages import FloatModel
+from hw_targets.errors import LiftFlowError
 from hw_targets.network import NetworkShape
 from passes import _brevitas_exact as exact
 from passes import _qonnx as qonnx
@@ -346,3 +347,11 @@ def test_signed_activations_err_as_those_of_one_bit_less() -> None:
     ratio = errors["b"].activations[3] / errors["b"].activations[4]
     assert ratio == pytest.approx(of_b[2] / of_b[3])
     assert ratio > errors["a"].activations[3] / errors["a"].activations[4]
+
+
+def test_criteria_without_a_rule_for_clipping_say_so(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.ReLU6(), nn.Linear(5, 4)).eval()
+    ctx = context(tmp_path, data_for())
+    prepared = Prepare().run(FloatModel("capped", net, SHAPE, SIGNED), ctx)
+    with pytest.raises(LiftFlowError, match="no layer-wise relevance propagation rule for Clipped"):
+        Attribute(criterion="lrp", samples=16, batch=8).run(prepared, ctx)
