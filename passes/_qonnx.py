@@ -45,6 +45,7 @@ def export(module: nn.Module, input_shape: tuple[int, ...], path: Path) -> None:
             )
             model = ModelWrapper(str(raw))
             _unsigned_bits(model)
+            _pad_windows(model, module)
             for at, node in enumerate(model.graph.node):
                 node.doc_string = str(at)
             model = _numbered(cleanup_model(model))
@@ -81,6 +82,24 @@ def _unsigned_bits(model: Any) -> None:
         )
         graph.node.remove(node)
         graph.node.insert(at, quant)
+
+
+def _pad_windows(model: Any, module: nn.Module) -> None:
+    """Max pooling over the edge gets padding below and to the right instead of `ceil_mode`.
+
+    ONNX's shape inference counts a window more than there is where the last would lie in padding.
+    """
+    from onnx import helper
+
+    pools = [node for node in model.graph.node if node.op_type == "MaxPool"]
+    structure: Any = getattr(module, "structure", ())
+    units = [unit for unit in structure if unit.kind == "max"]
+    for node, unit in zip(pools, units, strict=bool(units)):
+        stored = {each.name: each for each in node.attribute}
+        if "ceil_mode" in stored and stored["ceil_mode"].i:
+            node.attribute.remove(stored["ceil_mode"])
+            node.attribute.remove(stored["pads"])
+            node.attribute.append(helper.make_attribute("pads", unit.numbers[4:]))
 
 
 def _numbered(model: Any) -> Any:

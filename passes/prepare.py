@@ -29,19 +29,25 @@ TOLERANCE = 1e-4
 class Prepare(Pass[FloatModel, FloatModel]):
     """Trace the network, make every operation a module of its own, fold batch norms.
 
-    Takes Conv2d (zero padding), Linear, BatchNorm after either, ReLU, MaxPool2d (square, kernel
-    == stride), average pooling, residual adds, concatenation, option-A shortcuts, Flatten,
-    Dropout and Identity, as modules or functions, ending in a Linear; everything else is refused
-    by name, all of it at once. Gives a `torch.fx.GraphModule` under the user's names. A chain that
-    hardware can compute comes as conv / linear -> relu -> maxpool -> flatten; `support` tells what
-    in a network hardware cannot compute.
+    Takes convolutions of one and two dimensions (zero padding of any form, dilation, groups),
+    Linear, BatchNorm, ReLU, ReLU6, Hardtanh, max and average pooling, nearest upsampling by whole
+    factors, residual adds, concatenation, option-A shortcuts, Flatten, Dropout and Identity, as
+    modules or functions, ending in a Linear or in a convolution that is one; everything else is
+    refused by name, all of it at once. A layer used twice becomes two, each with its own copy of
+    the weights. Signals, (channels, length), become images one pixel high inside.
+
+    Gives a `torch.fx.GraphModule` under the user's names. A chain that hardware can compute comes
+    as conv / linear -> relu -> maxpool -> flatten; `support` tells what in a network hardware
+    cannot compute.
     """
 
     name: ClassVar[str] = "prepare"
     tools: ClassVar[tuple[str, ...]] = ("torch",)
     uses: ClassVar[tuple[str, ...]] = (
         "passes._lower_ops",
+        "passes._lower_ends",
         "passes._lower_modules",
+        "passes._lower_names",
         "passes._lower_pads",
         "passes._canonical",
         "passes._branches",
@@ -54,7 +60,10 @@ class Prepare(Pass[FloatModel, FloatModel]):
 
     def run(self, model: FloatModel, ctx: Context) -> FloatModel:
         """Raises UnsupportedError naming every layer that cannot be mapped."""
-        module, tail, norms = prepared_network(model.module, model.input_shape)
+        lowered = lower(model.module, model.input_shape)
+        module, tail, norms = _prepared(lowered)
+        if lowered.copies:
+            ctx.say(f"used more than once, weights copied: {', '.join(lowered.copies)}", None)
         ctx.say("checking against the user's module", 0.5)
         self._prove_equal(model.module, module, tail, ctx)
         if tail is not None:
@@ -128,7 +137,10 @@ def prepared_network(
     Raises:
         UnsupportedError: names every layer that cannot be mapped.
     """
-    lowered = lower(module, input_shape)
+    return _prepared(lower(module, input_shape))
+
+
+def _prepared(lowered: Lowered) -> tuple[nn.Module, Op | None, dict[str, FoldedNorm]]:
     chain = _chain(lowered)
     if chain is not None:
         gains = {block.layer.name: _folded_norm(block) for block in chain.blocks if block.norms}
