@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import IntArray, Kernel
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.requant import Requant
 from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.width_converter import WidthConverter
 
@@ -233,16 +236,40 @@ def points(kinds: tuple[str, ...], most: int) -> Iterator[Kernel]:
 def arrays_for(kernel: Kernel) -> dict[str, IntArray]:
     """Memory contents as trained networks have them: bell-shaped weights, thresholds in steps."""
     rng = np.random.default_rng([SEED, 1])
-    if isinstance(kernel, Mvu):
+    if isinstance(kernel, Mvu | Depthwise):
         limit = 2 ** (kernel.weight_bits - 1) - 1
-        values = rng.normal(0.0, max(limit, 1) / 2.2, (kernel.mh, kernel.mw))
+        shape = (
+            (kernel.mh, kernel.mw) if isinstance(kernel, Mvu) else (kernel.channels, kernel.taps)
+        )
+        values = rng.normal(0.0, max(limit, 1) / 2.2, shape)
         return {"weights": np.clip(np.round(values), -limit, limit).astype(np.int64)}
     if isinstance(kernel, Threshold):
         return {"thresholds": _thresholds(kernel)}
     if isinstance(kernel, ChannelAdd):
         limit = 2 ** (kernel.bias_bits - 1) - 1
         return {"bias": rng.integers(-limit, limit, kernel.channels, dtype=np.int64)}
+    if isinstance(kernel, Requant):
+        return {
+            # Slopes are positive and of one magnitude; what is added has either sign.
+            "mult": rng.integers(1, 2 ** (kernel.mult_bits - 1), kernel.channels),
+            "add": rng.integers(
+                -(2 ** (kernel.add_bits - 1)), 2 ** (kernel.add_bits - 1), kernel.channels
+            ),
+        }
+    if isinstance(kernel, Table):
+        return {"table": _smooth(kernel)}
     return {}
+
+
+def _smooth(kernel: Table) -> IntArray:
+    """A sigmoid over the whole range of its input, as activation functions are."""
+    bits = 1 << kernel.in_bits
+    x = np.arange(bits)
+    if kernel.in_signed:
+        x = np.where(x < bits // 2, x, x - bits)
+    top = (1 << (kernel.out_bits - int(kernel.out_signed))) - 1
+    values: IntArray = np.round(top / (1 + np.exp(-8.0 * x / bits))).astype(np.int64)
+    return values
 
 
 def _thresholds(kernel: Threshold) -> IntArray:
