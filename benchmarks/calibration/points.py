@@ -19,10 +19,12 @@ from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
-from hw_targets.rtl.requant import Requant
+from hw_targets.rtl.reduce import Reduce
+from hw_targets.rtl.requant import MOST_SHIFT, Requant
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
 
 SEED = 20260101
@@ -33,6 +35,11 @@ COUNTS: dict[str, int] = {
     "Fifo": 110,
     "Pad": 60,
     "MaxPool": 100,
+    "Upsample": 60,
+    "Depthwise": 120,
+    "Reduce": 80,
+    "Requant": 80,
+    "Table": 40,
     "ChannelAdd": 60,
     "LabelSelect": 60,
     "WidthConverter": 60,
@@ -114,6 +121,51 @@ def _maxpool(d: _Draw) -> Kernel:
                    False)  # fmt: skip
 
 
+def _upsample(d: _Draw) -> Kernel:
+    simd, high, wide = d.of(1, 2, 3, 4, 8, 16, 32), d.of(1, 2, 2, 2, 4), d.of(1, 2, 2, 2, 4)
+    return Upsample(d.log(4, 64), d.log(4, 64), simd * d.of(1, 2, 4, 8, 16), high, wide, simd,
+                    d.of(1, 2, 3, 4, 6, 8), False)  # fmt: skip
+
+
+def _depthwise(d: _Draw) -> Kernel:
+    pe, folds = d.of(1, 2, 3, 4, 8, 16, 32), d.of(1, 1, 2, 3, 4, 8, 16, 32, 64, 128)
+    taps, weight_bits = d.of(9, 9, 9, 25, 3, 49), d.of(2, 3, 4, 5, 6, 7, 8)
+    memory = "block" if taps * folds >= 64 and d.of(0, 1) else "distributed"
+    # Bounds what a ROM made of logic costs in synthesis time.
+    while memory == "distributed" and folds > 1 and taps * folds * pe * weight_bits > 6144:
+        folds //= 2
+    return Depthwise(
+        pe * folds, taps, 4, pe, weight_bits, d.of(1, 2, 3, 4, 5, 6, 8), bool(d.of(0, 0, 0, 1)),
+        "dsp" if d.of(0, 0, 1) else "lut", memory,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _reduce(d: _Draw) -> Kernel:
+    pe, folds = d.of(1, 2, 3, 4, 8, 16, 32), d.of(1, 1, 2, 3, 4, 8, 16, 32, 64, 128, 256)
+    taps, bits = d.of(4, 9, 9, d.log(16, 1024)), d.of(1, 2, 3, 4, 5, 6, 8)
+    return Reduce(
+        pe * folds, taps, 4, pe, bits, bool(d.of(0, 0, 1)), "max" if d.of(0, 1) else "sum"
+    )
+
+
+def _requant(d: _Draw) -> Kernel:
+    pe, folds = d.of(1, 2, 3, 4, 8, 16), d.of(1, 2, 3, 4, 8, 16, 32, 64, 128)
+    in_bits, out_bits = d.log(8, 24), d.of(2, 3, 4, 5, 6, 7, 8)
+    mult_bits, add_bits = d.of(8, 10, 12, 14, 16, 18), d.of(16, 20, 24, 28, 32)
+    while pe > 1 and pe * folds * (mult_bits + add_bits) > 12288:
+        pe //= 2
+    return Requant(
+        pe * folds, pe, 4, in_bits, True, out_bits, bool(d.of(0, 0, 1)), mult_bits, add_bits,
+        min(max(1, in_bits + mult_bits - out_bits - d.of(2, 4, 8)), MOST_SHIFT),
+        "lut" if d.of(0, 0, 0, 1) else "dsp",
+    )  # fmt: skip
+
+
+def _table(d: _Draw) -> Kernel:
+    return Table(d.of(2, 3, 4, 4, 5, 6, 7, 8), bool(d.of(0, 1)), d.of(1, 2, 3, 4, 5, 6, 8), False,
+                 d.of(1, 2, 3, 4, 8, 16), 64)  # fmt: skip
+
+
 def _channel_add(d: _Draw) -> Kernel:
     pe, bits = d.of(1, 2, 3, 4, 5, 8, 10, 16, 20), d.of(6, 8, 10, 12, 14, 16, 18, 20, 24)
     return ChannelAdd(pe * d.of(1, 2, 3, 4, 5, 8, 10, 20), pe, 1, bits, True, bits, bits + 1)
@@ -142,6 +194,11 @@ _DRAWS: dict[str, Callable[[_Draw], Kernel]] = {
     "Swu": _swu,
     "Pad": _pad,
     "MaxPool": _maxpool,
+    "Upsample": _upsample,
+    "Depthwise": _depthwise,
+    "Reduce": _reduce,
+    "Requant": _requant,
+    "Table": _table,
     "ChannelAdd": _channel_add,
     "LabelSelect": _label_select,
     "Fifo": _fifo,
