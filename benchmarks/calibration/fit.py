@@ -34,7 +34,7 @@ from hw_targets.cost.coefficients import (
 from hw_targets.cost.features import KERNELS, columns, domain
 from hw_targets.families import Family, family_names, load_family
 
-COUNTED = frozenset({"depth", "row", "in_h", "in_w", "column_folds", "folds"})
+COUNTED = frozenset({"depth", "row", "in_h", "in_w", "column_folds", "folds", "taps"})
 """Features that a kernel counts through, and has no hardware for beyond counters and memory."""
 
 SHAPES: dict[str, tuple[str, ...]] = {
@@ -43,6 +43,11 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "Swu": ("in_h", "in_w", "channels", "kernel_h", "kernel_w", "stride_h", "stride_w"),
     "Pad": ("in_h", "in_w", "channels"),
     "MaxPool": ("in_h", "in_w", "channels", "kernel"),
+    "Upsample": ("in_h", "in_w", "channels", "scale_h", "scale_w"),
+    "Depthwise": ("channels", "taps"),
+    "Reduce": ("channels", "taps"),
+    "Requant": ("channels",),
+    "Table": ("in_bits", "lanes"),
     "ChannelAdd": ("channels",),
     "LabelSelect": ("classes",),
     "Fifo": ("width", "depth"),

@@ -12,14 +12,19 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import IntArray, Kernel
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.reduce import Reduce
+from hw_targets.rtl.requant import MOST_SHIFT, Requant
 from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
 
 SEED = 20260101
@@ -30,6 +35,11 @@ COUNTS: dict[str, int] = {
     "Fifo": 110,
     "Pad": 60,
     "MaxPool": 100,
+    "Upsample": 60,
+    "Depthwise": 120,
+    "Reduce": 80,
+    "Requant": 80,
+    "Table": 40,
     "ChannelAdd": 60,
     "LabelSelect": 60,
     "WidthConverter": 60,
@@ -111,6 +121,51 @@ def _maxpool(d: _Draw) -> Kernel:
                    False)  # fmt: skip
 
 
+def _upsample(d: _Draw) -> Kernel:
+    simd, high, wide = d.of(1, 2, 3, 4, 8, 16, 32), d.of(1, 2, 2, 2, 4), d.of(1, 2, 2, 2, 4)
+    return Upsample(d.log(4, 64), d.log(4, 64), simd * d.of(1, 2, 4, 8, 16), high, wide, simd,
+                    d.of(1, 2, 3, 4, 6, 8), False)  # fmt: skip
+
+
+def _depthwise(d: _Draw) -> Kernel:
+    pe, folds = d.of(1, 2, 3, 4, 8, 16, 32), d.of(1, 1, 2, 3, 4, 8, 16, 32, 64, 128)
+    taps, weight_bits = d.of(9, 9, 9, 25, 3, 49), d.of(2, 3, 4, 5, 6, 7, 8)
+    memory = "block" if taps * folds >= 64 and d.of(0, 1) else "distributed"
+    # Bounds what a ROM made of logic costs in synthesis time.
+    while memory == "distributed" and folds > 1 and taps * folds * pe * weight_bits > 6144:
+        folds //= 2
+    return Depthwise(
+        pe * folds, taps, 4, pe, weight_bits, d.of(1, 2, 3, 4, 5, 6, 8), bool(d.of(0, 0, 0, 1)),
+        "dsp" if d.of(0, 0, 1) else "lut", memory,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _reduce(d: _Draw) -> Kernel:
+    pe, folds = d.of(1, 2, 3, 4, 8, 16, 32), d.of(1, 1, 2, 3, 4, 8, 16, 32, 64, 128, 256)
+    taps, bits = d.of(4, 9, 9, d.log(16, 1024)), d.of(1, 2, 3, 4, 5, 6, 8)
+    return Reduce(
+        pe * folds, taps, 4, pe, bits, bool(d.of(0, 0, 1)), "max" if d.of(0, 1) else "sum"
+    )
+
+
+def _requant(d: _Draw) -> Kernel:
+    pe, folds = d.of(1, 2, 3, 4, 8, 16), d.of(1, 2, 3, 4, 8, 16, 32, 64, 128)
+    in_bits, out_bits = d.log(8, 24), d.of(2, 3, 4, 5, 6, 7, 8)
+    mult_bits, add_bits = d.of(8, 10, 12, 14, 16, 18), d.of(16, 20, 24, 28, 32)
+    while pe > 1 and pe * folds * (mult_bits + add_bits) > 12288:
+        pe //= 2
+    return Requant(
+        pe * folds, pe, 4, in_bits, True, out_bits, bool(d.of(0, 0, 1)), mult_bits, add_bits,
+        min(max(1, in_bits + mult_bits - out_bits - d.of(2, 4, 8)), MOST_SHIFT),
+        "lut" if d.of(0, 0, 0, 1) else "dsp",
+    )  # fmt: skip
+
+
+def _table(d: _Draw) -> Kernel:
+    return Table(d.of(2, 3, 4, 4, 5, 6, 7, 8), bool(d.of(0, 1)), d.of(1, 2, 3, 4, 5, 6, 8), False,
+                 d.of(1, 2, 3, 4, 8, 16), 64)  # fmt: skip
+
+
 def _channel_add(d: _Draw) -> Kernel:
     pe, bits = d.of(1, 2, 3, 4, 5, 8, 10, 16, 20), d.of(6, 8, 10, 12, 14, 16, 18, 20, 24)
     return ChannelAdd(pe * d.of(1, 2, 3, 4, 5, 8, 10, 20), pe, 1, bits, True, bits, bits + 1)
@@ -139,6 +194,11 @@ _DRAWS: dict[str, Callable[[_Draw], Kernel]] = {
     "Swu": _swu,
     "Pad": _pad,
     "MaxPool": _maxpool,
+    "Upsample": _upsample,
+    "Depthwise": _depthwise,
+    "Reduce": _reduce,
+    "Requant": _requant,
+    "Table": _table,
     "ChannelAdd": _channel_add,
     "LabelSelect": _label_select,
     "Fifo": _fifo,
@@ -233,16 +293,40 @@ def points(kinds: tuple[str, ...], most: int) -> Iterator[Kernel]:
 def arrays_for(kernel: Kernel) -> dict[str, IntArray]:
     """Memory contents as trained networks have them: bell-shaped weights, thresholds in steps."""
     rng = np.random.default_rng([SEED, 1])
-    if isinstance(kernel, Mvu):
+    if isinstance(kernel, Mvu | Depthwise):
         limit = 2 ** (kernel.weight_bits - 1) - 1
-        values = rng.normal(0.0, max(limit, 1) / 2.2, (kernel.mh, kernel.mw))
+        shape = (
+            (kernel.mh, kernel.mw) if isinstance(kernel, Mvu) else (kernel.channels, kernel.taps)
+        )
+        values = rng.normal(0.0, max(limit, 1) / 2.2, shape)
         return {"weights": np.clip(np.round(values), -limit, limit).astype(np.int64)}
     if isinstance(kernel, Threshold):
         return {"thresholds": _thresholds(kernel)}
     if isinstance(kernel, ChannelAdd):
         limit = 2 ** (kernel.bias_bits - 1) - 1
         return {"bias": rng.integers(-limit, limit, kernel.channels, dtype=np.int64)}
+    if isinstance(kernel, Requant):
+        return {
+            # Slopes are positive and of one magnitude; what is added has either sign.
+            "mult": rng.integers(1, 2 ** (kernel.mult_bits - 1), kernel.channels),
+            "add": rng.integers(
+                -(2 ** (kernel.add_bits - 1)), 2 ** (kernel.add_bits - 1), kernel.channels
+            ),
+        }
+    if isinstance(kernel, Table):
+        return {"table": _smooth(kernel)}
     return {}
+
+
+def _smooth(kernel: Table) -> IntArray:
+    """A sigmoid over the whole range of its input, as activation functions are."""
+    bits = 1 << kernel.in_bits
+    x = np.arange(bits)
+    if kernel.in_signed:
+        x = np.where(x < bits // 2, x, x - bits)
+    top = (1 << (kernel.out_bits - int(kernel.out_signed))) - 1
+    values: IntArray = np.round(top / (1 + np.exp(-8.0 * x / bits))).astype(np.int64)
+    return values
 
 
 def _thresholds(kernel: Threshold) -> IntArray:

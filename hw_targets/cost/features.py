@@ -13,14 +13,19 @@ from hw_targets.cost.basis import Column, Fields, Number
 from hw_targets.cost.basis.arithmetic import least, most
 from hw_targets.cost.finn import FINN_NODES
 from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Kernel
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.reduce import Reduce
+from hw_targets.rtl.requant import Requant
 from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
 
 Unit: TypeAlias = object
@@ -58,14 +63,44 @@ _FIELDS: dict[type, tuple[str, ...]] = {
     ),
     Pad: ("in_h", "in_w", "folds", "top", "left", "bottom", "right", "simd", "bits"),
     MaxPool: ("in_h", "in_w", "folds", "kernel", "pe", "bits", "out_w"),
+    Upsample: ("in_w", "folds", "scale_h", "scale_w", "simd", "bits", "buffer_depth"),
+    Depthwise: (
+        "folds",
+        "taps",
+        "pe",
+        "weight_bits",
+        "act_bits",
+        "act_signed",
+        "acc_bits",
+        "arithmetic",
+        "rom_style",
+    ),
+    Reduce: ("folds", "taps", "pe", "bits", "out_bits", "op"),
+    Requant: (
+        "folds",
+        "pe",
+        "in_bits",
+        "in_signed",
+        "out_bits",
+        "mult_bits",
+        "add_bits",
+        "sum_bits",
+        "arithmetic",
+        "rom_style",
+    ),
+    Table: ("lanes", "in_bits", "out_bits"),
     ChannelAdd: ("pe", "folds", "in_bits", "bias_bits", "out_bits"),
     LabelSelect: ("classes", "pe", "in_bits", "index_bits"),
     Fifo: ("width", "depth"),
     WidthConverter: ("in_lanes", "out_lanes", "bits"),
     **{node: tuple(field.name for field in dataclasses.fields(node)) for node in FINN_NODES},
 }
-_FLAGS = {"arithmetic": ("dsp", "dsp"), "rom_style": ("block", "block")}
-"""Fields that are words -> their name as numbers, and the word that is 1 (the hard block)."""
+_FLAGS = {
+    "arithmetic": ("dsp", "dsp"),
+    "rom_style": ("block", "block"),
+    "op": ("maximum", "max"),
+}
+"""Fields that are words -> their name as numbers, and the word that is 1."""
 
 KERNELS: dict[str, type[Kernel]] = {
     kind.__name__: kind for kind in _FIELDS if issubclass(kind, Kernel)
@@ -133,6 +168,13 @@ def domain(kind: str, k: Fields) -> dict[str, Number]:
             "bits": k["bits"],
             "row": k["out_w"] * k["folds"],
             "in_h": k["in_h"],
+        }
+    if kind == "Upsample":
+        return {
+            "depth": k["buffer_depth"],
+            "width": k["simd"] * k["bits"],
+            "scale": most(k["scale_h"], k["scale_w"]),
+            "in_w": k["in_w"],
         }
     if kind == "WidthConverter":
         wide = most(k["in_lanes"], k["out_lanes"])
