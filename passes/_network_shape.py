@@ -48,7 +48,7 @@ def network_shape(
 
 
 def _told(layers: Sequence[LayerShape], modules: Sequence[nn.Module]) -> bool:
-    """Are all activations and poolings those of the layers, and has every layer but the last one?"""
+    """Has every layer but the last an activation, and is there none, and no pooling, besides?"""
     relus = sum(isinstance(module, nn.ReLU) for module in modules)
     pools = sum(isinstance(module, nn.MaxPool2d) for module in modules)
     acting = [layer.activation for layer in layers]

@@ -9,16 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-<<<<<<< HEAD
-=======
-from hw_targets.flows.simulator import Stimulus
 from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.kernel import IntArray, Kernel
 from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import Requant
 from hw_targets.rtl.table import Table
 from hw_targets.rtl.upsample import Upsample
->>>>>>> wt-b
 from tests.hardware.bench import simulate
 from tests.hardware.cases import GENERATORS, cases, random_frames
 
@@ -52,7 +48,6 @@ def test_kernel_computes_its_reference_and_keeps_its_cycles(
         instance.kernel.compute(data, instance.arrays)
         for instance, data in zip(instances, frames, strict=True)
     ]
-<<<<<<< HEAD
     for seed, quiet in enumerate((True, *repeat(False, len(STALLS)))):
         # Every stream of a kernel stalls in its own way.
         stalls = NO_STALLS if quiet else STALLS[seed - 1 :] + STALLS[: seed - 1]
@@ -66,20 +61,6 @@ def test_kernel_computes_its_reference_and_keeps_its_cycles(
                     taken = int(run.ends[-1] - run.ends[0])
                     allowed = 1.03 * cycles * (FRAMES - 1) + FILL
                     assert taken <= allowed, f"{taken} > {allowed:.0f}: {instance.kernel}"
-=======
-    for seed, (in_valid, out_ready) in enumerate(STALLS):
-        stimuli = [
-            Stimulus(data, instance.kernel.input, instance.kernel.output, in_valid, out_ready)
-            for instance, data in zip(instances, frames, strict=True)
-        ]
-        runs = simulator.run_channels(stimuli, seed=seed)
-        for instance, run, outputs in zip(instances, runs, expected, strict=True):
-            np.testing.assert_array_equal(run.outputs, outputs, err_msg=str(instance.kernel))
-            if in_valid == out_ready == 1.0:
-                cycles = instance.kernel.cycles
-                taken = int(run.ends[-1] - run.ends[0])
-                allowed = 1.03 * cycles * (FRAMES - 1) + FILL
-                assert taken <= allowed, f"{taken} > {allowed:.0f}: {instance.kernel}"
 
 
 @pytest.mark.parametrize(
@@ -119,4 +100,3 @@ def test_values_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         kernel.memories(arrays)
->>>>>>> wt-b
