@@ -194,10 +194,25 @@ def activations(path: Path, samples: NDArray[np.float64]) -> list[NDArray[np.int
         found = _run(model, model.graph.input[0].name, samples, set(names))
     integers = []
     for name in names[1:]:  # the first is the network's input
-        stream = found[name]
+        stream = _as_image(model, name, found[name])
         last = np.moveaxis(stream, 1, -1) if stream.ndim == 4 else stream
         integers.append(np.rint(last).astype(np.int64).reshape(len(samples), -1))
     return integers
+
+
+_POINTWISE = ("Quant", "Relu", "Div", "Mul", "Round", "Clip", "Add", "Cast")
+"""What a quantizer is made of, or follows, value by value."""
+
+
+def _as_image(model: Any, name: str, values: NDArray[Any]) -> NDArray[Any]:
+    """The values of a quantizer; those of a flattened image in the image's shape again."""
+    maker = model.find_producer(name)
+    while maker is not None and maker.op_type in _POINTWISE:
+        maker = model.find_producer(maker.input[0])
+    if maker is None or maker.op_type not in ("Flatten", "Reshape"):
+        return values
+    before = model.get_tensor_shape(maker.input[0])
+    return values.reshape(len(values), *before[1:]) if len(before) == 4 else values
 
 
 def integer_weights(path: Path) -> list[NDArray[np.int64]]:

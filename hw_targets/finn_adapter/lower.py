@@ -192,7 +192,7 @@ class _Lowering:
         most = (1 << (bits - signed)) - 1
         if x.relu and least < 0:
             raise _refused(node, "a signed quantizer after a ReLU", "use an unsigned one")
-        result = _Value(x.tensor, np.array([scale]), np.zeros(1))
+        result = _Value(x.tensor, np.array([scale]), np.zeros(1), image=x.image)
         if x.on_grid and x.step[0] == scale and (x.tensor.bits, x.tensor.signed) == (bits, signed):
             return result
         edges = (np.arange(least + 1, most + 1) - 0.5) * scale
@@ -355,8 +355,7 @@ class _Lowering:
         shape = x.tensor.shape
         if len(shape) == 2:
             return x
-        if x.step.size > 1 or x.bias.size > 1:
-            raise _refused(node, "no quantizer is before it", "put one, or a ReLU, in front")
+        # The stream stays as it is: what comes behind still goes channel by channel.
         return replace(x, image=shape[1:] if prod(shape[1:3]) > 1 else ())
 
     def slice(self, node: Any) -> _Value:
