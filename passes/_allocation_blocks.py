@@ -156,7 +156,9 @@ def _matrices(
     width_at, bits_at = np.array(widths), np.array(in_bits)
 
     def unit(bits: int, width: int, pe: int, simd: int) -> Mvu:
-        return matrix_kernel(layer, width, pe, simd, bits, signed, "lut", "distributed")
+        kernel = matrix_kernel(layer, width, pe, simd, bits, signed, "lut", "distributed")
+        assert isinstance(kernel, Mvu)
+        return kernel
 
     acc = np.array([[unit(b, w, 1, 1).acc_bits for w in widths] for b in in_bits])
     accs = np.unique(acc)

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from compiler.stages import Allocation, LayerChoice, ScoredModel
 from hw_targets.boards import load_board
-from hw_targets.cost.layer import network_kernels
 from hw_targets.cost.model import estimate_design
+from hw_targets.cost.planned import network_kernels
 from hw_targets.errors import LiftFlowError
 from hw_targets.families import RESOURCES
 from hw_targets.network import NetworkShape
