@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
+
+import numpy as np
 
 from hw_targets.errors import LiftFlowError
 
@@ -23,6 +26,7 @@ class LayerShape:
     after the activation, 1 for none. `activation` is False for the layer that gives the logits,
     and for layers whose output goes elsewhere than into a ReLU, as into a residual add. `padding`
     is (top, left, bottom, right). `groups` and `dilation` are those of `torch.nn.Conv2d`.
+    `limit` is the most that the activation gives, 0 for no limit.
     """
 
     name: str
@@ -37,6 +41,7 @@ class LayerShape:
     activation: bool = True
     groups: int = 1
     dilation: tuple[int, int] = (1, 1)
+    limit: float = 0.0
 
     @property
     def padded_size(self) -> tuple[int, int]:
@@ -105,7 +110,18 @@ JOIN_BITS = 8
 """Width of the values that no layer's choice of bits governs: joins' arms, averages."""
 
 UnitKind = Literal[
-    "layer", "relu", "quant", "max", "average", "flatten", "add", "concat", "shortcut", "pad"
+    "layer",
+    "relu",
+    "quant",
+    "max",
+    "average",
+    "flatten",
+    "add",
+    "concat",
+    "shortcut",
+    "pad",
+    "unsqueeze",
+    "upsample",
 ]
 
 
@@ -117,11 +133,12 @@ class Unit:
     quantizer: of a relu or quant; units that name the same one share its scale.
     governor: the layer whose activation bits the quantizer has, "" for `JOIN_BITS`.
     signed: may what the quantizer takes be negative?
+    limit: the greatest magnitude of what the quantizer may give, 0 for any.
     numbers: of these kinds, none of others.
         max: kernel height, width, stride down, right, padding top, left, bottom, right (which is
-        never the greatest). pad: top, left, bottom, right. shortcut: stride, before, after.
-        average: kernel height, width of all pixels, or with stride, padding, each height and
-        width, ceil mode, padding counts.
+        never the greatest). pad: top, left, bottom, right. upsample: how often each pixel comes
+        down, right. shortcut: stride, before, after. average: kernel height, width of all pixels,
+        or with stride, padding, each height and width, ceil mode, padding counts.
     shape: of its output, without the batch: (channels, height, width) or (features,).
     """
 
@@ -133,6 +150,7 @@ class Unit:
     signed: bool = False
     numbers: tuple[int, ...] = ()
     shape: tuple[int, ...] = ()
+    limit: float = 0.0
 
     def bits(self, widths: Mapping[str, tuple[int, int]]) -> int:
         """Width of the unit's quantizer. widths: layer -> (weight bits, activation bits)."""
@@ -142,6 +160,16 @@ class Unit:
         """(least, greatest) integer of the unit's quantizer."""
         bits = self.bits(widths)
         return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if self.signed else (0, 2**bits - 1)
+
+    def most_scale(self, widths: Mapping[str, tuple[int, int]]) -> float:
+        """The greatest scale that keeps every integer's value within `limit`, a float32."""
+        if not self.limit:
+            return inf
+        most = max(map(abs, self.limits(widths)))
+        scale = np.float32(self.limit / most)
+        while float(scale) * most > self.limit:
+            scale = np.nextafter(scale, np.float32(0))
+        return float(scale)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from hw_targets.network import INPUT
 from passes._canonical import Block, check_max, check_norm, folded
 from passes._graph import Step
 from passes._lower_ops import Op, Problem, mend_for
-from passes._modules import Add, Concat, Pad, Shortcut
+from passes._modules import Add, Clip, Concat, Pad, Shortcut, Unsqueeze, Upsample
 
 _KEEPS_QUANTIZED = (
     nn.MaxPool2d,
@@ -25,6 +25,8 @@ _KEEPS_QUANTIZED = (
     nn.Flatten,
     Shortcut,
     Pad,
+    Unsqueeze,
+    Upsample,
     Concat,
 )
 """Modules whose output is as quantized as their inputs are."""
@@ -117,7 +119,7 @@ def _check_flow(steps: Sequence[Step], ops: Mapping[str, Op]) -> list[Problem]:
     quantized = {INPUT}
     for step in steps:
         ready = all(source in quantized for source in step.inputs)
-        if isinstance(step.module, nn.ReLU | Add) or (
+        if isinstance(step.module, nn.ReLU | Clip | Add) or (
             isinstance(step.module, _KEEPS_QUANTIZED) and ready
         ):
             quantized.add(step.name)

@@ -43,6 +43,8 @@ def calibrate_activations(network: QuantNetwork, samples: torch.Tensor, seed: in
 
     def before(unit: Unit, taken: list[torch.Tensor]) -> None:
         parts = [torch.relu(part) if unit.kind == "relu" else part for part in taken]
+        if unit.limit:
+            parts = [part.clamp(-unit.limit, unit.limit) for part in parts]
         values = torch.cat([part.flatten() for part in parts])
         values = values[values != 0]
         if len(values) > MOST_VALUES:
@@ -50,6 +52,7 @@ def calibrate_activations(network: QuantNetwork, samples: torch.Tensor, seed: in
             values = values[torch.from_numpy(chosen)]
         if len(values):
             scale = _best_scales(values[None], *unit.limits(network.widths))[0]
+            scale = scale.clamp(max=unit.most_scale(network.widths))
             quantizer_scale(network, unit.quantizer).copy_(scale)
 
     with torch.no_grad(), threads_for(network.network.macs, len(samples)):

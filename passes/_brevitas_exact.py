@@ -92,8 +92,9 @@ def settle(network: QuantNetwork) -> None:
     by as many units in the last place as it takes that no integer lies on an edge.
     """
     with torch.no_grad():
-        for quantizer in network.quantizers():
-            quantizer_scale(network, quantizer).clamp_(min=MIN_SCALE)
+        for quantizer, unit in network.quantizers().items():
+            most = unit.most_scale(network.widths)
+            quantizer_scale(network, quantizer).clamp_(min=MIN_SCALE, max=most)
         _part_scales(network)
         for shape in network.network.layers:
             _settle_layer(network, shape.name)
@@ -130,7 +131,7 @@ def _part_scales(network: QuantNetwork) -> None:
     structure = network.structure
     units = {unit.name: unit for unit in structure}
     most = greatest(structure, network.widths, max(map(abs, network.input_format.limits)))
-    for quantizer in network.quantizers():
+    for quantizer, first in network.quantizers().items():
         taken = []
         for unit in structure:
             if unit.quantizer != quantizer:
@@ -147,7 +148,9 @@ def _part_scales(network: QuantNetwork) -> None:
                 taken += [(step / count, most[name] * count) for count in counts]
         scale = quantizer_scale(network, quantizer)
         while any(_meets_edges(step, Fraction(scale.item()), limit) for step, limit in taken):
-            scale.copy_(torch.nextafter(scale, torch.full_like(scale, torch.inf)))
+            # A scale with a limit, which it may be at, has room below it.
+            towards = torch.full_like(scale, 0.0 if first.limit else torch.inf)
+            scale.copy_(torch.nextafter(scale, towards))
 
 
 def _meets_edges(step: Fraction, scale: Fraction, most: int) -> bool:

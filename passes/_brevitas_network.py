@@ -22,7 +22,7 @@ from passes._brevitas_quantizers import (
     UnsignedInput,
 )
 from passes._brevitas_structure import Structure, chain_structure, max_pool
-from passes._modules import Pad, Shortcut
+from passes._modules import Pad, Shortcut, Unsqueeze, Upsample
 
 if TYPE_CHECKING:
     from compiler.stages import InputFormat
@@ -158,6 +158,14 @@ def _last_uses(structure: Structure) -> dict[str, list[str]]:
     return found
 
 
+_MOVING: dict[str, Callable[..., nn.Module]] = {
+    "shortcut": Shortcut,
+    "pad": Pad,
+    "unsqueeze": Unsqueeze,
+    "upsample": Upsample,
+}
+
+
 def _plain(unit: Unit, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
     """Output of a unit that has neither weights nor a quantizer."""
     x, numbers = inputs[0], unit.numbers
@@ -166,9 +174,8 @@ def _plain(unit: Unit, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         return pooled
     if unit.kind == "flatten":
         return torch.flatten(x, 1)
-    if unit.kind in ("shortcut", "pad"):
-        module = Shortcut(*numbers) if unit.kind == "shortcut" else Pad(*numbers)
-        result: torch.Tensor = module(x)
+    if unit.kind in _MOVING:
+        result: torch.Tensor = _MOVING[unit.kind](*numbers)(x)
         return result
     if unit.kind == "add":
         return x + inputs[1]

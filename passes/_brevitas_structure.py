@@ -13,9 +13,9 @@ from torch import nn
 
 from hw_targets.network import INPUT, NetworkShape, Unit, UnitKind
 from passes._graph import Step, activation_sources, output_shapes, pair, wired_steps
-from passes._modules import Add, Concat, Pad, Shortcut
+from passes._modules import Add, Clip, ClippedReLU, Concat, Pad, Shortcut, Unsqueeze, Upsample
 
-MOVES = ("max", "flatten", "shortcut", "pad")
+MOVES = ("max", "flatten", "shortcut", "pad", "unsqueeze", "upsample")
 """Kinds that choose and move values, and put zeros beside them, but compute no new ones."""
 
 Structure = tuple[Unit, ...]
@@ -43,7 +43,8 @@ def chain_structure(network: NetworkShape) -> Structure:
             flat = True
         add(Unit(shape.name, "layer", (before,)))
         if shape.activation:
-            add(Unit(f"act/{index}", "relu", (before,), f"act{index}", shape.name))
+            quantizer = f"act{index}"
+            add(Unit(f"act/{index}", "relu", (before,), quantizer, shape.name, limit=shape.limit))
         if shape.pool > 1:
             add(Unit(f"pool/{index}", "max", (before,), numbers=(*(shape.pool,) * 4, 0, 0, 0, 0)))
     return tuple(units)
@@ -126,7 +127,13 @@ class _Builder:
             return self.add(Unit(name, "layer", inputs), negative=True)
         if isinstance(module, nn.ReLU):
             governor = self.governors.get(name, "")
-            return self.add(Unit(name, "relu", inputs, f"act_{name}", governor), negative=False)
+            limit = module.limit if isinstance(module, ClippedReLU) else 0.0
+            relu = Unit(name, "relu", inputs, f"act_{name}", governor, limit=limit)
+            return self.add(relu, negative=False)
+        if isinstance(module, Clip):
+            governor, signed = self.governors.get(name, ""), bool(self.negative & set(inputs))
+            quant = Unit(name, "quant", inputs, f"act_{name}", governor, signed, limit=module.limit)
+            return self.add(quant, negative=signed)
         if isinstance(module, Add | Concat):
             kind: UnitKind = "add" if isinstance(module, Add) else "concat"
             return self.add(Unit(name, kind, self.arms(name, inputs)))
@@ -142,6 +149,11 @@ class _Builder:
         if isinstance(module, Shortcut):
             numbers = (module.stride, module.before, module.after)
             return self.add(Unit(name, "shortcut", inputs, numbers=numbers))
+        if isinstance(module, Unsqueeze):
+            return self.add(Unit(name, "unsqueeze", inputs))
+        if isinstance(module, Upsample):
+            factors = (module.height, module.width)
+            return self.add(Unit(name, "upsample", inputs, numbers=factors))
         if isinstance(module, Pad):
             return self.add(Unit(name, "pad", inputs, numbers=module.sides))
         if isinstance(module, nn.Flatten):

@@ -48,6 +48,11 @@ class Constraints:
             shape.name: weight_scale(network, shape.name).detach() * LEAST_SCALE
             for shape in network.network.layers
         }
+        self.ceilings = {
+            quantizer: unit.most_scale(network.widths)
+            for quantizer, unit in network.quantizers().items()
+            if unit.limit
+        }
         self.masks = {name: torch.from_numpy(mask).to(device) for name, mask in masks.items()}
         self.indices = {
             name: torch.from_numpy(book.indices.astype(np.int64)).to(device)
@@ -63,6 +68,8 @@ class Constraints:
         for name, floor in self.floors.items():
             scale = weight_scale(self.network, name)
             scale.copy_(torch.maximum(scale, floor))
+        for quantizer, most in self.ceilings.items():
+            quantizer_scale(self.network, quantizer).clamp_(max=most)
         for name, index in self.indices.items():
             weight, scale = self.network.layer(name).weight, weight_scale(self.network, name)
             steps = (weight / scale).flatten()

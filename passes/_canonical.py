@@ -14,6 +14,7 @@ from torch import nn
 
 from passes._graph import pair
 from passes._lower_ops import Op, Problem, mend_for
+from passes._modules import ClippedReLU
 
 
 @dataclass
@@ -171,7 +172,9 @@ def steps(chain: Chain) -> list[tuple[str, nn.Module]]:
     for block in chain.blocks:
         result.append((block.layer.name, folded(block)))
         if block.relus:
-            result.append((block.relus[0].name, nn.ReLU()))
+            limits = [op.module.limit for op in block.relus if isinstance(op.module, ClippedReLU)]
+            relu = ClippedReLU(min(limits)) if limits else nn.ReLU()
+            result.append((block.relus[0].name, relu))
         if block.pools:
             # Pooling by 2 and by 2 again is pooling by 4: windows and dropped borders agree.
             side = 1

@@ -1,61 +1,93 @@
-"""Least FIFO depths that keep the throughput, found by measuring."""
+"""Least FIFO depths that keep the throughput, found by measuring: first wide open, then less."""
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-Measure = Callable[[tuple[int, ...]], int | None]
-"""FIFO depths -> clock cycles between frames, or None for a deadlock."""
+
+@dataclass(frozen=True)
+class Measured:
+    """interval: clock cycles between frames. occupancy: most words that each FIFO held."""
+
+    interval: int
+    occupancy: tuple[int, ...]
+
+
+Measure = Callable[[tuple[int, ...], bool], Measured | None]
+"""(FIFO depths, whether frames come no faster than they can leave) -> None for a deadlock."""
 
 
 def least_depths(
-    measure: Measure, widths: Sequence[int], greatest: int, *, slack: float = 0.005
+    measure: Measure,
+    widths: Sequence[int],
+    greatest: Sequence[int],
+    *,
+    slack: float = 0.005,
+    simulations: int | None = None,
 ) -> tuple[int, ...]:
-    """Depths of all FIFOs, powers of two from 2 to `greatest`, none of which could be smaller.
+    """Depths of all FIFOs, powers of two from 2 up.
+
+    With deep FIFOs, and frames that come at the rate at which they leave, nothing waits for room:
+    what the FIFOs hold then is enough for that rate, in a chain as where branches come together.
+    From there groups of FIFOs are halved, those first that save most bits; a group that cannot be
+    is split, until single FIFOs are left.
 
     Args:
         measure: simulates a few frames with given depths.
-        widths: bits of each FIFO; the widest are shrunk first, since they cost most.
-        greatest: depth with which throughput is what the units allow.
+        widths: bits of each FIFO.
+        greatest: depth with which each FIFO never holds up anything, as that of a whole frame.
         slack: how much longer than with the greatest depths the interval may become, relative.
+        simulations: most that may be run for halving; as many as it takes without.
 
     Raises:
         RuntimeError: the design deadlocks even with the greatest depths.
     """
-    candidates = _powers(greatest)
-    count = len(widths)
-    best = measure((candidates[-1],) * count)
-    if best is None:
-        raise RuntimeError(f"deadlock with FIFOs of {candidates[-1]} words")
-    limit = best * (1 + slack)
+    deep = tuple(map(_power, greatest))
+    opened = measure(deep, True)
+    if opened is None:
+        raise RuntimeError(f"deadlock with FIFOs of {max(deep)} words")
+    start = tuple(
+        min(most, _power(held)) for most, held in zip(deep, opened.occupancy, strict=True)
+    )
+    reached = measure(start, False)
+    if reached is None or reached.interval > opened.interval * (1 + slack):
+        start = deep  # frames that come as fast as they can need more than paced ones
+        reached = measure(start, False)
+        if reached is None:
+            raise RuntimeError(f"deadlock with FIFOs of {max(deep)} words")
+    limit = min(opened.interval, reached.interval) * (1 + slack)
 
-    def fits(depths: Sequence[int]) -> bool:
-        interval = measure(tuple(depths))
-        return interval is not None and interval <= limit
+    depths = list(start)
+    waiting: list[tuple[int, tuple[int, ...]]] = []
 
-    # One depth for all first: most designs need little, and this leaves less to search.
-    uniform = _least(lambda depth: fits([depth] * count), candidates)
-    depths = [uniform] * count
-    for index in sorted(range(count), key=lambda place: -widths[place]):
-        below = [depth for depth in candidates if depth <= depths[index]]
-        depths[index] = _least(
-            lambda depth, at=index: fits([*depths[:at], depth, *depths[at + 1 :]]),  # type: ignore[misc]
-            below,
-        )
+    def put(group: Sequence[int]) -> None:
+        open_ = tuple(index for index in group if depths[index] > 2)
+        if open_:
+            saved = sum(widths[index] * depths[index] for index in open_)
+            heapq.heappush(waiting, (-saved, open_))
+
+    put(range(len(depths)))
+    left = simulations
+    while waiting and left != 0:
+        _, group = heapq.heappop(waiting)
+        tried = list(depths)
+        for index in group:
+            tried[index] //= 2
+        left = None if left is None else left - 1
+        found = measure(tuple(tried), False)
+        if found is not None and found.interval <= limit:
+            depths = tried
+            put(group)
+        elif len(group) > 1:
+            # Those that save most are parted from the rest.
+            ranked = sorted(group, key=lambda index: (-widths[index] * depths[index], index))
+            put(ranked[: len(ranked) // 2])
+            put(ranked[len(ranked) // 2 :])
     return tuple(depths)
 
 
-def _powers(greatest: int) -> list[int]:
-    return [1 << power for power in range(1, max(2, (greatest - 1).bit_length() + 1))]
-
-
-def _least(fits: Callable[[int], bool], candidates: Sequence[int]) -> int:
-    """The least candidate that fits; the last one is known to."""
-    low, high = 0, len(candidates) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if fits(candidates[middle]):
-            high = middle
-        else:
-            low = middle + 1
-    return candidates[low]
+def _power(depth: int) -> int:
+    """The least power of two from 2 up that is no less."""
+    return 1 << max(1, (depth - 1).bit_length())

@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 
 from compiler.stages import FloatArray, LabelArray
 from hw_targets.network import INPUT
-from passes._modules import Add
+from passes._modules import Add, Clip, Upsample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,7 +125,7 @@ def layers_of(module: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
 
 
 def activation_sources(module: nn.Module) -> dict[str, str]:
-    """ReLU -> the last layer whose output reaches it through adds and pools alone.
+    """ReLU or `Clip` -> the last layer whose output reaches it through adds and pools alone.
 
     It is the layer whose choice of activation bits governs the ReLU. A ReLU that no layer reaches
     so, as one of a sum of activations, is left out.
@@ -137,10 +137,10 @@ def activation_sources(module: nn.Module) -> dict[str, str]:
         sources = [reached[source] for source in step.inputs if source in reached]
         if isinstance(step.module, nn.Conv2d | nn.Linear):
             reached[step.name] = step.name
-        elif isinstance(step.module, nn.ReLU):
+        elif isinstance(step.module, nn.ReLU | Clip):
             if sources:
                 found[step.name] = max(sources, key=order.__getitem__)
-        elif isinstance(step.module, Add | nn.MaxPool2d | nn.AvgPool2d) and sources:
+        elif isinstance(step.module, Add | nn.MaxPool2d | nn.AvgPool2d | Upsample) and sources:
             reached[step.name] = max(sources, key=order.__getitem__)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import operator
 import re
@@ -15,8 +16,9 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from hw_targets.network import INPUT
+from passes._lower_modules import Refusal, clipped, form_of, repeated, spread
 from passes._lower_pads import fold_pads, sides_of
-from passes._modules import Add, Concat, Pad, Shortcut
+from passes._modules import Add, Clip, Concat, Pad, Shortcut, Unsqueeze, Upsample
 
 # Any batch no layer is likely to have as a size: tells a flatten from a fixed-size view.
 _PROBE_BATCH = 3
@@ -63,19 +65,26 @@ class Lowered:
                 found.append(Problem(op.name, kind, "no kernel joins branches", mend))
             elif isinstance(op.module, Shortcut | Pad):
                 found.append(Problem(op.name, kind, "no kernel pads or skips alone", "use Conv2d"))
+            elif isinstance(op.module, Upsample | Unsqueeze):
+                found.append(Problem(op.name, kind, "it has no kernel", "use Conv2d alone"))
+            elif isinstance(op.module, Clip):
+                mend = "use ReLU or Hardtanh(0, m)"
+                found.append(Problem(op.name, kind, "no kernel clips below zero", mend))
             elif isinstance(op.module, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
                 found.append(Problem(op.name, kind, "it has no kernel", mend_for(kind)))
         return found
 
 
-_LAYERS = "Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, Flatten and Dropout"
+_LAYERS = "Conv, Linear, BatchNorm, ReLU, MaxPool, AvgPool, Flatten and Dropout"
 _MENDS: dict[str, str] = {
-    "convtranspose|upsample|interpolate|unpool": "end the network before it or use Conv2d",
-    "conv1d|conv3d": "use Conv2d",
-    "conv2d|linear|batch_norm": "use the torch.nn module instead of the function",
-    "avgpool|avg_pool|^mean$": "use MaxPool2d or a strided Conv2d, then Flatten",
+    "convtranspose|unpool|shuffle": "end the network before it, or use Upsample and Conv2d",
+    "conv3d|pool3d": "use Conv2d",
+    "conv1d|conv2d|linear|batch_norm": "use the torch.nn module instead of the function",
+    "avgpool|avg_pool|^mean$": "use AvgPool2d or AdaptiveAvgPool2d(1), then Flatten",
     "maxpool|max_pool": "use MaxPool2d with kernel equal to stride",
-    "relu|gelu|silu|swish|sigmoid|tanh|elu|softplus|mish|clamp": "use ReLU",
+    "relu|gelu|silu|swish|sigmoid|tanh|elu|softplus|mish|clamp|clip|hard": "use ReLU or ReLU6",
+    "permute|transpose|movedim": "bring samples to (channels, ...) in the data set",
+    "unsqueeze": "give samples of (channels, length) or (channels, height, width)",
     "layernorm|groupnorm|instancenorm|_norm": "use BatchNorm after the convolution and retrain",
     "^(i?add|cat|concat|stack|i?sub|i?mul)$": "use add or cat of two branches",
     "pad": "pad with zeros",
@@ -84,15 +93,25 @@ _MENDS: dict[str, str] = {
 }
 
 _RELU: set[Any] = {F.relu, torch.relu, torch.relu_, F.relu_, "relu", "relu_"}
-_MAX_POOL: set[Any] = {F.max_pool2d, torch.max_pool2d}
+_RELU6: set[Any] = {F.relu6}
+_HARDTANH: set[Any] = {F.hardtanh, F.hardtanh_}
+_CLAMP: set[Any] = {torch.clamp, torch.clip, torch.clamp_, torch.clip_, "clamp", "clip", "clamp_"}
+_MAX_POOL: dict[Any, type[nn.MaxPool1d] | type[nn.MaxPool2d]] = {
+    F.max_pool2d: nn.MaxPool2d,
+    torch.max_pool2d: nn.MaxPool2d,
+    F.max_pool1d: nn.MaxPool1d,
+    torch.max_pool1d: nn.MaxPool1d,
+}
 _RESHAPE: set[Any] = {
     torch.flatten,
     torch.reshape,
     torch.squeeze,
+    torch.unsqueeze,
     "flatten",
     "view",
     "reshape",
     "squeeze",
+    "unsqueeze",
 }
 _DROPOUT: set[Any] = {F.dropout, F.dropout2d, F.alpha_dropout, torch.dropout}
 _SAME: set[Any] = {"contiguous", "clone", "detach", "float", "to", torch.clone}
@@ -102,7 +121,14 @@ _ADD: set[Any] = {operator.add, operator.iadd, torch.add, "add", "add_"}
 _CONCAT: set[Any] = {torch.cat, torch.concat, torch.concatenate}
 _MEAN: set[Any] = {torch.mean, "mean"}
 _AVG_POOL: set[Any] = {F.avg_pool2d}
-_ADAPTIVE: set[Any] = {F.adaptive_avg_pool2d}
+_AVG_POOL_1D: set[Any] = {F.avg_pool1d}
+_ADAPTIVE: dict[Any, nn.Module] = {
+    F.adaptive_avg_pool1d: nn.AdaptiveAvgPool1d(1),
+    F.adaptive_avg_pool2d: nn.AdaptiveAvgPool2d(1),
+    F.adaptive_max_pool1d: nn.AdaptiveMaxPool1d(1),
+    F.adaptive_max_pool2d: nn.AdaptiveMaxPool2d(1),
+}
+_INTERPOLATE: set[Any] = {F.interpolate}
 
 _ZERO_PADS = (nn.ZeroPad1d, nn.ZeroPad2d, nn.ConstantPad1d, nn.ConstantPad2d)
 _KEPT = (
@@ -141,7 +167,7 @@ def lower(module: nn.Module, input_shape: tuple[int, ...]) -> Lowered:
     except Exception as error:
         text = " ".join(str(error).split("\n\n")[0].split())[:120]
         return _failed(module, f"cannot run a batch of any size ({text})", "flatten with (N, -1)")
-    return _Lowering(traced).run()
+    return _Lowering(traced, input_shape).run()
 
 
 class _Probe(fx.Interpreter):
@@ -165,8 +191,9 @@ def _failed(module: nn.Module, reason: str, mend: str) -> Lowered:
 class _Lowering:
     """One walk over a traced graph."""
 
-    def __init__(self, traced: fx.GraphModule) -> None:
+    def __init__(self, traced: fx.GraphModule, input_shape: tuple[int, ...]) -> None:
         self.traced = traced
+        self.input_shape = tuple(input_shape)
         self.result = Lowered()
         self.values: dict[fx.Node, str] = {}
         self.used: set[int] = set()
@@ -185,8 +212,21 @@ class _Lowering:
                 self.step(node)
                 if node not in self.values:  # left out or refused: it gives what it takes
                     self.values[node] = self.inputs(node)[0] if node.all_input_nodes else INPUT
-        self.result.ops = fold_pads(self.result.ops, self.name)
+        self.result.ops = fold_pads(self._spread_input(self.result.ops), self.name)
         return self.result
+
+    def _spread_input(self, ops: list[Op]) -> list[Op]:
+        """Of signals, (channels, length), images before anything but a flatten takes them."""
+        takers = [op for op in ops if INPUT in op.inputs and not isinstance(op.module, nn.Flatten)]
+        if len(self.input_shape) != 2 or not takers:
+            return ops
+        name = self.name("unsqueeze", count=True)
+        first = Op(name, Unsqueeze(), (INPUT,), self.input_shape, spread(self.input_shape))
+        moved = (
+            dataclasses.replace(op, inputs=tuple(name if s == INPUT else s for s in op.inputs))
+            for op in ops
+        )
+        return [first, *moved]
 
     def inputs(self, node: fx.Node) -> tuple[str, ...]:
         """Names of what `node` takes, in its order, twice where it takes one thing twice."""
@@ -231,10 +271,12 @@ class _Lowering:
         kind = type(module)
         if kind in _DROPPED:
             return
+        form = form_of(module, _shape(node.all_input_nodes[0]), _shape(node))
+        if form is not None:
+            self.settle(node, form, self.name(_identifier(target, kind)))
+            return
         if kind in (nn.Flatten, nn.Unflatten):
             self.flatten(node, target)
-        elif kind is nn.AdaptiveAvgPool2d:
-            self.global_pool(node, _identifier(target, kind))
         elif isinstance(module, _ZERO_PADS):
             self.pad(node, module.padding, module.value, _identifier(target, kind))
         elif kind in _KEPT:
@@ -251,12 +293,26 @@ class _Lowering:
         target = node.target
         if target in _RELU:
             self.add(node, nn.ReLU(), self.name("relu", count=True))
+        elif target in _RELU6:
+            self.put(node, nn.ReLU6(), "relu6")
+        elif target in _HARDTANH:
+            limits = _argument(node, 1, "min_val", -1.0), _argument(node, 2, "max_val", 1.0)
+            self.put(node, nn.Hardtanh(*limits), "hardtanh")
+        elif target in _CLAMP:
+            self.clamp(node)
+        elif target in _INTERPOLATE:
+            mode = _argument(node, 3, "mode", "nearest")
+            shapes = _shape(node.all_input_nodes[0]), _shape(node)
+            self.settle(node, repeated(mode, *shapes), self.name("upsample", count=True))
         elif target in _MAX_POOL:
             self.max_pool(node)
         elif target in _AVG_POOL:
             self.avg_pool(node)
+        elif target in _AVG_POOL_1D:
+            self.avg_pool_1d(node)
         elif target in _ADAPTIVE:
-            self.global_pool(node, "")
+            name = "maxpool" if "max" in type(_ADAPTIVE[target]).__name__.lower() else "avgpool"
+            self.put(node, _ADAPTIVE[target], name)
         elif target in _MEAN:
             self.mean(node)
         elif target is operator.getitem:
@@ -290,8 +346,8 @@ class _Lowering:
         if any(isinstance(value, fx.Node) for value in (kernel, stride, *settings.values())):
             self.refuse(node, "its size depends on the data")
             return
-        module = nn.MaxPool2d(kernel, stride or kernel, **settings)
-        self.add(node, module, self.name("maxpool", count=True))
+        module = _MAX_POOL[node.target](kernel, stride or kernel, **settings)
+        self.put(node, module, "maxpool")
 
     def avg_pool(self, node: fx.Node) -> None:
         kernel = _argument(node, 1, "kernel_size", None)
@@ -311,21 +367,46 @@ class _Lowering:
         module = nn.AvgPool2d(kernel, stride or kernel, *rest)
         self.add(node, module, self.name("avgpool", count=True))
 
-    def global_pool(self, node: fx.Node, name: str) -> None:
-        if _shape(node)[1:] != (1, 1):
-            self.refuse(node, "it leaves more than one pixel", "use AdaptiveAvgPool2d(1)")
+    def avg_pool_1d(self, node: fx.Node) -> None:
+        kernel = _argument(node, 1, "kernel_size", None)
+        stride = _argument(node, 2, "stride", None)
+        padding = _argument(node, 3, "padding", 0)
+        rest = _argument(node, 4, "ceil_mode", False), _argument(node, 5, "count_include_pad", True)
+        if any(isinstance(value, fx.Node) for value in (kernel, stride, padding)):
+            self.refuse(node, "its size depends on the data")
         else:
-            name = self.name(name or "avgpool", count=not name)
-            self.add(node, nn.AdaptiveAvgPool2d(1), name)
+            self.put(node, nn.AvgPool1d(kernel, stride or kernel, padding, *rest), "avgpool")
+
+    def clamp(self, node: fx.Node) -> None:
+        limits = _argument(node, 1, "min", None), _argument(node, 2, "max", None)
+        if any(isinstance(value, fx.Node) for value in limits):
+            self.refuse(node, "its limits depend on the data")
+        else:
+            self.settle(node, clipped(*limits), self.name("clamp", count=True))
+
+    def put(self, node: fx.Node, module: nn.Module, name: str) -> None:
+        """Adds a function as the module that does the same, under a counted `name`."""
+        form = form_of(module, _shape(node.all_input_nodes[0]), _shape(node))
+        self.settle(node, module if form is None else form, self.name(name, count=True))
+
+    def settle(self, node: fx.Node, form: nn.Module | Refusal, name: str) -> None:
+        if isinstance(form, Refusal):
+            self.refuse(node, form.reason, form.mend)
+        elif not isinstance(form, nn.Identity):
+            self.add(node, form, name)
 
     def mean(self, node: fx.Node) -> None:
         before, after = _shape(node.all_input_nodes[0]), _shape(node)
         axes = _argument(node, 1, "dim", None)
-        pixels = len(before) == 3 and isinstance(axes, tuple | list)
-        if not pixels or sorted(axis % 4 for axis in axes) != [2, 3]:
+        axes = (axes,) if isinstance(axes, int) else axes
+        if len(before) not in (2, 3) or not isinstance(axes, tuple | list):
+            over: list[int] = []
+        else:
+            over = sorted(axis % (len(before) + 1) for axis in axes)
+        if over != list(range(2, len(before) + 1)) or not over:
             self.refuse(node, "it is not over all pixels", "use dim=(2, 3)")
             return
-        self.global_pool_of(node, before)
+        self.global_pool_of(node, spread(before))
         if len(after) == 1:
             source = self.values[node]
             name = self.name("flatten", count=True)
@@ -382,16 +463,18 @@ class _Lowering:
 
     def flatten(self, node: fx.Node, target: str | None) -> None:
         before, after = _shape(node.all_input_nodes[0]), _shape(node)
-        if after == before:
+        if spread(after) == spread(before):
             return
         if after != (math.prod(before),):
-            self.refuse(node, f"{before} to {after} is no flatten", "flatten to (N, -1)")
+            added = node.target in (torch.unsqueeze, "unsqueeze")
+            mend = None if added else "flatten to (N, -1)"
+            self.refuse(node, f"{before} to {after} is no flatten", mend)
             return
         name = _identifier(target, nn.Flatten) if target else ""
         self.add(node, nn.Flatten(), self.name(name or "flatten", count=not name))
 
     def add(self, node: fx.Node, module: nn.Module, name: str) -> None:
-        before, after = _shape(node.all_input_nodes[0]), _shape(node)
+        before, after = spread(_shape(node.all_input_nodes[0])), spread(_shape(node))
         self.result.ops.append(Op(name, module, self.inputs(node), before, after))
         self.values[node] = name
 

@@ -36,6 +36,55 @@ class Pad(nn.Module):
         return ", ".join(map(str, self.sides))
 
 
+class Unsqueeze(nn.Module):
+    """(N, C, L) -> (N, C, 1, L): a signal as an image one pixel high."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.unsqueeze(2)
+
+
+class Upsample(nn.Module):
+    """(N, C, H, W) -> (N, C, height * H, width * W): every pixel a block of its own value."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.height, self.width = height, width
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=(self.height, self.width), mode="nearest")
+
+    def extra_repr(self) -> str:
+        return f"{self.height}, {self.width}"
+
+
+class ClippedReLU(nn.ReLU):
+    """A ReLU that gives no more than `limit`, as ReLU6 does."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clamp(0.0, self.limit)
+
+    def extra_repr(self) -> str:
+        return f"{self.limit:g}"
+
+
+class Clip(nn.Module):
+    """Values between -limit and limit, as Hardtanh gives them."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clamp(-self.limit, self.limit)
+
+    def extra_repr(self) -> str:
+        return f"{self.limit:g}"
+
+
 class Shortcut(nn.Module):
     """(N, C, H, W) -> (N, before + C + after, ceil(H / stride), ceil(W / stride)).
 

@@ -11,6 +11,7 @@ from compiler.stages import InputFormat
 from hw_targets.network import LayerShape, NetworkShape
 from passes._brevitas_structure import graph_structure
 from passes._graph import Step, is_chain, output_shapes, pair, users_of, wired_steps
+from passes._modules import ClippedReLU
 
 
 def network_shape(
@@ -63,7 +64,9 @@ def _with_followers(layer: LayerShape, users: Mapping[str, Sequence[Step]]) -> L
     followers = users[layer.name]
     if len(followers) != 1 or not isinstance(followers[0].module, nn.ReLU):
         return layer
-    layer = dataclasses.replace(layer, activation=True)
+    relu = followers[0].module
+    limit = relu.limit if isinstance(relu, ClippedReLU) else 0.0
+    layer = dataclasses.replace(layer, activation=True, limit=limit)
     followers = users[followers[0].name]
     pool = followers[0].module if len(followers) == 1 else None
     if not isinstance(pool, nn.MaxPool2d) or not _square(pool):

@@ -67,6 +67,9 @@ class OnePassDeepLift(DeepLift):  # type: ignore[misc]
 
         return forward
 
+    def _is_non_linear(self, module: nn.Module) -> bool:
+        return type(module) in RULES or bool(super()._is_non_linear(module))
+
     def _register_hooks(self, module: nn.Module, *_: Any) -> None:
         if not self._is_non_linear(module):
             return

@@ -181,7 +181,7 @@ def _run(
                 parts.append(context[result])
             context[source], context[result] = images, np.concatenate(parts)
         elif node.op_type in _OWN:
-            inputs = [context[name] for name in node.input]
+            inputs = [context[name] for name in node.input if name]
             context[node.output[0]] = _OWN[node.op_type](node, inputs)
         else:
             execute_node(node, context, graph, opset)
@@ -233,6 +233,20 @@ def _average_all(node: Any, inputs: list[NDArray[Any]]) -> NDArray[np.float64]:
     return result
 
 
+def _repeat(node: Any, inputs: list[NDArray[Any]]) -> NDArray[np.float64]:
+    """Resize by whole factors, each value as often as they tell."""
+    stored = _attributes(
+        node, {"mode", "nearest_mode", "coordinate_transformation_mode", "cubic_coeff_a"}
+    )
+    factors = np.rint(inputs[-1]).astype(int).tolist()
+    if stored["mode"] != b"nearest" or not np.array_equal(factors, inputs[-1]):
+        raise ValueError(f"{node.name}: {stored['mode']!r} by {inputs[-1]} has no execution")
+    result = inputs[0]
+    for axis, factor in enumerate(factors):
+        result = np.repeat(result, factor, axis)
+    return result
+
+
 def _attributes(node: Any, known: Container[str]) -> dict[str, Any]:
     """Attributes of a node by name. Raises ValueError for one that is not in `known`."""
     from onnx import helper
@@ -254,6 +268,7 @@ _OWN: dict[str, Callable[[Any, list[NDArray[Any]]], NDArray[np.float64]]] = {
     "Conv": _convolve,
     "AveragePool": _average,
     "GlobalAveragePool": _average_all,
+    "Resize": _repeat,
 }
 
 

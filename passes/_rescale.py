@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from passes._graph import pair
+from passes._modules import Clip, ClippedReLU
 
 Pair = tuple[Tensor, Tensor]
 """(sample, reference)."""
@@ -113,4 +114,19 @@ def max_pool2d(
     return torch.where(difference.abs() < eps, plain, total / difference)
 
 
-RULES: dict[type[nn.Module], Rule] = {nn.ReLU: relu, nn.MaxPool2d: max_pool2d}
+def clipped(module: nn.Module, inputs: Pair, outputs: Pair, gradient: Tensor, eps: float) -> Tensor:
+    """gradient x output difference / input difference; the gradient where inputs are alike."""
+    limit = float(module.limit)  # type: ignore[arg-type]
+    least = 0.0 if isinstance(module, ClippedReLU) else -limit
+    difference = inputs[0] - inputs[1]
+    plain = gradient * ((inputs[0] > least) & (inputs[0] < limit))
+    slope = gradient * (outputs[0] - outputs[1]) / difference
+    return torch.where(difference.abs() < eps, plain, slope)
+
+
+RULES: dict[type[nn.Module], Rule] = {
+    nn.ReLU: relu,
+    nn.MaxPool2d: max_pool2d,
+    ClippedReLU: clipped,
+    Clip: clipped,
+}

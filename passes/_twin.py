@@ -15,7 +15,7 @@ from hw_targets.network import INPUT, Unit
 from passes import _brevitas_exact as exact
 from passes._brevitas_structure import max_pool
 from passes._graph import Step, build_graph
-from passes._modules import Add, Concat, Pad, Shortcut
+from passes._modules import Add, Clip, ClippedReLU, Concat, Pad, Shortcut, Unsqueeze, Upsample
 
 if TYPE_CHECKING:
     from compiler.stages import FloatArray
@@ -43,7 +43,7 @@ def float_twin(network: QuantNetwork) -> Twin:
     steps: list[Step] = []
     for unit in network.structure:
         inputs = tuple(stands_for[source] for source in unit.inputs)
-        if unit.kind == "quant":
+        if unit.kind == "quant" and not unit.limit:
             stands_for[unit.name] = inputs[0]
             continue
         name = _identifier(unit.name, set(stands_for.values()))
@@ -77,7 +77,8 @@ def _unrounded(network: QuantNetwork, x: Tensor) -> Tensor:
     for unit in network.structure:
         inputs = [values[source] for source in unit.inputs]
         if unit.quantizer:
-            values[unit.name] = inputs[0].relu() if unit.kind == "relu" else inputs[0]
+            x = inputs[0].relu() if unit.kind == "relu" else inputs[0]
+            values[unit.name] = x.clamp(-unit.limit, unit.limit) if unit.limit else x
         else:
             values[unit.name] = network.compute(unit, inputs)
     return values[network.structure[-1].name]
@@ -118,7 +119,9 @@ def _plain(unit: Unit) -> nn.Module:
     """The module of a unit without weights."""
     numbers = unit.numbers
     if unit.kind == "relu":
-        return nn.ReLU()
+        return ClippedReLU(unit.limit) if unit.limit else nn.ReLU()
+    if unit.kind == "quant":
+        return Clip(unit.limit)
     if unit.kind == "max":
         return max_pool(numbers)
     if unit.kind == "flatten":
@@ -131,6 +134,10 @@ def _plain(unit: Unit) -> nn.Module:
         return Shortcut(*numbers)
     if unit.kind == "pad":
         return Pad(*numbers)
+    if unit.kind == "unsqueeze":
+        return Unsqueeze()
+    if unit.kind == "upsample":
+        return Upsample(*numbers)
     if unit.kind == "average":
         return _average(numbers)
     raise ValueError(f"no float form of {unit.kind}")

@@ -40,6 +40,7 @@ class Prepare(Pass[FloatModel, FloatModel]):
     tools: ClassVar[tuple[str, ...]] = ("torch",)
     uses: ClassVar[tuple[str, ...]] = (
         "passes._lower_ops",
+        "passes._lower_modules",
         "passes._lower_pads",
         "passes._canonical",
         "passes._branches",

@@ -8,34 +8,36 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from compiler.stages import RtlDesign, SimReport
-from hw_targets.errors import VerificationError
 from hw_targets.flows.simulator import SimRun, Simulator, build
 from hw_targets.flows.verilator import toolchain
 from hw_targets.rtl.design import Design
 from hw_targets.rtl.kernel import IntArray
 from hw_targets.rtl.label_select import LabelSelect
-from passes._fifo_sizing import least_depths
+from passes._fifo_measure import FifoBench
 from passes.base import Context, Pass
 from passes.generate_rtl import design_of
 
-SIZING_FRAMES = 6
-SLACK = 0.005
-"""How much longer the interval may become by shrinking FIFOs, relative."""
+LEAST_FRAMES = 3
 LEAST_SHARE_OF_BOUND = 0.95
 
 
 @dataclass(frozen=True)
 class Simulate(Pass[RtlDesign, RtlDesign]):
-    """Verilator simulation of the whole accelerator over the whole test split.
+    """Verilator simulation of the whole accelerator over the test split, or a part of it.
 
-    FIFO depths come first: a build whose FIFOs take their depth at run time is measured with ever
-    smaller ones. The final RTL then runs without stalls, for throughput and
+    FIFO depths come first: a build whose FIFOs take their depth at run time is measured with deep
+    ones and then with ever smaller ones. The final RTL then runs without stalls, for throughput and
     latency, and with random stalls on both sides. Classes must equal the quantized network's on
     every frame, and the logits before the arg-max the integer model's, bit for bit.
 
     in_valid, out_ready: share of cycles in which the stalled run offers input and takes output.
-    deepest_fifo: greatest depth that sizing considers, in words.
+    deepest_fifo: greatest depth that sizing considers, in words. sizings: most simulations that it
+    runs. cycles: clock cycles that a run may take; the test samples it has time for, at least 3,
+    are spread evenly over the split.
     """
 
     name: ClassVar[str] = "simulate"
@@ -43,21 +45,26 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
     uses: ClassVar[tuple[str, ...]] = (
         "hw_targets.rtl",
         "hw_targets.flows",
+        "passes._fifo_measure",
         "passes._fifo_sizing",
         "passes.generate_rtl",
     )
 
     in_valid: float = 0.6
     out_ready: float = 0.6
-    deepest_fifo: int = 1024
+    deepest_fifo: int = 65536
+    sizings: int = 40
+    cycles: int = 20_000_000
 
     def refuse(self, ctx: Context) -> None:
         toolchain()
 
     def run(self, model: RtlDesign, ctx: Context) -> RtlDesign:
         design = design_of(model.name, model.finn, model.network, model.allocation)
-        frames = model.input.stream(ctx.data.test_x)
-        depths = self._size_fifos(design, frames[:SIZING_FRAMES], ctx)
+        chosen = self._chosen(design.bound_cycles, len(ctx.data.test_x))
+        frames = model.input.stream(ctx.data.test_x[chosen])
+        predictions = model.predictions[chosen]
+        depths = self._size_fifos(design, frames, ctx)
         design = dataclasses.replace(design, fifo_depths=depths)
         folder = ctx.workdir / "rtl"
         manifest = design.write(folder)
@@ -84,10 +91,10 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         mismatches = 0
         for title, result in (("", quiet), (" with random stalls", stalled)):
             classes = result.outputs[:, 0]
-            wrong = int((classes != model.predictions).sum())
+            wrong = int((classes != predictions).sum())
             mismatches += wrong
             ctx.prove(
-                f"the RTL gives the quantized network's class for every test sample{title}",
+                f"the RTL gives the quantized network's class for every frame{title}",
                 wrong == 0,
                 measured=f"{len(frames) - wrong} of {len(frames)} equal",
                 required="all",
@@ -102,7 +109,7 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         report = SimReport(
             frames=len(frames),
             mismatches=mismatches,
-            accuracy=float((quiet.outputs[:, 0] == ctx.data.test_y).mean()),
+            accuracy=float((quiet.outputs[:, 0] == ctx.data.test_y[chosen]).mean()),
             interval=quiet.frame_cycles,
             bound=bound,
             latency=quiet.latency,
@@ -114,36 +121,16 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
 
     def _size_fifos(self, design: Design, frames: IntArray, ctx: Context) -> tuple[int, ...]:
         """Least depths that keep the throughput of deep FIFOs."""
-        names = [link.name for link in design.links]
-        deep = dataclasses.replace(design, fifo_depths=(self.deepest_fifo,) * len(names))
-        ctx.say(f"sizing {len(names)} FIFOs", None)
-        folder = ctx.workdir / "sizing"
-        manifest = deep.write(folder)
-        simulator = build(
-            folder,
-            manifest.top,
-            manifest.sources,
-            ctx.workdir / "sizing-sim",
-            links=names,
-            sizing=True,
+        ctx.say(f"sizing {len(design.links)} FIFOs", None)
+        bench = FifoBench.of(
+            design, ctx.workdir / "sizing", deepest=self.deepest_fifo, seed=ctx.seed
         )
+        return bench.least_depths(frames, self.sizings)
 
-        def measure(depths: tuple[int, ...]) -> int | None:
-            try:
-                result = simulator.run(
-                    frames,
-                    design.input,
-                    design.output,
-                    seed=ctx.seed,
-                    patience=_patience(design),
-                    depths=depths,
-                )
-            except VerificationError:
-                return None
-            return max(result.frame_cycles, design.bound_cycles)
-
-        widths = [link.stream.width for link in design.links]
-        return least_depths(measure, widths, self.deepest_fifo, slack=SLACK)
+    def _chosen(self, interval: int, count: int) -> NDArray[np.int64]:
+        """Indices of the test samples that are simulated."""
+        frames = min(count, max(LEAST_FRAMES, self.cycles // interval))
+        return np.unique(np.linspace(0, count - 1, frames).astype(np.int64))
 
     def _stalled(
         self, simulator: Simulator, design: Design, frames: IntArray, ctx: Context
@@ -175,8 +162,3 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         *_, expected = cut.reference(frames)
         result = self._stalled(simulator, cut, frames, ctx)
         return int((result.outputs != expected).any(axis=1).sum())
-
-
-def _patience(design: Design) -> int:
-    """Cycles without a transfer that mean a deadlock."""
-    return 20 * design.bound_cycles + 10_000

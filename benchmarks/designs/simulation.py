@@ -9,12 +9,10 @@ import numpy as np
 
 from benchmarks.designs.build import FRAMES, frames_for
 from hw_targets.errors import VerificationError
-from hw_targets.flows.simulator import SimRun, build
+from hw_targets.flows.simulator import build
 from hw_targets.rtl.design import LEAST_DEPTH, Design
-from passes._fifo_sizing import least_depths
-from passes.simulate import SLACK, Simulate
-
-SIZING_FRAMES = 6
+from passes._fifo_measure import FifoBench
+from passes.simulate import Simulate
 
 
 def digest(design: Design, folder: Path) -> str:
@@ -35,41 +33,15 @@ def cycles(design: Design, folder: Path, optimize: str = "-O1") -> dict[str, Any
     Raises:
         VerificationError: the RTL computes something else than the integer model, or is stuck.
     """
-    names = [link.name for link in design.links]
-    deepest = Simulate().deepest_fifo
-    deep = Design(design.name, design.instances, (deepest,) * len(names))
-    manifest = deep.write(folder)
-    simulator = build(
-        folder,
-        manifest.top,
-        manifest.sources,
-        folder / "obj",
-        links=names,
-        sizing=True,
-        optimize=optimize,
-    )
+    bench = FifoBench.of(design, folder, deepest=Simulate().deepest_fifo, optimize=optimize)
     frames = frames_for(design.input, FRAMES)
-    bound = design.bound_cycles
-
-    def run(depths: tuple[int, ...], count: int) -> SimRun:
-        return simulator.run(
-            frames[:count],
-            design.input,
-            design.output,
-            patience=20 * bound + 10_000,
-            depths=depths,
-        )
-
-    def measure(depths: tuple[int, ...]) -> int | None:
-        try:
-            return max(run(depths, SIZING_FRAMES).frame_cycles, bound)
-        except VerificationError:
-            return None
-
-    widths = [link.stream.width for link in design.links]
-    depths = least_depths(measure, widths, deepest, slack=SLACK)
-    deep_run = run((deepest,) * len(names), FRAMES)
-    least = measure((LEAST_DEPTH,) * len(names))
+    depths = bench.least_depths(frames)
+    deep_run = bench.run(frames, bench.greatest)
+    try:
+        least_run = bench.run(frames, (LEAST_DEPTH,) * len(depths))
+        least = max(least_run.frame_cycles, design.bound_cycles)
+    except VerificationError:
+        least = None
 
     sized = Design(design.name, design.instances, depths)
     manifest = sized.write(folder)
@@ -79,7 +51,7 @@ def cycles(design: Design, folder: Path, optimize: str = "-O1") -> dict[str, Any
     if not np.array_equal(result.outputs, expected):
         raise VerificationError("the RTL and the integer model differ", where=design.name)
     return {
-        "depths": dict(zip(names, depths, strict=True)),
+        "depths": dict(zip((link.name for link in design.links), depths, strict=True)),
         "interval": steady(result.ends),
         "ends": [int(end) for end in result.ends],
         "latency": result.latency,

@@ -33,7 +33,7 @@ def to_words(frames: IntArray, stream: Stream) -> WordArray:
     lanes = values.reshape(-1, stream.lanes, 1)
     # Shifts of an int64 beyond its sign bit repeat it, which is what two's complement asks for.
     shifts = np.minimum(np.arange(stream.bits, dtype=np.int64), 63)
-    bits = ((lanes >> shifts) & 1).astype(np.uint8).reshape(len(lanes), -1)
+    bits = ((lanes >> shifts) & 1).astype(np.uint8).reshape(len(lanes), stream.width)
     padding = words_per_beat(stream) * WORD_BITS - stream.width
     padded = np.pad(bits, ((0, 0), (0, padding)))
     return np.packbits(padded, axis=1, bitorder="little").view("<u4")

@@ -40,6 +40,7 @@ class Stimulus:
     """What one channel gets: frames (n, input elements), formats, and how often each side stalls.
 
     in_valid, out_ready: probability that a beat is offered or taken in a cycle; 1.0 never stalls.
+    pace: clock cycles in which no more than one frame's beats are offered, evenly; 0 for any.
     input, output: None where the channel has no such side; without an input, frames is (n, 0).
     """
 
@@ -48,6 +49,7 @@ class Stimulus:
     output: Stream | None
     in_valid: float = 1.0
     out_ready: float = 1.0
+    pace: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,10 @@ class Simulator:
         seed: int = 0,
         patience: int = PATIENCE,
         depths: Sequence[int] = (),
+        pace: int = 0,
     ) -> SimRun:
         """Send frames through the only channel; see `run_channels`."""
-        stimulus = Stimulus(frames, in_stream, out_stream, in_valid, out_ready)
+        stimulus = Stimulus(frames, in_stream, out_stream, in_valid, out_ready, pace)
         return self.run_channels((stimulus,), seed=seed, patience=patience, depths=depths)[0]
 
     def run_channels(
@@ -107,7 +110,8 @@ class Simulator:
 
         Raises:
             VerificationError: a channel made no transfer for `patience` cycles; names the frame
-                and, for a top with probes, the occupancy of every FIFO.
+                and, for a top with probes, the occupancy of every FIFO. Or a beat out was
+                withdrawn or changed before it was taken.
         """
         with tempfile.TemporaryDirectory() as temporary:
             scratch = Path(temporary)
@@ -161,6 +165,7 @@ def build(
     links: Sequence[str] = (),
     defines: Sequence[str] = (),
     sizing: bool = False,
+    strict: bool = False,
     optimize: str = "-O2",
 ) -> Simulator:
     """Compile `top` with the stream harness into `build_dir`.
@@ -171,10 +176,11 @@ def build(
         channels: the stream ports of the top; the default is `s_axis` and `m_axis`.
         links: names of the FIFOs a top of `Design` reports on; defines LF_PROBE if given.
         sizing: let each run choose the depth of every FIFO; defines LF_SIZING, needs `links`.
+        strict: see in every cycle whether a beat out is offered though it is not asked for.
         defines: macros to set. optimize: see `verilator.build`, whose errors it raises.
     """
     build_dir.mkdir(parents=True, exist_ok=True)
-    (build_dir / "ports.h").write_text(_ports(channels, len(links), sizing))
+    (build_dir / "ports.h").write_text(_ports(channels, len(links), sizing, strict))
     probing = (("LF_PROBE",) if links else ()) + (("LF_SIZING",) if sizing else ())
     macros = dict.fromkeys((*defines, *probing), "1")
     program = verilator.build(
@@ -189,7 +195,7 @@ def build(
     return Simulator(program, folder.resolve(), tuple(links))
 
 
-def _ports(channels: Sequence[Channel], probes: int, sizing: bool) -> str:
+def _ports(channels: Sequence[Channel], probes: int, sizing: bool, strict: bool) -> str:
     """Text of `ports.h`: what the harness has to know of the model."""
     slaves = [(index, channel.slave) for index, channel in enumerate(channels)]
     masters = [(index, channel.master) for index, channel in enumerate(channels)]
@@ -208,6 +214,8 @@ def _ports(channels: Sequence[Channel], probes: int, sizing: bool) -> str:
         ]
     if sizing:
         lines.append("#define PROBE_LIMIT fifo_limit")
+    if strict:
+        lines.append("#define STRICT")
     return "\n".join(lines) + "\n"
 
 
@@ -234,6 +242,7 @@ def _prepare(index: int, stimulus: Stimulus, scratch: Path) -> str:
         words_per_beat(stimulus.output) if stimulus.output else 0,
         stimulus.in_valid,
         stimulus.out_ready,
+        stimulus.pace,
         source,
         sink,
     )

@@ -7,9 +7,12 @@
 // PROBE_LIMIT, an input of the same shape, the depth of every FIFO is given when the program runs.
 //
 // Usage: sim JOB PATIENCE SEED [DEPTH ...]. JOB has a line for each channel:
-//   frames in_beats out_beats in_words out_words in_valid out_ready input_file output_file
+//   frames in_beats out_beats in_words out_words in_valid out_ready pace input_file output_file
 // Beats are rows of 32-bit words, the low one first; a side that is not there has none. Status 0:
-// all frames done; 3: a channel made no transfer for PATIENCE cycles.
+// all frames done; 3: a channel made no transfer for PATIENCE cycles; 4: a master broke a rule of
+// AXI-Stream: an offered beat stays, unchanged, until it is taken, and, checked if ports.h defines
+// STRICT, whether one is offered depends on no ready.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -60,7 +63,7 @@ struct Random {
 };
 
 struct Job {
-    uint64_t frames, in_beats, out_beats;
+    uint64_t frames, in_beats, out_beats, pace;
     int in_words, out_words;
     uint32_t in_valid, out_ready;
     std::string input_file, output_file;
@@ -70,8 +73,8 @@ struct Job {
 class Slave {
 public:
     Slave(const Job& job, Random& random)
-        : frame_beats_(job.in_beats), total_(job.frames * job.in_beats), words_(job.in_words),
-          chance_(job.in_valid), random_(random), input_(total_ * words_), begins_(job.frames) {
+        : frame_beats_(job.in_beats), total_(job.frames * job.in_beats), pace_(job.pace),
+          words_(job.in_words), chance_(job.in_valid), random_(random), input_(total_ * words_), begins_(job.frames) {
         std::ifstream file(job.input_file, std::ios::binary);
         file.read(reinterpret_cast<char*>(input_.data()), input_.size() * 4);
         if (!file) {
@@ -80,7 +83,7 @@ public:
         }
     }
     virtual ~Slave() = default;
-    virtual void drive() = 0;
+    virtual void drive(uint64_t cycle) = 0;
     virtual bool sample(uint64_t cycle) = 0;
 
     bool finished() const { return sent_ == total_; }
@@ -94,8 +97,10 @@ protected:
         if (sent_ % frame_beats_ == 0) begins_[sent_ / frame_beats_] = cycle;
         ++sent_;
     }
+    // May the next beat come yet, at one frame in `pace_` cycles?
+    bool due(uint64_t cycle) const { return sent_ * pace_ <= cycle * frame_beats_; }
 
-    const uint64_t frame_beats_, total_;
+    const uint64_t frame_beats_, total_, pace_;
     const int words_;
     const uint32_t chance_;
     Random& random_;
@@ -115,9 +120,9 @@ public:
     }
 
     // After a clock edge. An offered beat stays until it is taken, as AXI-Stream asks.
-    void drive() override {
+    void drive(uint64_t cycle) override {
         if (taken_) valid_ = 0;
-        if (!valid_ && sent_ < total_ && random_.below(chance_)) {
+        if (!valid_ && sent_ < total_ && due(cycle) && random_.below(chance_)) {
             put(data_, next(), words_);
             valid_ = 1;
         }
@@ -144,7 +149,11 @@ public:
     virtual ~Master() = default;
     virtual void drive() = 0;
     virtual bool sample(uint64_t cycle) = 0;
+    // Between them the model settles without this side's ready.
+    virtual void mute() = 0;
+    virtual void unmute() = 0;
 
+    const char* broken() const { return broken_; }
     bool finished() const { return received_ == total_; }
     uint64_t received() const { return received_; }
     uint64_t frame() const { return received_ / frame_beats_; }
@@ -165,6 +174,7 @@ protected:
     const uint32_t chance_;
     Random& random_;
     uint64_t received_ = 0;
+    const char* broken_ = nullptr;
 
 private:
     std::vector<uint32_t> output_;
@@ -175,15 +185,36 @@ template <typename Data>
 class MasterOf final : public Master {
 public:
     MasterOf(const Job& job, Random& random, Data& data, CData& valid, CData& ready)
-        : Master(job, random), data_(data), valid_(valid), ready_(ready) {
+        : Master(job, random), data_(data), valid_(valid), ready_(ready), now_(job.out_words),
+          offered_(job.out_words) {
         ready_ = 0;
     }
 
     void drive() override { ready_ = !finished() && random_.below(chance_); }
 
+    void mute() override {
+        wanted_ = ready_;
+        ready_ = 0;
+    }
+    void unmute() override {
+        ready_ = wanted_;
+        unasked_ = valid_;
+    }
+
     bool sample(uint64_t cycle) override {
-        if (!valid_ || !ready_) return false;
-        get(data_, next(), words_);
+#ifdef STRICT
+        if (valid_ != unasked_) broken_ = "a beat is offered for a ready";
+#endif
+        if (waiting_ && !valid_) broken_ = "an offered beat was withdrawn";
+        if (!valid_) return waiting_ = false;
+        get(data_, now_.data(), words_);
+        if (waiting_ && now_ != offered_) broken_ = "an offered beat changed";
+        waiting_ = !ready_;
+        if (waiting_) {
+            offered_ = now_;
+            return false;
+        }
+        std::copy(now_.begin(), now_.end(), next());
         count(cycle);
         return true;
     }
@@ -191,6 +222,9 @@ public:
 private:
     Data& data_;
     CData &valid_, &ready_;
+    CData wanted_ = 0, unasked_ = 0;
+    bool waiting_ = false;
+    std::vector<uint32_t> now_, offered_;
 };
 
 struct Channel {
@@ -204,8 +238,8 @@ struct Channel {
     bool finished() const { return master ? master->finished() : slave->finished(); }
     uint64_t frame() const { return master ? master->frame() : slave->frame(); }
 
-    void drive() {
-        if (slave) slave->drive();
+    void drive(uint64_t cycle) {
+        if (slave) slave->drive(cycle);
         if (master) master->drive();
     }
     void sample(uint64_t cycle) {
@@ -235,7 +269,7 @@ std::vector<Job> read_jobs(const char* path) {
     Job job;
     double in_valid, out_ready;
     while (file >> job.frames >> job.in_beats >> job.out_beats >> job.in_words >> job.out_words >>
-           in_valid >> out_ready >> job.input_file >> job.output_file) {
+           in_valid >> out_ready >> job.pace >> job.input_file >> job.output_file) {
         job.in_valid = threshold(in_valid);
         job.out_ready = threshold(out_ready);
         jobs.push_back(job);
@@ -303,7 +337,12 @@ int main(int argc, char** argv) {
     uint64_t cycle = 0;
     int stuck = -1;
     for (bool running = true; running && stuck < 0; ++cycle) {
-        for (Channel& channel : channels) channel.drive();
+        for (Channel& channel : channels) channel.drive(cycle);
+#ifdef STRICT
+        for (Channel& channel : channels) if (channel.master) channel.master->mute();
+        model->eval();
+        for (Channel& channel : channels) if (channel.master) channel.master->unmute();
+#endif
         model->eval();
         running = false;
         for (std::size_t i = 0; i < CHANNELS; ++i) {
@@ -312,6 +351,11 @@ int main(int argc, char** argv) {
             channel.sample(cycle);
             if (!channel.finished()) running = true;
             if (waited && cycle > channel.last_transfer + patience) stuck = int(i);
+            if (channel.master && channel.master->broken()) {
+                std::cerr << "channel " << i << ", cycle " << cycle << ": "
+                          << channel.master->broken() << "\n";
+                return 4;
+            }
         }
         edge();
     }

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from compiler.stages import FloatArray, FoldedNorm, LabelArray, LayerRelevance
 from hw_targets.errors import LiftFlowError
 from passes._graph import layers_of, users_of, wired_steps
+from passes._modules import Clip
 
 Layer = nn.Conv2d | nn.Linear
 Scores = dict[str, NDArray[np.float64]]
@@ -177,7 +178,7 @@ def activations_of(module: nn.Module) -> dict[str, str]:
     found = {}
     for name in layers_of(module):
         followers = users[name]
-        alone = len(followers) == 1 and isinstance(followers[0].module, nn.ReLU)
+        alone = len(followers) == 1 and isinstance(followers[0].module, nn.ReLU | Clip)
         found[name] = followers[0].name if alone else name
     return found
 

@@ -96,7 +96,9 @@ def simulate(instances: Sequence[Instance], folder: Path) -> Bench:
         for index, instance in enumerate(instances)
         for number in range(_channels(instance))
     ]
-    simulator = build(folder, TOP, sources, folder / "obj", channels=channels, optimize="-O0")
+    simulator = build(
+        folder, TOP, sources, folder / "obj", channels=channels, strict=True, optimize="-O0"
+    )
     return Bench(simulator, tuple(instances))
 
 

@@ -126,18 +126,23 @@ def random_network(made: Made) -> nn.Module:
 
 
 def scored(
-    name: str, data: Dataset, folder: Path, made: Made, shape: tuple[int, ...] = SHAPE
+    name: str,
+    data: Dataset,
+    folder: Path,
+    made: Made | None = None,
+    shape: tuple[int, ...] = SHAPE,
 ) -> ScoredModel:
-    """The prepared network; relevance is the weights' magnitude."""
+    """The prepared network, one of `NETWORKS` or `made`; relevance is the weights' magnitude."""
     ctx = context(folder, data)
-    found = Prepare().run(FloatModel(name, random_network(made), shape, SIGNED), ctx)
+    net = random_network(made or NETWORKS[name])
+    found = Prepare().run(FloatModel(name, net, shape, SIGNED), ctx)
     assert found.network is not None
     assert found.accuracy is not None
     layers = {}
     for layer in found.network.layers:
         weight = found.module.get_parameter(f"{layer.name}.weight").detach().abs().numpy()
         layers[layer.name] = LayerRelevance(weight.reshape(len(weight), -1).sum(1), weight)
-    relevance = Relevance(layers, 8, "zero", "class", 0.0)
+    relevance = Relevance(layers, 8, "zero", "margin", 0.0)
     network, module = found.network, found.module
     return ScoredModel(name, module, shape, SIGNED, network, found.accuracy, module, relevance)
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from frontend_nets import NETS, passed
 from quant_case import context
-from quant_graph import SIGNED, data_for, random_network
+from quant_graph import SHAPE, SIGNED, data_for, passed_on, random_network
 from test_residual_quant import brevitas_integers
+from torch import nn
 
 from compiler.stages import FloatModel
 from hw_targets.network import NetworkShape
@@ -21,8 +22,13 @@ from passes._brevitas_structure import deciders
 from passes._coupling import coupled_groups, remove_units, rows_of
 from passes._graph import layers_of, output_shapes
 from passes._twin import deviation, float_twin
+from passes.allocate import Allocate
 from passes.attribute import Attribute
-from passes.prepare import Prepare
+from passes.export_qonnx import ExportQonnx
+from passes.prepare import Prepare, support
+from passes.prune_filters import PruneFilters
+from passes.prune_weights import PruneWeights
+from passes.quantize import Quantize
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -149,3 +155,119 @@ def test_max_units_tell_their_whole_window() -> None:
         "edge": (3, 3, 2, 2, 0, 0, 1, 1),
         "maxpool_1": (1, 2, 2, 2, 0, 0, 0, 0),
     }
+
+
+LIMITS = {"act": 6.0, "signed": 1.5, "clamp_1": 1.25, "hardtanh_1": 1.0, "clamp_2": 0.0}
+
+
+def test_clipped_activations_keep_to_their_limits() -> None:
+    found = passed("clipped")
+    network = found.trained.module
+    units = {unit.name: unit for unit in network.structure}
+    assert {name: units[name].limit for name in LIMITS} == LIMITS
+    assert [units[name].kind for name in LIMITS] == ["relu", "quant", "relu", "quant", "relu"]
+    assert [units[name].signed for name in LIMITS] == [False, True, False, True, False]
+    for model in (found.quantized.module, network):
+        at_limit = 0
+        for name in LIMITS:
+            scale = exact.quantizer_scale(model, units[name].quantizer).item()
+            most = units[name].most_scale(model.widths)
+            greatest = max(map(abs, units[name].limits(model.widths)))
+            assert scale <= most
+            assert not LIMITS[name] or most * greatest <= LIMITS[name]
+            at_limit += scale > 0.9 * most
+        assert at_limit
+    moved = copy.deepcopy(network)
+    with torch.no_grad():
+        for name in LIMITS:
+            exact.quantizer_scale(moved, units[name].quantizer).fill_(1.0)
+    exact.settle(moved)
+    for name in LIMITS:
+        scale = exact.quantizer_scale(moved, units[name].quantizer).item()
+        assert scale <= units[name].most_scale(network.widths)
+
+
+def test_a_chain_with_relu6_stays_one(tmp_path: Path) -> None:
+    net = nn.Sequential(
+        nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.ReLU6(), nn.MaxPool2d(2), nn.Hardtanh(0, 2),
+        nn.Flatten(), nn.Linear(45, 7), nn.ReLU(), nn.Linear(7, 4),
+    ).eval()  # fmt: skip
+    assert support(net, SHAPE) == []
+    found = passed_on("capped", lambda: net)
+    network = found.trained.network
+    assert network.chain
+    assert [layer.limit for layer in network.layers] == [2.0, 0.0, 0.0]
+    first = found.trained.module.structure[1]
+    scale = exact.quantizer_scale(found.trained.module, first.quantizer).item()
+    assert 0 < scale * first.limits(found.trained.module.widths)[1] <= 2.0
+
+
+def test_signals_are_images_of_one_row() -> None:
+    network = network_of("signal")
+    assert network.input_shape == (2, 24)
+    assert network.units[0].kind == "unsqueeze"
+    assert network.units[0].shape == (2, 1, 24)
+    kernels = [(layer.in_size, layer.kernel, layer.dilation) for layer in network.layers[:3]]
+    assert kernels == [
+        ((1, 24), (1, 5), (1, 1)),
+        ((1, 15), (1, 4), (1, 1)),
+        ((1, 12), (1, 3), (1, 2)),
+    ]
+    found = passed("signal")
+    streamed = found.trained.input.stream(found.data.test_x[:3])
+    taken = np.moveaxis(found.trained.input.encode(found.data.test_x[:3])[:, :, None], 1, -1)
+    np.testing.assert_array_equal(streamed, taken.reshape(3, -1))
+
+
+def test_upsampling_tells_its_factors() -> None:
+    units = network_of("decoder").units
+    ups = {unit.name: unit.numbers for unit in units if unit.kind == "upsample"}
+    assert ups == {"up": (2, 2), "upsample_1": (2, 3)}
+
+
+def test_layers_used_twice_have_scales_of_their_own() -> None:
+    found = passed("twice")
+    network = found.trained.module
+    names = [layer.name for layer in network.network.layers]
+    assert names == ["stem", "shared", "shared_1", "inner_0_0", "again", "again_1", "head"]
+    for one, other in (("shared", "shared_1"), ("again", "again_1")):
+        float_one, float_other = (found.scored.module.get_submodule(n) for n in (one, other))
+        torch.testing.assert_close(float_one.weight, float_other.weight, rtol=0, atol=0)
+        assert float_one.weight is not float_other.weight
+        pair = [exact.activation_scale(network, name).item() for name in (one, other)]
+        assert pair[0] != pair[1]
+        assert network.layer(one) is not network.layer(other)
+
+
+def test_inner_channels_of_depthwise_blocks_go_with_their_filters() -> None:
+    found = passed("mobile")
+    module = found.scored.module
+    groups = coupled_groups(module, (3, 12, 12))
+    assert [(group.name, len(group.units)) for group in groups] == [
+        ("stem_0", 7),
+        ("blocks_0_layers_0", 13),
+        ("blocks_2_layers_0", 13),
+        ("blocks_2_layers_6", 9),
+    ]
+    unit = groups[1].units[4]
+    assert unit.outputs == {"blocks_0_layers_0": [4]}
+    assert unit.depthwise == {"blocks_0_layers_3": [4]}
+    assert unit.inputs == {"blocks_0_layers_6": [4]}
+
+
+@pytest.mark.parametrize("name", ["padded", "mobile", "signal", "decoder"])
+def test_filters_and_weights_are_pruned(name: str, tmp_path: Path) -> None:
+    made, shape = NETS[name]
+    data = data_for(shape=shape)
+    ctx = context(tmp_path, data)
+    prepared = Prepare().run(FloatModel(name, random_network(made), shape, SIGNED), ctx)
+    model = Attribute(samples=32, batch=8).run(prepared, ctx)
+    pruned = PruneFilters(macs=0.3, divisor=1, steps=2).run(model, ctx)
+    assert pruned.network.macs <= 0.7 * model.network.macs
+    assert pruned.pruned is not None
+    sparse = PruneWeights(sparsity=0.5).run(pruned, ctx)
+    assert set(sparse.masks) <= {layer.name for layer in pruned.network.layers}
+    assert sparse.masks
+    quantized = Quantize().run(Allocate("ulx3s-85f", 50.0).run(sparse, ctx), ctx)
+    ExportQonnx().run(quantized, ctx)
+    assert all(check.passed for check in ctx.checks)

@@ -134,7 +134,7 @@ def test_all_problems_come_at_once_in_one_line() -> None:
     assert "\n" not in text
     for part in (
         "1 (GELU): it has no kernel, use ReLU",
-        "2 (ConvTranspose2d): it has no kernel, end the network before it or use Conv2d",
+        "2 (ConvTranspose2d): it has no kernel, end the network before it, or use Upsample and ",
         "conv2d_0 (Conv2d): depthwise convolutions have no kernel, use groups=1",
         "kernel (3, 3) with stride (2, 2)",
     ):
@@ -292,3 +292,146 @@ def test_chains_without_kernels_are_no_hardware_chains(tmp_path: Path, middle: n
     got = Prepare().run(float_model(net), context(tmp_path, net))
     assert got.network is not None
     assert not got.network.chain
+
+
+class Unknown(nn.Module):
+    """Nothing that it does after its first layer has a form."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3, padding=1, padding_mode="reflect")
+        self.steps = nn.Sequential(
+            nn.LeakyReLU(), nn.ELU(), nn.Sigmoid(), nn.Tanh(), nn.Hardswish(),
+            nn.Hardtanh(-1, 2), nn.ReflectionPad2d(1), nn.ZeroPad2d(-1), nn.ConstantPad2d(1, 0.5),
+            nn.MaxPool2d(2, 1, dilation=2), nn.Upsample(scale_factor=2, mode="bilinear"),
+            nn.Upsample(scale_factor=1.5), nn.AdaptiveAvgPool2d((5, 4)), nn.LayerNorm(4),
+            nn.AvgPool2d(2, divisor_override=3),
+        )  # fmt: skip
+        self.fc = nn.Linear(4 * 4 * 2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.steps(self.conv(x)).clamp(-1, 3)
+        x = F.pad(x, (1, 1, 0, 0), mode="replicate")[:, :, :, 1:-1]
+        x = F.interpolate(x, size=(5, 2), mode="nearest")
+        x = F.leaky_relu(F.hardtanh(x, 0.1, 1.0).transpose(2, 3))
+        x = F.interpolate(x, size=(4, 2), mode="nearest")
+        return self.fc(x.flatten(1))
+
+
+SAYS = {
+    "conv (Conv2d)": "padding with reflect has no kernel, use zeros",
+    "steps.0 (LeakyReLU)": "it has no kernel, use ReLU or ReLU6",
+    "steps.1 (ELU)": "it has no kernel, use ReLU or ReLU6",
+    "steps.2 (Sigmoid)": "it has no kernel, use ReLU or ReLU6",
+    "steps.3 (Tanh)": "it has no kernel, use ReLU or ReLU6",
+    "steps.4 (Hardswish)": "it has no kernel, use ReLU or ReLU6",
+    "steps.5 (Hardtanh)": "clipping to -1.0 .. 2.0 has no kernel, use limits of 0 and m > 0",
+    "steps.6 (ReflectionPad2d)": "it has no kernel, pad with zeros",
+    "steps.7 (ZeroPad2d)": "it cuts off pixels, pad by no less than 0",
+    "steps.8 (ConstantPad2d)": "padding with 0.5 has no kernel, pad with zeros",
+    "steps_9 (MaxPool2d)": "dilation has no kernel, use dilation=1",
+    "steps.10 (Upsample)": 'upsampling by bilinear has no kernel, use mode="nearest"',
+    "steps.11 (Upsample)": "is no whole factor, use a whole scale_factor",
+    "steps.12 (AdaptiveAvgPool2d)": "its windows over (24, 24) differ in size",
+    "steps.13 (LayerNorm)": "it has no kernel, use BatchNorm after the convolution",
+    "steps_14 (AvgPool2d)": "divisor_override has no kernel, leave it out",
+    "clamp (clamp)": "clipping to -1 .. 3 has no kernel",
+    "pad (pad)": "padding with replicate has no kernel, pad with zeros",
+    "getitem (getitem)": "it takes part of a tensor, use x[:, :, ::s, ::s]",
+    "interpolate (interpolate)": "(2, 2) to (5, 2) is no whole factor",
+    "interpolate_1 (interpolate)": "(2, 5) to (4, 2) is no whole factor",
+    "hardtanh (hardtanh)": "clipping to 0.1 .. 1.0 has no kernel",
+    "transpose (transpose)": "it has no kernel, bring samples to (channels, ...) in the data set",
+    "leaky_relu (leaky_relu)": "it has no kernel, use ReLU or ReLU6",
+}
+
+
+def test_all_that_has_no_form_is_told_at_once() -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        prepare.prepared_network(Unknown().eval(), SHAPE)
+    text = str(caught.value)
+    for layer, says in SAYS.items():
+        assert f"{layer}: " in text
+        assert says in text.split(f"{layer}: ")[1].split("; ")[0]
+    assert text.count("; ") + 1 == len(SAYS)
+
+
+class Signal(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(2, 4, 3, padding=1)
+        self.last = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(F.relu6(self.conv(x)).mean(-1))
+
+
+class Squeezed(nn.Module):
+    """Ways to come to a vector."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 37, 3)
+        self.fc = nn.Linear(37 if way in ("squeeze", "max") else 37 * 36, 3)
+        self.way = way
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv(x))
+        if self.way == "squeeze":
+            return self.fc(F.adaptive_avg_pool2d(x, 1).squeeze(-1).squeeze(-1))
+        if self.way == "max":
+            return self.fc(F.adaptive_max_pool2d(x, (1, 1)).flatten(1))
+        flat = {
+            "method": lambda: x.flatten(1),
+            "torch": lambda: torch.flatten(x, 1),
+            "view": lambda: x.view(x.size(0), -1),
+            "reshape": lambda: x.reshape(x.shape[0], -1),
+            "sizes": lambda: x.reshape(-1, 37 * 36),
+            "same": lambda: F.adaptive_avg_pool2d(x, 6).view(-1, 37 * 36),
+        }
+        return self.fc(flat[self.way]())
+
+
+@pytest.mark.parametrize(
+    "way", ["method", "torch", "view", "reshape", "sizes", "same", "max", "squeeze"]
+)
+def test_every_way_to_a_vector(way: str, tmp_path: Path) -> None:
+    text = ir(Squeezed(way), tmp_path)
+    assert text.count("Flatten") == 1
+
+
+def test_signals_become_images_of_one_row(tmp_path: Path) -> None:
+    assert (
+        ir(Signal(), tmp_path, (2, 9))
+        == """\
+x -> (2, 9)
+unsqueeze_1: Unsqueeze() -> (2, 1, 9)
+conv: Conv2d(2, 4, kernel_size=(1, 3), stride=(1, 1), padding=(0, 1)) -> (4, 1, 9)
+relu6_1: ClippedReLU(6) -> (4, 1, 9)
+avgpool_1: AdaptiveAvgPool2d(output_size=1) -> (4, 1, 1)
+flatten_1: Flatten(start_dim=1, end_dim=-1) -> (4,)
+last: Linear(in_features=4, out_features=3, bias=True) -> (3,)
+"""
+    )
+
+
+def test_signals_that_are_flattened_at_once_stay_vectors(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(18, 6), nn.ReLU6(), nn.Linear(6, 3))
+    assert "Unsqueeze" not in ir(net, tmp_path, (2, 9))
+
+
+@pytest.mark.parametrize("uneven", [False, True])
+def test_padding_before_a_convolution_is_its_own_where_sides_are_alike(
+    uneven: bool, tmp_path: Path
+) -> None:
+    net = nn.Sequential(
+        nn.ZeroPad2d((1, 1 + uneven, 2, 2)), nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3),
+    )  # fmt: skip
+    text = ir(net, tmp_path)
+    if uneven:
+        assert "conv2d_1_pad: Pad(3, 2, 3, 3) -> (2, 14, 13)" in text
+        assert "stride=(1, 1)) -> (3, 12, 11)" in text
+    else:
+        assert "Pad(" not in text
+        assert "padding=(3, 2)" in text

@@ -1,0 +1,81 @@
+"""A design in simulation whose FIFOs take their depths anew for every run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw_targets.errors import VerificationError
+from hw_targets.flows.simulator import SimRun, Simulator, build
+from hw_targets.rtl.design import LEAST_DEPTH, Design
+from hw_targets.rtl.kernel import IntArray
+from passes._fifo_sizing import Measured, least_depths
+
+FRAMES = 5
+"""Frames a measurement sends: three steady distances, and one frame to fill the pipeline."""
+SLACK = 0.005
+"""How much longer the interval may become by shrinking FIFOs, relative."""
+
+
+@dataclass(frozen=True)
+class FifoBench:
+    """design: with whatever depths. greatest: of each FIFO, those of whole frames where allowed."""
+
+    design: Design
+    simulator: Simulator
+    greatest: tuple[int, ...]
+    seed: int
+
+    @classmethod
+    def of(
+        cls, design: Design, folder: Path, *, deepest: int, seed: int = 0, optimize: str = "-O2"
+    ) -> FifoBench:
+        """Writes and compiles the design in `folder`. deepest: greatest depth of any FIFO."""
+        greatest = tuple(min(deepest, max(LEAST_DEPTH, link.stream.beats)) for link in design.links)
+        deep = dataclasses.replace(design, fifo_depths=greatest)
+        manifest = deep.write(folder)
+        simulator = build(
+            folder,
+            manifest.top,
+            manifest.sources,
+            folder / "obj",
+            links=[link.name for link in design.links],
+            sizing=True,
+            optimize=optimize,
+        )
+        return cls(design, simulator, greatest, seed)
+
+    def run(self, frames: IntArray, depths: Sequence[int], pace: int = 0) -> SimRun:
+        """Raises VerificationError for a deadlock."""
+        return self.simulator.run(
+            frames,
+            self.design.input,
+            self.design.output,
+            seed=self.seed,
+            patience=patience(self.design),
+            depths=depths,
+            pace=pace,
+        )
+
+    def least_depths(self, frames: IntArray, simulations: int | None = None) -> tuple[int, ...]:
+        """Depths that keep the throughput of deep FIFOs; see `_fifo_sizing.least_depths`."""
+        bound = self.design.bound_cycles
+        links = self.design.links
+
+        def measure(depths: tuple[int, ...], paced: bool) -> Measured | None:
+            try:
+                result = self.run(frames[:FRAMES], depths, bound if paced else 0)
+            except VerificationError:
+                return None
+            held = tuple(result.fifo_max[link.name] for link in links)
+            return Measured(max(result.frame_cycles, bound), held)
+
+        widths = [link.stream.width for link in links]
+        return least_depths(measure, widths, self.greatest, slack=SLACK, simulations=simulations)
+
+
+def patience(design: Design) -> int:
+    """Cycles without a transfer that mean a deadlock."""
+    return 20 * design.bound_cycles + 10_000
