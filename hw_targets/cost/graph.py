@@ -37,6 +37,7 @@ from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import MOST_IN_BITS, Table
 from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.wiring import INPUT
 
 Choices = Mapping[str, Choice]
@@ -106,6 +107,12 @@ class _Walk:
         self._layers = {layer.name: layer for layer in network.layers}
         self._owned = owners(network)
         channels, *size = network.input_shape
+        if len(size) == 1:
+            raise UnsupportedError(
+                "no hardware: its input is a signal of one dimension",
+                where=network.name,
+                mend="give it images one pixel high",
+            )
         height, width = size or (1, 1)
         self._values = {ENTRY: Value(INPUT, channels, (height, width))}
         self._streams = {INPUT: self._values[ENTRY]}
@@ -336,6 +343,17 @@ class _Walk:
         out = replace(x[0], channels=sum(channels))
         return self._add(f"{identifier(unit.name)}_concat", x, out, make)
 
+    def _upsample(self, unit: Unit, x: list[Value]) -> Value:
+        (value,), (down, right) = x, unit.numbers
+        (height, width), channels = value.size, value.channels
+
+        def make(into: Stream, lanes: int, _: Choices) -> Kernel:
+            sizes = (height, width, channels, down, right)
+            return Upsample(*sizes, lanes, into.bits, into.signed)
+
+        out = replace(value, size=(height * down, width * right))
+        return self._add(f"{identifier(unit.name)}_upsample", x, out, make)
+
     def _same(self, unit: Unit, x: list[Value]) -> Value:
         return x[0]
 
@@ -404,4 +422,6 @@ _KINDS: dict[str, Callable[[_Walk, Unit, list[Value]], Value]] = {
     "concat": _Walk._concat,
     "shortcut": _Walk._shortcut,
     "pad": _Walk._sides,
+    "unsqueeze": _Walk._same,
+    "upsample": _Walk._upsample,
 }
