@@ -7,29 +7,17 @@ attributed, pruned, quantized, retrained and exported.
 
 from __future__ import annotations
 
+import dataclasses
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import nn
 
-from hw_targets.network import INPUT
-from passes._canonical import Block, check_max, check_norm, folded
+from passes._canonical import Block, check_max, check_norm, folded, gain_and_shift
 from passes._graph import Step
 from passes._lower_ops import Op, Problem, mend_for
-from passes._modules import Add, Clip, Concat, Pad, Shortcut, Unsqueeze, Upsample
-
-_KEEPS_QUANTIZED = (
-    nn.MaxPool2d,
-    nn.AvgPool2d,
-    nn.AdaptiveAvgPool2d,
-    nn.Flatten,
-    Shortcut,
-    Pad,
-    Unsqueeze,
-    Upsample,
-    Concat,
-)
-"""Modules whose output is as quantized as their inputs are."""
 
 
 @dataclass
@@ -53,24 +41,37 @@ def arrange(ops: Sequence[Op]) -> Branches:
     body = list(ops)
     if body and isinstance(body[-1].module, nn.Softmax | nn.LogSoftmax):
         result.tail = body.pop()
-    takers: dict[str, int] = {}
+    users: dict[str, list[Op]] = defaultdict(list)
     for op in body:
         for source in op.inputs:
-            takers[source] = takers.get(source, 0) + 1
+            users[source].append(op)
     stands_for: dict[str, str] = {}
+    ahead: dict[str, nn.Module] = {}  # norms that the dense layers behind them take in
     for op in body:
         inputs = tuple(stands_for.get(source, source) for source in op.inputs)
         if isinstance(op.module, nn.BatchNorm1d | nn.BatchNorm2d):
             block = result.blocks.get(inputs[0])
-            if block is None or takers[op.inputs[0]] > 1:
+            unfit = check_norm(op)
+            result.problems += unfit
+            if block is not None and len(users[op.inputs[0]]) == 1:
+                block.norms.append(op)
+                stands_for[op.name] = block.layer.name
+                continue
+            if unfit:
+                continue
+            if len(op.in_shape) == 3:
+                op = dataclasses.replace(op, module=_alone(op.module))
+            elif users[op.name] and all(isinstance(u.module, nn.Linear) for u in users[op.name]):
+                ahead[op.name] = op.module
+                stands_for[op.name] = inputs[0]
+                continue
+            else:
                 mend = "put it directly after the Conv2d or Linear"
                 result.misplaced.append(_problem(op, "it does not follow a layer alone", mend))
                 continue
-            result.problems += check_norm(op)
-            block.norms.append(op)
-            stands_for[op.name] = block.layer.name
-            continue
         result.problems += _check(op)
+        if isinstance(op.module, nn.Linear) and op.inputs[0] in ahead:
+            op = dataclasses.replace(op, module=_taken_in(ahead[op.inputs[0]], op.module))
         if isinstance(op.module, nn.Conv2d | nn.Linear):
             result.blocks[op.name] = Block(op)
         result.steps.append(Step(op.name, op.module, inputs))
@@ -83,6 +84,30 @@ def arrange(ops: Sequence[Op]) -> Branches:
                  s.inputs)
             for s in result.steps
         ]  # fmt: skip
+    return result
+
+
+def _alone(norm: nn.Module) -> nn.Conv2d:
+    """A norm that no layer is before, as a layer of its own: each channel times a number."""
+    gain, shift = gain_and_shift(norm)
+    count = len(gain)
+    conv = nn.Conv2d(count, count, 1, groups=count)
+    assert conv.bias is not None
+    with torch.no_grad():
+        conv.weight.copy_(gain.reshape(-1, 1, 1, 1))
+        conv.bias.copy_(shift)
+    return conv
+
+
+@torch.no_grad()
+def _taken_in(norm: nn.Module, layer: nn.Linear) -> nn.Linear:
+    """The layer on what the norm takes."""
+    gain, shift = gain_and_shift(norm)
+    weight = layer.weight.double()
+    bias = 0.0 if layer.bias is None else layer.bias.double()
+    result = nn.Linear(layer.in_features, layer.out_features)
+    result.weight.copy_(weight * gain)
+    result.bias.copy_(weight @ shift + bias)
     return result
 
 
@@ -111,21 +136,11 @@ def _check_average(op: Op, pool: nn.AvgPool2d) -> list[Problem]:
 
 
 def _check_flow(steps: Sequence[Step], ops: Mapping[str, Op]) -> list[Problem]:
-    """Layers must take activations, and the network must end in a dense layer."""
+    """There must be layers, a dense one at the end."""
     if not any(isinstance(step.module, nn.Conv2d | nn.Linear) for step in steps):
         mend = "give a network that ends in Linear"
         return [Problem("forward", "network", "it has no layers", mend)]
     found = []
-    quantized = {INPUT}
-    for step in steps:
-        ready = all(source in quantized for source in step.inputs)
-        if isinstance(step.module, nn.ReLU | Clip | Add) or (
-            isinstance(step.module, _KEEPS_QUANTIZED) and ready
-        ):
-            quantized.add(step.name)
-        elif isinstance(step.module, nn.Conv2d | nn.Linear) and not ready:
-            mend = "add one or merge the two"
-            found.append(_problem(ops[step.name], "no ReLU before this layer", mend))
     if not isinstance(steps[-1].module, nn.Linear):
         found.append(_problem(ops[steps[-1].name], "it gives the logits", "end with a Linear"))
     return found

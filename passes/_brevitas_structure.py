@@ -1,7 +1,8 @@
 """The operations of a quantized network as plain data, for chains and for networks that branch.
 
 Every layer takes integers times one scale. Quantizers stand after each ReLU, on every arm of a
-join (one scale for all arms, so that their integers can be added) and after average pooling.
+join (one scale for all arms, so that their integers can be added), after average pooling, and
+between two layers with no activation between them.
 """
 
 from __future__ import annotations
@@ -123,6 +124,9 @@ class _Builder:
         """Adds the units of a step; the name of the one that gives its value."""
         module, name = step.module, step.name
         if isinstance(module, nn.Conv2d | nn.Linear):
+            if self.raw & set(inputs):  # as of a linear bottleneck
+                signed = bool(self.negative & set(inputs))
+                inputs = (self.quantize(f"{name}/in", inputs[0], f"in_{name}", signed),)
             self.raw.add(name)
             return self.add(Unit(name, "layer", inputs), negative=True)
         if isinstance(module, nn.ReLU):

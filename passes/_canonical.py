@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from passes._graph import pair
 from passes._lower_ops import Op, Problem, mend_for
@@ -196,22 +196,29 @@ def folded(block: Block) -> nn.Conv2d | nn.Linear:
     weight = source.weight.double()
     bias = torch.zeros(len(weight)).double() if source.bias is None else source.bias.double()
     for op in block.norms:
-        norm = op.module
-        assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        scale = (norm.running_var.double() + norm.eps).rsqrt()
-        if norm.weight is not None:
-            scale = scale * norm.weight.double()
-        weight = weight * scale.reshape(-1, *[1] * (weight.dim() - 1))
-        bias = (bias - norm.running_mean.double()) * scale
-        if norm.bias is not None:
-            bias = bias + norm.bias.double()
+        gain, shift = gain_and_shift(op.module)
+        weight = weight * gain.reshape(-1, *[1] * (weight.dim() - 1))
+        bias = bias * gain + shift
     result = _empty_like(source)
     result.weight.copy_(weight)
     assert result.bias is not None
     result.bias.copy_(bias)
     return result
+
+
+@torch.no_grad()
+def gain_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """What a batch norm multiplies each channel with and then adds, in double."""
+    assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    # An affine-free norm has neither weight nor bias, which torch's types do not tell.
+    weight: Tensor | None = norm.weight
+    bias: Tensor | None = norm.bias
+    gain = (norm.running_var.double() + norm.eps).rsqrt()
+    gain = gain if weight is None else gain * weight.double()
+    shift = -norm.running_mean.double() * gain
+    return gain, shift if bias is None else shift + bias.double()
 
 
 def _empty_like(source: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:

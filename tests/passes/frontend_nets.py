@@ -106,19 +106,20 @@ class Inverted(nn.Module):
 
 
 class Mobile(nn.Module):
-    """A small MobileNetV2, with odd numbers of channels and a linear bottleneck before an add."""
+    """A small MobileNetV2: linear bottlenecks, odd numbers of channels."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(3, 7, 3, 2, 1, bias=False), nn.BatchNorm2d(7), nn.ReLU6()
         )
-        self.blocks = nn.Sequential(Inverted(7, 13, 7, 1), nn.ReLU6(), Inverted(7, 13, 9, 2))
+        self.blocks = nn.Sequential(Inverted(7, 13, 7, 1), Inverted(7, 13, 9, 2))
+        self.last = nn.Conv2d(9, 11, 1)
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(9, 4))
+        self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(11, 4))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu6(self.blocks(self.stem(x)))
+        x = F.relu6(self.last(self.blocks(self.stem(x))))
         logits: Tensor = self.head(torch.flatten(self.pool(x), 1))
         return logits
 
@@ -194,6 +195,29 @@ class Twice(nn.Module):
         return logits
 
 
+class Normed(nn.Module):
+    """Batch norms where no layer is before them: of the input, before activations, after them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.BatchNorm2d(3)
+        self.a = nn.Conv2d(3, 6, 3, padding=1)
+        self.norm = nn.BatchNorm2d(6)
+        self.b = nn.Conv2d(6, 6, 3, padding=1)
+        self.after = nn.BatchNorm2d(6)
+        self.c = nn.Conv2d(6, 5, 3, 2, padding=1)
+        self.d = nn.Linear(80, 9)
+        self.flat = nn.BatchNorm1d(9)
+        self.head = nn.Linear(9, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.a(self.first(x)))
+        x = x + self.b(torch.relu(self.norm(x)))
+        x = self.c(self.after(torch.relu(x)))
+        logits: Tensor = self.head(self.flat(torch.relu(self.d(torch.relu(x).flatten(1)))))
+        return logits
+
+
 NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "padded": (Padded, (3, 8, 8)),
     "pooled": (Pooled, (3, 15, 12)),
@@ -201,6 +225,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "mobile": (Mobile, (3, 12, 12)),
     "signal": (Signal, (2, 24)),
     "decoder": (Decoder, (3, 6, 6)),
+    "normed": (Normed, (3, 8, 8)),
     "twice": (Twice, (3, 8, 8)),
 }
 

@@ -246,8 +246,9 @@ def test_inner_channels_of_depthwise_blocks_go_with_their_filters() -> None:
     assert [(group.name, len(group.units)) for group in groups] == [
         ("stem_0", 7),
         ("blocks_0_layers_0", 13),
-        ("blocks_2_layers_0", 13),
-        ("blocks_2_layers_6", 9),
+        ("blocks_1_layers_0", 13),
+        ("blocks_1_layers_6", 9),
+        ("last", 11),
     ]
     unit = groups[1].units[4]
     assert unit.outputs == {"blocks_0_layers_0": [4]}
@@ -271,3 +272,20 @@ def test_filters_and_weights_are_pruned(name: str, tmp_path: Path) -> None:
     quantized = Quantize().run(Allocate("ulx3s-85f", 50.0).run(sparse, ctx), ctx)
     ExportQonnx().run(quantized, ctx)
     assert all(check.passed for check in ctx.checks)
+
+
+def test_layers_with_nothing_between_them_have_a_quantizer_there() -> None:
+    units = {unit.name: unit for unit in network_of("mobile").units}
+    between = units["last/in"]
+    assert (between.kind, between.quantizer, between.governor) == ("quant", "in_last", "")
+    assert between.signed
+    assert units["last"].inputs == ("last/in",)
+    assert between.inputs == ("blocks_1_layers_6",)
+
+
+def test_norms_alone_are_layers_and_those_before_a_dense_layer_part_of_it() -> None:
+    network = network_of("normed")
+    assert [(layer.name, layer.groups) for layer in network.layers] == [
+        ("first", 3), ("a", 1), ("norm", 6), ("b", 1),
+        ("after", 6), ("c", 1), ("d", 1), ("head", 1),
+    ]  # fmt: skip
