@@ -9,16 +9,24 @@ import numpy as np
 import pytest
 import torch
 from priced_case import prices
+from quant_case import context
 from quant_graph import NETWORKS, data_for, scored
 from torch import nn
 
 from compiler.stages import LayerChoice
 from hw_targets.boards import load_board
 from hw_targets.cost import estimate_many, network_kernels
+from hw_targets.cost.basis import BASES
+from hw_targets.cost.model import as_row, shell_estimate
+from hw_targets.errors import InfeasibleError, LiftFlowError
+from hw_targets.families import RESOURCES
 from hw_targets.network import NetworkShape
 from passes import _allocation_solve as solve
 from passes._allocation_branches import fixed_layers
 from passes._allocation_build import build_space
+from passes._allocation_goal import Goal
+from passes._allocation_space import Space
+from passes.allocate import Allocate, governed_elements, layer_errors
 
 BOARD = "ulx3s-85f"
 ROOM = np.array([1e5, 1e5, 100.0, 100.0])
@@ -89,3 +97,61 @@ def test_a_path_costs_what_is_planned_of_it(name: str, tmp_path: Path) -> None:
             assert max(kernel.cycles for kernel in kernels) == found.interval <= interval
             total = estimate_many(kernels, board.family).sum(axis=0)
             np.testing.assert_allclose(total, found.cost, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        Allocate(BOARD, 50.0, 20_000.0, share=0.5),
+        Allocate(BOARD, 50.0, share=0.3, act_bits=(2, 3), weight_bits=(2, 4)),
+        Allocate(BOARD, 50.0, 5_000.0, goal="hardware", act_bits=(2, 3), weight_bits=(2, 4)),
+    ],
+    ids=["accuracy", "speed", "hardware"],
+)
+def test_the_estimate_is_the_solvers_sum(
+    task: Allocate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[solve.Solution | None] = []
+    solved = Allocate._solve
+
+    def kept(self: Allocate, space: Space, goal: Goal) -> solve.Solution | None:
+        found.append(solved(self, space, goal))
+        return found[-1]
+
+    monkeypatch.setattr(Allocate, "_solve", kept)
+    model = scored("residual", data_for(), tmp_path / "prepare")
+    ctx = context(tmp_path, data_for())
+    allocation = task.run(model, ctx).allocation
+    assert allocation is not None
+    (solution,) = found
+    assert solution is not None
+    shell = as_row(shell_estimate(load_board(BOARD)))
+    used = np.array([allocation.estimate[name] for name in RESOURCES], dtype=np.float64)
+    np.testing.assert_allclose(used - shell, solution.cost, rtol=1e-9)
+    assert all(check.passed for check in ctx.checks)
+    assert allocation.interval <= task._goal().interval
+    elements = governed_elements(model)
+    fixed = fixed_layers(model.network)
+    assert fixed == ("stem", "first_conv2", "second_conv2")
+    spent = sum(allocation.layers[name].act_bits * elements[name] for name in fixed)
+    assert spent <= task.mean_act_bits * sum(elements[name] for name in fixed)
+    errors = layer_errors(model, task.weight_bits, task.act_bits)
+    loss = 0.0
+    for table, layer in zip(errors, allocation.layers.values(), strict=True):
+        loss += table.weights[layer.weight_bits] + table.activations.get(layer.act_bits, 0.0)
+    assert allocation.loss == pytest.approx(loss)
+
+
+def test_what_was_never_calibrated_is_refused(tmp_path: Path) -> None:
+    model = scored("residual", data_for(), tmp_path / "prepare")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(BASES, "Table")
+        with pytest.raises(LiftFlowError, match="Table was never calibrated for ecp5"):
+            Allocate(BOARD, 50.0).run(model, context(tmp_path, data_for()))
+
+
+def test_a_rate_beyond_what_joins_branches_names_it(tmp_path: Path) -> None:
+    model = scored("residual", data_for(), tmp_path / "prepare")
+    task = Allocate(BOARD, 50.0, 1e6, weight_bits=(2,), act_bits=(2,))
+    with pytest.raises(InfeasibleError, match="needs at least"):
+        task.run(model, context(tmp_path, data_for()))
