@@ -22,6 +22,7 @@ from hw_targets.cost.graph import Node, nodes_of
 from hw_targets.cost.layer import MIN_FIFO_DEPTH, joined
 from hw_targets.cost.model import estimate, estimate_many
 from hw_targets.cost.planned import planned_instances
+from hw_targets.errors import UnsupportedError
 from hw_targets.families import RESOURCES
 from hw_targets.lanes import TIED, Lanes, divisors
 from hw_targets.network import LayerShape, NetworkShape
@@ -200,6 +201,17 @@ class Priced:
             return ""
         kernels, _ = self._branches.shared_kernels(self.breakpoints[-1])
         return next(filter(None, (estimate(k, self._family).why for k in kernels)), "")
+
+
+def no_hardware(network: NetworkShape) -> str:
+    """Which unit of a network that branches has no kernel, and why; empty where all have one."""
+    if network.chain:
+        return ""
+    try:
+        planned_instances(network, {each.name: Blank(1) for each in network.layers}, 1)
+    except UnsupportedError as error:
+        return str(error)
+    return ""
 
 
 def fixed_layers(network: NetworkShape) -> tuple[str, ...]:

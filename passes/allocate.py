@@ -10,14 +10,14 @@ from typing import ClassVar
 from compiler.stages import Allocation, LayerChoice, ScoredModel
 from hw_targets.boards import load_board
 from hw_targets.cost.model import estimate_design
-from hw_targets.cost.planned import network_kernels, planned_instances
-from hw_targets.errors import LiftFlowError, UnsupportedError
+from hw_targets.cost.planned import network_kernels
+from hw_targets.errors import LiftFlowError
 from hw_targets.families import RESOURCES
 from hw_targets.network import NetworkShape
 from passes import _allocation_bits as bits
 from passes import _allocation_error as error
 from passes import _allocation_solve as solve
-from passes._allocation_branches import Blank, fixed_layers
+from passes._allocation_branches import fixed_layers, no_hardware
 from passes._allocation_build import build_space
 from passes._allocation_goal import Goal, explain, require_calibrated
 from passes._allocation_space import Errors, Space
@@ -242,17 +242,6 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
             measured=f"{allocation.mean_weight_bits:.3f}",
             required=f"at most {self.mean_weight_bits:g}",
         )
-
-
-def no_hardware(network: NetworkShape) -> str:
-    """Which unit of a network that branches has no kernel, and why; empty where all have one."""
-    if network.chain:
-        return ""
-    try:
-        planned_instances(network, {each.name: Blank(1) for each in network.layers}, 1)
-    except UnsupportedError as error:
-        return str(error)
-    return ""
 
 
 def layer_errors(

@@ -132,9 +132,13 @@ def _from_config(config: Config, path: Path, given: Given) -> Source:
     module, _, _ = prepared_network(start.module, start.input_shape)
     network = network_shape(module, config.name, start.input_shape, start.input)
     weight_bits, act_bits = given.weight_bits or DEFAULT_BITS, given.act_bits or DEFAULT_BITS
+    governors = {unit.governor for unit in network.units}
     widths = Widths(
         (weight_bits,) * len(network.layers),
-        tuple(act_bits if layer.activation else 0 for layer in network.layers),
+        tuple(
+            act_bits if layer.activation or layer.name in governors else 0
+            for layer in network.layers
+        ),
     )
     notes = ("the network as it is, before filters are pruned",)
     return Source(path, network, widths, _board_beside(config), config.goals, notes)

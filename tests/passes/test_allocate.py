@@ -31,11 +31,12 @@ from hw_targets.rtl.kernel import Kernel
 from passes import Context
 from passes import _allocation_bits as bits
 from passes import _allocation_solve as solve
+from passes._allocation_branches import no_hardware
 from passes._allocation_build import build_space
 from passes._allocation_error import activation_errors
 from passes._allocation_goal import feasible
 from passes._sensitivity import relevance
-from passes.allocate import Allocate, governed_elements, layer_errors, no_hardware
+from passes.allocate import Allocate, governed_elements, layer_errors
 
 torch = pytest.importorskip("torch")
 nn: Any = torch.nn
