@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
@@ -205,3 +206,28 @@ class NetworkShape:
     @property
     def weights(self) -> int:
         return sum(layer.weights for layer in self.layers)
+
+
+def identifier(name: str) -> str:
+    """A layer's or unit's name as hardware has it."""
+    return re.sub(r"\W", "_", name)
+
+
+def owners(network: NetworkShape) -> dict[str, str]:
+    """Unit -> the layer whose activation or pooling it is, of those that no branch leaves before.
+
+    The same rule as `LayerShape.activation` and `LayerShape.pool`.
+    """
+    layers = {layer.name: layer for layer in network.layers}
+    found: dict[str, str] = {}
+    for unit in network.units:
+        before = layers.get(unit.inputs[0])
+        if unit.kind == "relu" and before is not None and before.activation:
+            found[unit.name] = before.name
+        elif unit.kind == "max" and _pooled(layers.get(found.get(unit.inputs[0], ""))):
+            found[unit.name] = found[unit.inputs[0]]
+    return found
+
+
+def _pooled(layer: LayerShape | None) -> bool:
+    return layer is not None and layer.pool > 1

@@ -43,7 +43,7 @@ class Fold(Pass[DataflowModel, DataflowModel]):
         folding = finn_adapter.fold(
             model.path, path, model.network, model.allocation.layers, model.allocation.interval
         )
-        instances = finn_adapter.instances(path, model.network)
+        instances = finn_adapter.instances(path, model.network, model.allocation.interval)
         chosen = model.allocation.layers
         kernels = {unit.name: unit.kernel for unit in instances}
         as_allocated = sum(

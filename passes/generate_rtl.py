@@ -87,4 +87,5 @@ def design_of(name: str, graph: Path, network: NetworkShape, allocation: Allocat
 
     Width converters keep the interval of the allocation, as they do in its estimate.
     """
-    return Design(name, finn_adapter.instances(graph, network), pace=allocation.interval)
+    interval = allocation.interval
+    return Design(name, finn_adapter.instances(graph, network, interval), pace=interval)

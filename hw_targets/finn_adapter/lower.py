@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from hw_targets.errors import UnsupportedError
 from hw_targets.finn_adapter.emit import Emitter, Tensor
-from hw_targets.finn_adapter.names import LAYERS, Names, identifier
+from hw_targets.finn_adapter.names import LAYERS, Names
 from hw_targets.finn_adapter.session import finn_session
-from hw_targets.network import NetworkShape
+from hw_targets.network import NetworkShape, identifier
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
