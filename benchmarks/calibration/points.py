@@ -353,10 +353,11 @@ def points(kinds: tuple[str, ...], most: int) -> Iterator[Kernel]:
     drawn: dict[str, list[Kernel]] = {}
     for kind in kinds:
         draw = _Draw(np.random.default_rng([SEED, *kind.encode()]))
-        found: dict[Kernel, None] = {}
-        while len(found) < COUNTS[kind]:
+        found: dict[Kernel, None] = dict.fromkeys(_LARGE.get(kind, ()))
+        most_found = len(found) + COUNTS[kind]
+        while len(found) < most_found:
             found[_DRAWS[kind](draw)] = None
-        drawn[kind] = [*_LARGE.get(kind, ()), *found]
+        drawn[kind] = list(found)
     for turn in range(min(most, max(map(len, drawn.values())))):
         for kind in kinds:
             if turn < len(drawn[kind]):

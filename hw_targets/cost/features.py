@@ -91,7 +91,7 @@ _FIELDS: dict[type, tuple[str, ...]] = {
         "arithmetic",
         "rom_style",
     ),
-    Table: ("lanes", "in_bits", "out_bits"),
+    Table: ("lanes", "in_bits", "in_signed", "out_bits", "out_signed"),
     ChannelAdd: ("pe", "folds", "in_bits", "bias_bits", "out_bits"),
     LabelSelect: ("classes", "pe", "in_bits", "index_bits"),
     Fifo: ("width", "depth"),
