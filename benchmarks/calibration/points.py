@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.concat import Concat
 from hw_targets.rtl.depthwise import Depthwise
+from hw_targets.rtl.duplicate import Duplicate
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import IntArray, Kernel
 from hw_targets.rtl.label_select import LabelSelect
@@ -43,6 +46,9 @@ COUNTS: dict[str, int] = {
     "ChannelAdd": 60,
     "LabelSelect": 60,
     "WidthConverter": 60,
+    "Duplicate": 12,
+    "Add": 40,
+    "Concat": 40,
 }
 """Points a kernel: some thousand in all."""
 CONTENTS: dict[type[Kernel], int] = {Threshold: 2}
@@ -162,8 +168,9 @@ def _requant(d: _Draw) -> Kernel:
 
 
 def _table(d: _Draw) -> Kernel:
-    return Table(d.of(2, 3, 4, 4, 5, 6, 7, 8), bool(d.of(0, 1)), d.of(1, 2, 3, 4, 5, 6, 8), False,
-                 d.of(1, 2, 3, 4, 8, 16), 64)  # fmt: skip
+    signed = bool(d.of(0, 1))
+    return Table(d.of(2, 3, 4, 5, 6, 7, 8), signed, d.of(2, 3, 4, 5, 6, 8),
+                 signed and bool(d.of(0, 1)), d.of(1, 2, 3, 4, 8, 16, 32, 64), 64)  # fmt: skip
 
 
 def _channel_add(d: _Draw) -> Kernel:
@@ -188,6 +195,21 @@ def _width_converter(d: _Draw) -> Kernel:
     return WidthConverter(*lanes, d.of(1, 2, 3, 4, 5, 6, 8), few * ratio * 4)
 
 
+def _duplicate(d: _Draw) -> Kernel:
+    return Duplicate(d.log(1, 64), d.log(2, 24), True, 64, d.of(2, 2, 3, 4))
+
+
+def _add(d: _Draw) -> Kernel:
+    return Add(d.of(1, 2, 3, 4, 8, 16, 32, 64), d.of(2, 3, 4, 5, 6, 8, d.log(9, 20)),
+               bool(d.of(0, 1)), 64)  # fmt: skip
+
+
+def _concat(d: _Draw) -> Kernel:
+    lanes = d.of(1, 2, 3, 4, 8, 16, 32)
+    channels = tuple(lanes * d.log(1, 64) for _ in range(d.of(2, 2, 3, 4)))
+    return Concat(64, channels, lanes, d.of(1, 2, 3, 4, 5, 6, 8), False)
+
+
 _DRAWS: dict[str, Callable[[_Draw], Kernel]] = {
     "Mvu": _mvu,
     "Threshold": _threshold,
@@ -203,10 +225,14 @@ _DRAWS: dict[str, Callable[[_Draw], Kernel]] = {
     "LabelSelect": _label_select,
     "Fifo": _fifo,
     "WidthConverter": _width_converter,
+    "Duplicate": _duplicate,
+    "Add": _add,
+    "Concat": _concat,
 }
 
 
-# Deep memories, wide images and wide units, which random draws of quick points leave out.
+# Deep memories, wide images and wide units, which random draws of quick points leave out, and
+# quantizers of integers, which have one scale for all lanes.
 _LARGE: dict[str, tuple[Kernel, ...]] = {
     "Mvu": (
         Mvu(128, 64, 1, 1, 1, 4, 6, False, "lut", "block"),
@@ -250,6 +276,16 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         Threshold(512, 32, 4, 18, True, 3, False),
         Threshold(2048, 4, 4, 20, True, 2, False),
         Threshold(1024, 1, 4, 20, True, 4, False),
+        Threshold(4, 4, 64, 10, False, 4, False),
+        Threshold(1, 1, 64, 14, False, 8, False),
+        Threshold(16, 16, 64, 12, False, 3, False),
+        Threshold(2, 2, 64, 9, True, 6, True, -32),
+        Threshold(8, 8, 64, 16, True, 4, True, -8),
+        Threshold(64, 64, 64, 11, True, 2, True, -2),
+        Threshold(3, 3, 64, 20, True, 5, True, -16),
+        Threshold(1, 1, 64, 18, True, 8, True, -128),
+        Threshold(32, 32, 64, 13, True, 3, True, -4),
+        Threshold(4, 4, 64, 10, True, 8, True, -128),
     ),
     "ChannelAdd": (
         ChannelAdd(1000, 1, 1, 20, True, 20, 21),
@@ -269,6 +305,43 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         WidthConverter(128, 2, 3, 512),
         WidthConverter(1, 128, 2, 512),
     ),
+    "Depthwise": (
+        Depthwise(1024, 9, 1, 1, 4, 4, False, "lut", "auto"),
+        Depthwise(64, 9, 1, 64, 3, 4, False, "lut", "auto"),
+        Depthwise(256, 9, 1, 64, 4, 4, False, "dsp", "auto"),
+        Depthwise(960, 25, 1, 2, 8, 8, False, "dsp", "auto"),
+        Depthwise(32, 9, 1, 8, 4, 4, False, "lut", "auto"),
+        Depthwise(144, 9, 1, 12, 4, 4, True, "lut", "auto"),
+    ),
+    "Reduce": (
+        Reduce(2048, 49, 1, 1, 4, False, "sum"),
+        Reduce(512, 1024, 1, 8, 8, False, "sum"),
+        Reduce(64, 64, 1, 64, 4, False, "sum"),
+        Reduce(64, 9, 256, 64, 4, False, "max"),
+        Reduce(1280, 49, 1, 4, 4, False, "sum"),
+        Reduce(64, 9, 256, 1, 8, True, "max"),
+    ),
+    "Upsample": (
+        Upsample(64, 128, 64, 2, 2, 64, 8, False),
+        Upsample(64, 128, 128, 2, 2, 1, 4, False),
+    ),
+    "Requant": (
+        Requant(64, 64, 1, 16, True, 4, False, 12, 24, 20, "dsp"),
+        Requant(1024, 2, 1, 18, True, 4, False, 14, 28, 24, "dsp"),
+        Requant(32, 32, 1, 12, True, 4, False, 8, 20, 12, "lut"),
+    ),
+    "Table": (Table(8, True, 8, True, 64, 64), Table(4, False, 4, False, 64, 64)),
+    "Duplicate": (
+        Duplicate(64, 24, True, 64, 2),
+        Duplicate(1, 8, True, 64, 4),
+        Duplicate(16, 4, False, 64, 3),
+    ),
+    "Add": (Add(64, 20, True, 64), Add(64, 4, False, 64)),
+    "Concat": (
+        Concat(64, (64, 64), 64, 8, False),
+        Concat(64, (512, 512), 1, 4, False),
+        Concat(64, (64, 64, 128, 32), 32, 4, False),
+    ),
 }
 
 
@@ -280,10 +353,11 @@ def points(kinds: tuple[str, ...], most: int) -> Iterator[Kernel]:
     drawn: dict[str, list[Kernel]] = {}
     for kind in kinds:
         draw = _Draw(np.random.default_rng([SEED, *kind.encode()]))
-        found: dict[Kernel, None] = {}
-        while len(found) < COUNTS[kind]:
+        found: dict[Kernel, None] = dict.fromkeys(_LARGE.get(kind, ()))
+        most_found = len(found) + COUNTS[kind]
+        while len(found) < most_found:
             found[_DRAWS[kind](draw)] = None
-        drawn[kind] = [*_LARGE.get(kind, ()), *found]
+        drawn[kind] = list(found)
     for turn in range(min(most, max(map(len, drawn.values())))):
         for kind in kinds:
             if turn < len(drawn[kind]):
@@ -314,22 +388,56 @@ def arrays_for(kernel: Kernel) -> dict[str, IntArray]:
             ),
         }
     if isinstance(kernel, Table):
-        return {"table": _smooth(kernel)}
+        return {"table": _rescaled(kernel)}
     return {}
 
 
-def _smooth(kernel: Table) -> IntArray:
-    """A sigmoid over the whole range of its input, as activation functions are."""
-    bits = 1 << kernel.in_bits
-    x = np.arange(bits)
+def _draws_of(kernel: Kernel) -> np.random.Generator:
+    """A generator of the kernel's own: what no field of it tells is drawn for every one anew."""
+    return np.random.default_rng([SEED, 1, zlib.crc32(repr(kernel).encode())])
+
+
+def _rescaled(kernel: Table) -> IntArray:
+    """Integers of one scale in another, as where a network quantizes what is quantized already.
+
+    What is clipped at the greatest result is half of the range at most: sums have a bit to spare,
+    and what was quantized before hardly any.
+    """
+    words = 1 << kernel.in_bits
+    x = np.arange(words)
     if kernel.in_signed:
-        x = np.where(x < bits // 2, x, x - bits)
-    top = (1 << (kernel.out_bits - int(kernel.out_signed))) - 1
-    values: IntArray = np.round(top / (1 + np.exp(-8.0 * x / bits))).astype(np.int64)
+        x = np.where(x < words // 2, x, x - words)
+    low = -(1 << (kernel.out_bits - 1)) if kernel.out_signed else 0
+    high = low + (1 << kernel.out_bits) - 1
+    scale = high / x.max() * 2.0 ** _draws_of(kernel).uniform(-0.5, 1.0)
+    values: IntArray = np.clip(np.floor(x * scale + 0.5), low, high).astype(np.int64)
     return values
 
 
 def _thresholds(kernel: Threshold) -> IntArray:
+    """Contents of either kind: behind a layer, or where integers of one scale are quantized.
+
+    The latter are those of sums of activations, which have no sign, and of sums of two branches,
+    whose results have one.
+    """
+    integers = kernel.channels == kernel.pe and (kernel.out_signed or not kernel.in_signed)
+    return _scaled_thresholds(kernel) if integers else _layer_thresholds(kernel)
+
+
+def _scaled_thresholds(kernel: Threshold) -> IntArray:
+    """The same for all lanes, halfway between multiples of a scale.
+
+    What is clipped at the greatest result is up to fifteen of sixteen parts of the range.
+    """
+    top = (1 << (kernel.in_bits - int(kernel.in_signed))) - 1
+    low = -(1 << (kernel.out_bits - 1)) if kernel.out_signed else 0
+    levels = np.arange(low + 1, low + (1 << kernel.out_bits))
+    scale = max(1.0, top / levels.max() * 2.0 ** _draws_of(kernel).uniform(-4.0, 0.0))
+    steps: IntArray = np.ceil((levels - 0.5) * scale).astype(np.int64)
+    return np.broadcast_to(steps, (kernel.channels, len(steps))).copy()
+
+
+def _layer_thresholds(kernel: Threshold) -> IntArray:
     """Those of a rectifier behind batch normalisation: equal steps in a channel, from near zero.
 
     An accumulator holds every sum that could occur, and thresholds lie where sums do occur. Over
@@ -337,7 +445,7 @@ def _thresholds(kernel: Threshold) -> IntArray:
     half the range and begin within 0.4 spans of zero. That spread is the layer's own: it is drawn
     for every kernel anew, and nothing in the kernel's fields tells it.
     """
-    rng = np.random.default_rng([SEED, 1, zlib.crc32(repr(kernel).encode())])
+    rng = _draws_of(kernel)
     half, levels = 2.0 ** (kernel.in_bits - 1), 2**kernel.out_bits - 1
     # Training spaces thresholds by a count at least, as far as there is room for it.
     span = min(max(half * 2.0 ** rng.uniform(-8.0, -4.0), levels, 12.0), half)

@@ -12,8 +12,11 @@ import numpy as np
 from hw_targets.cost.basis import Column, Fields, Number
 from hw_targets.cost.basis.arithmetic import least, most
 from hw_targets.cost.finn import FINN_NODES
+from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.concat import Concat
 from hw_targets.rtl.depthwise import Depthwise
+from hw_targets.rtl.duplicate import Duplicate
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Kernel
 from hw_targets.rtl.label_select import LabelSelect
@@ -88,11 +91,14 @@ _FIELDS: dict[type, tuple[str, ...]] = {
         "arithmetic",
         "rom_style",
     ),
-    Table: ("lanes", "in_bits", "out_bits"),
+    Table: ("lanes", "in_bits", "in_signed", "out_bits", "out_signed"),
     ChannelAdd: ("pe", "folds", "in_bits", "bias_bits", "out_bits"),
     LabelSelect: ("classes", "pe", "in_bits", "index_bits"),
     Fifo: ("width", "depth"),
     WidthConverter: ("in_lanes", "out_lanes", "bits"),
+    Duplicate: ("lanes", "copies"),
+    Add: ("lanes", "bits"),
+    Concat: ("streams", "most_folds", "lanes", "bits"),
     **{node: tuple(field.name for field in dataclasses.fields(node)) for node in FINN_NODES},
 }
 _FLAGS = {
@@ -181,5 +187,13 @@ def domain(kind: str, k: Fields) -> dict[str, Number]:
         return {
             "width": wide * k["bits"],
             "ratio": wide / least(k["in_lanes"], k["out_lanes"]),
+        }
+    if kind == "Duplicate":
+        return {"copies": k["copies"]}  # all lanes are wires
+    if kind == "Concat":
+        return {
+            "streams": k["streams"],
+            "folds": k["most_folds"],
+            "width": k["lanes"] * k["bits"],
         }
     return dict(k)

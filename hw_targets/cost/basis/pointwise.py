@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, most, pow2, some, where
+from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, least, most, pow2, some, where
 from hw_targets.cost.basis.mvu import TABLE_WORDS
 from hw_targets.cost.basis.terms import FEW_WORDS, Basis, Fields, block_ram, carry, distinct
 from hw_targets.families import Family
@@ -64,8 +64,23 @@ def requant(k: Fields, family: Family) -> Basis:
 
 
 def table(k: Fields, family: Family) -> Basis:
-    """A tree of LUTs a bit; the multiplexers at its root may be hard ones."""
-    bits = k["lanes"] * k["out_bits"]
-    leaves = pow2(most(k["in_bits"] - family.lut_inputs, 0.0))
-    lut = {"const": 1.0, "leaves": bits * leaves, "muxes": bits * (leaves - 1)}
-    return Basis(lut, {"const": 1.0, "bits": bits}, dsp=0.0, bram=0.0)
+    """A tree of LUTs a bit, as large as a rescaling of integers makes it.
+
+    Its results ascend: the first bit changes once over the inputs, every further one twice as
+    often, until hardly a leaf of the tree is constant. Where a result has no sign, inputs below
+    zero are all one word. Of few words not all columns differ.
+    """
+    lanes = k["lanes"]
+    rectified = k["in_signed"] * (1 - k["out_signed"])
+    address = most(k["in_bits"] - rectified, 0.0)
+    columns = least(k["out_bits"], pow2(k["in_bits"]) - 1)
+    levels = most(address - family.lut_inputs, 0.0)
+    early = least(columns, levels)
+    lut = {
+        "const": 1.0,
+        "columns": lanes * columns,
+        "leaves": lanes * (pow2(early) - 1 + (columns - early) * pow2(levels)),
+        "split": flag(levels > 0) * lanes * (columns - 1),
+        "rectified": rectified * lanes * columns * flag(k["in_bits"] > family.lut_inputs),
+    }
+    return Basis(lut, {"const": 1.0, "columns": lanes * columns}, dsp=0.0, bram=0.0)
