@@ -17,6 +17,7 @@ from passes._canonical import Block, arrange, steps
 from passes._graph import accuracy, build_chain, build_graph, ir_text, predict
 from passes._lower_ops import Op, Problem, lower
 from passes._network_shape import network_shape
+from passes._score import told
 from passes.base import Context, Pass
 
 # Folding batch norms reorders float32 sums; 1e-4 of the greatest |logit| is a hundred times what
@@ -30,7 +31,8 @@ class Prepare(Pass[FloatModel, FloatModel]):
 
     Takes Conv2d (zero padding), Linear, BatchNorm after either, ReLU, MaxPool2d (square, kernel
     == stride), average pooling, residual adds, concatenation, option-A shortcuts, Flatten,
-    Dropout and Identity, as modules or functions, ending in a Linear; everything else is refused
+    Dropout and Identity, as modules or functions, ending in a Linear (of a regression in a Linear
+    or Conv2d); everything else is refused
     by name, all of it at once. Gives a `torch.fx.GraphModule` under the user's names. A chain that
     hardware can compute comes as conv / linear -> relu -> maxpool -> flatten; `support` tells what
     in a network hardware cannot compute.
@@ -47,23 +49,26 @@ class Prepare(Pass[FloatModel, FloatModel]):
         "passes._modules",
         "passes._graph",
         "passes._network_shape",
+        "passes._score",
         "passes._brevitas_structure",
     )
 
     def run(self, model: FloatModel, ctx: Context) -> FloatModel:
         """Raises UnsupportedError naming every layer that cannot be mapped."""
-        module, tail, norms = prepared_network(model.module, model.input_shape)
+        module, tail, norms = prepared_network(model.module, model.input_shape, ctx.data.regression)
         ctx.say("checking against the user's module", 0.5)
         self._prove_equal(model.module, module, tail, ctx)
         if tail is not None:
             ctx.say(f"left out {tail.name}: it does not change the class", None)
         (ctx.workdir / "prepared.txt").write_text(ir_text(module, model.input_shape))
         measured = accuracy(module, ctx.data.test_x, ctx.data.test_y, ctx.device)
-        ctx.say(f"accuracy {measured:.2%}", 1.0)
+        ctx.say(told(measured, ctx.data.regression), 1.0)
         return dataclasses.replace(
             model,
             module=module,
-            network=network_shape(module, model.name, model.input_shape, model.input),
+            network=network_shape(
+                module, model.name, model.input_shape, model.input, ctx.data.regression
+            ),
             accuracy=measured,
             norms=norms,
         )
@@ -83,6 +88,8 @@ class Prepare(Pass[FloatModel, FloatModel]):
             measured=f"{deviation:.2g} on {len(got)} test samples",
             required=f"at most {allowed:.2g} ({TOLERANCE:g} of the greatest output)",
         )
+        if ctx.data.regression:
+            return
         # Two outputs closer than the tolerance have no order to keep.
         best = np.sort(expected, axis=1)
         clear = best[:, -1] - best[:, -2] > 2 * allowed
@@ -95,15 +102,18 @@ class Prepare(Pass[FloatModel, FloatModel]):
         )
 
 
-def support(module: nn.Module, input_shape: tuple[int, ...]) -> list[Problem]:
+def support(
+    module: nn.Module, input_shape: tuple[int, ...], regression: bool = False
+) -> list[Problem]:
     """Everything in `module` that hardware cannot compute; empty when it can be compiled.
 
     Args:
         input_shape: of one sample, without the batch.
+        regression: the outputs themselves are the answer, not the class of the greatest.
     """
     lowered = lower(module, input_shape)
     problems = [*lowered.problems, *lowered.hardware_problems()]
-    chain = arrange(lowered.ops)
+    chain = arrange(lowered.ops, regression)
     if not problems:
         return chain.problems
     # Operations are missing from the chain, so that of its order only the layers' own problems
@@ -114,15 +124,17 @@ def support(module: nn.Module, input_shape: tuple[int, ...]) -> list[Problem]:
     return [*problems, *(p for p in layers if p.layer not in known)]
 
 
-def require_support(module: nn.Module, input_shape: tuple[int, ...]) -> None:
+def require_support(
+    module: nn.Module, input_shape: tuple[int, ...], regression: bool = False
+) -> None:
     """Raises UnsupportedError naming every layer that hardware cannot compute."""
-    problems = support(module, input_shape)
+    problems = support(module, input_shape, regression)
     if problems:
         raise refusal(problems)
 
 
 def prepared_network(
-    module: nn.Module, input_shape: tuple[int, ...]
+    module: nn.Module, input_shape: tuple[int, ...], regression: bool = False
 ) -> tuple[nn.Module, Op | None, dict[str, FoldedNorm]]:
     """The prepared network, a softmax left out, and the norms that were folded, by layer.
 
@@ -130,11 +142,11 @@ def prepared_network(
         UnsupportedError: names every layer that cannot be mapped.
     """
     lowered = lower(module, input_shape)
-    chain = arrange(lowered.ops)
-    if not support(module, input_shape):
+    chain = arrange(lowered.ops, regression)
+    if not support(module, input_shape, regression):
         gains = {block.layer.name: _folded_norm(block) for block in chain.blocks if block.norms}
         return build_chain(steps(chain)), chain.tail, gains
-    branches = _branches.arrange(lowered.ops)
+    branches = _branches.arrange(lowered.ops, regression)
     problems = [*lowered.problems, *branches.problems]
     if not lowered.problems:
         problems += branches.misplaced

@@ -295,7 +295,9 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         restored = placed(model.module, ctx.device)
         norms = rescaled(norms, restore_statistics(restored, wanted, samples))
         module = restored.cpu()
-        network = network_shape(module, model.name, model.input_shape, model.input)
+        network = network_shape(
+            module, model.name, model.input_shape, model.input, model.network.regression
+        )
         relevance = remeasure(
             module, network, model.relevance, norms, ctx, self.batch, weights=last
         )

@@ -115,7 +115,7 @@ def _from_config(config: Config, path: Path, given: Given) -> Source:
     from passes._network_shape import network_shape
     from passes.prepare import prepared_network, require_support
 
-    start, _ = frontend.load(
+    start, data = frontend.load(
         name=config.name,
         factory=config.model.factory,
         weights=config.model.weights,
@@ -126,11 +126,11 @@ def _from_config(config: Config, path: Path, given: Given) -> Source:
         input_scale=config.data.input_scale,
     )
     try:
-        require_support(start.module, start.input_shape)
+        require_support(start.module, start.input_shape, data.regression)
     except UnsupportedError as error:
         raise UnsupportedError(error.what, where=str(path), mend=error.mend) from error
-    module, _, _ = prepared_network(start.module, start.input_shape)
-    network = network_shape(module, config.name, start.input_shape, start.input)
+    module, _, _ = prepared_network(start.module, start.input_shape, data.regression)
+    network = network_shape(module, config.name, start.input_shape, start.input, data.regression)
     weight_bits, act_bits = given.weight_bits or DEFAULT_BITS, given.act_bits or DEFAULT_BITS
     widths = Widths(
         (weight_bits,) * len(network.layers),
