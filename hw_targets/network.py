@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
@@ -25,7 +26,8 @@ class LayerShape:
     after the activation, 1 for none. `activation` is False for the layer that gives the logits,
     and for layers whose output goes elsewhere than into a ReLU, as into a residual add. `padding`
     is (top, left, bottom, right). `groups` and `dilation` are those of `torch.nn.Conv2d`.
-    `limit` is the most that the activation gives, 0 for no limit.
+    `limit` is the most that the activation gives, 0 for no limit. `answers` is True for the layer
+    whose outputs are a regression's answer: its bias is the last unit.
     """
 
     name: str
@@ -41,6 +43,7 @@ class LayerShape:
     groups: int = 1
     dilation: tuple[int, int] = (1, 1)
     limit: float = 0.0
+    answers: bool = False
 
     @property
     def padded_size(self) -> tuple[int, int]:
@@ -89,10 +92,18 @@ class LayerShape:
         return 1 < self.groups == self.in_channels == self.out_channels
 
     @property
+    def window(self) -> tuple[int, int]:
+        """(height, width) of the pixels that one output sees, those between dilated taps too."""
+        h, w = (d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+        return (h, w)
+
+    @property
     def hardware_matrix(self) -> tuple[int, int]:
-        """(MW, MH) in hardware, where other grouped convolutions are dense, with weights of 0."""
-        mw, mh = self.matrix
-        return (mw, mh) if self.depthwise else (mw * self.groups, mh)
+        """(MW, MH) in hardware: weights of 0 stand between dilated taps, and for the inputs that
+        an output of a grouped convolution, depthwise ones apart, does not take."""
+        height, width = self.window
+        inputs = 1 if self.depthwise else self.in_channels
+        return (height * width * inputs, self.out_channels)
 
     @property
     def weights(self) -> int:
@@ -182,6 +193,7 @@ class NetworkShape:
     input_bits: int
     input_signed: bool
     classes: int
+    """0 for a regression, whose answer are all outputs of the last layer."""
     units: tuple[Unit, ...] = ()
     """Every operation, in order of execution, of a network that is no chain of layers alone."""
 
@@ -191,9 +203,44 @@ class NetworkShape:
         return not self.units
 
     @property
+    def regression(self) -> bool:
+        return self.classes == 0
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of the last layer, without the batch: (channels, height, width) or (features,)."""
+        last = self.layers[-1]
+        return (last.out_channels, *(last.out_size if last.kind == "conv" else ()))
+
+    @property
     def macs(self) -> int:
         return sum(layer.macs for layer in self.layers)
 
     @property
     def weights(self) -> int:
         return sum(layer.weights for layer in self.layers)
+
+
+def identifier(name: str) -> str:
+    """A layer's or unit's name as hardware has it."""
+    return re.sub(r"\W", "_", name)
+
+
+def owners(network: NetworkShape) -> dict[str, str]:
+    """Unit -> the layer whose activation or pooling it is, of those that no branch leaves before.
+
+    The same rule as `LayerShape.activation` and `LayerShape.pool`.
+    """
+    layers = {layer.name: layer for layer in network.layers}
+    found: dict[str, str] = {}
+    for unit in network.units:
+        before = layers.get(unit.inputs[0])
+        if unit.kind == "relu" and before is not None and before.activation:
+            found[unit.name] = before.name
+        elif unit.kind == "max" and _pooled(layers.get(found.get(unit.inputs[0], ""))):
+            found[unit.name] = found[unit.inputs[0]]
+    return found
+
+
+def _pooled(layer: LayerShape | None) -> bool:
+    return layer is not None and layer.pool > 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import product
+from typing import Literal
+
 import numpy as np
 
 from hw_targets.cost.layer import (
@@ -11,6 +14,7 @@ from hw_targets.cost.layer import (
     matrix_kernel,
     needs_pad,
     needs_window,
+    output_fifo,
     pad_kernel,
     window_kernel,
     with_fifo,
@@ -32,15 +36,21 @@ def layer_blocks(
     widths: tuple[int, ...],
     act_bits: tuple[int, ...],
     prices: Prices,
+    last: bool,
 ) -> tuple[tuple[Block, ...], Places]:
     """The blocks of a layer in the order of its ranks, and the nodes it ends at.
 
-    places: where it begins; widths: of its weights.
+    places: where it begins; widths: of its weights; last: it gives the logits. A layer without
+    activation before the last one ends at its accumulators.
     """
     pad, places = _front(prices, places, _padding(layer, signed))
     window, places = _front(prices, places, _window(layer, places, signed))
     join, places = stage(prices, places, _join(layer, places, signed))
-    matrix, places = _matrices(layer, places, signed, widths, prices)
+    matrices = _depthwise if layer.depthwise else _matrices
+    matrix, places = matrices(layer, places, signed, widths, prices)
+    if not layer.activation and not last:
+        passed = through(prices, places)
+        return (pad, window, join, matrix, passed, passed), places
     act, places = stage(prices, places, _act(layer, places, act_bits))
     end, places = _ends(layer, places, prices)
     return (pad, window, join, matrix, act, end), places
@@ -84,9 +94,13 @@ def _window(layer: LayerShape, places: Places, signed: bool) -> Streamer | None:
 
 
 def _join(layer: LayerShape, places: Places, signed: bool) -> Streamer:
-    """To the lanes that the matrix takes, from a window no wider than it needs to be for them."""
-    columns, bits = layer.matrix[0], places.bits[0]
-    simds = divisors(columns)
+    """To the lanes that the matrix takes, from a window no wider than it needs to be for them.
+
+    A depthwise unit takes as many as it has PEs.
+    """
+    mw, mh = layer.hardware_matrix
+    bits, columns = places.bits[0], mw * mh if layer.depthwise else mw
+    simds = divisors(mh if layer.depthwise else mw)
     allowed = None
     if needs_window(layer):
         cycles = [window_kernel(layer, lanes, bits, signed).cycles for lanes in places.lanes]
@@ -123,6 +137,8 @@ def _act(layer: LayerShape, places: Places, act_bits: tuple[int, ...]) -> Stream
 def _ends(layer: LayerShape, places: Places, prices: Prices) -> tuple[Block, Places]:
     """Pooling or label select, no wider than the threshold or bias in front of it."""
     last = not layer.activation
+    if layer.answers:
+        return _outputs(layer, places, prices)
     if not last and layer.pool <= 1:
         return through(prices, places), places
 
@@ -143,6 +159,22 @@ def _ends(layer: LayerShape, places: Places, prices: Prices) -> tuple[Block, Pla
     return stage(prices, places, streamer, merged=last)
 
 
+def _outputs(layer: LayerShape, places: Places, prices: Prices) -> tuple[Block, Places]:
+    """The design's output FIFO, as wide as the bias in front of it."""
+
+    def stream(bits: int, lanes: int) -> Stream:
+        # The bias has given a bit more than it took.
+        return Stream(lanes, bits + 1, True, layer.pixels * layer.out_channels // lanes)
+
+    streamer = Streamer(
+        places.lanes,
+        stream,
+        lambda bits, _, lanes: (output_fifo(stream(bits, lanes)),),
+        allowed=np.eye(len(places.lanes), dtype=bool),
+    )
+    return stage(prices, places, streamer, merged=True)
+
+
 def _matrices(
     layer: LayerShape,
     places: Places,
@@ -152,11 +184,13 @@ def _matrices(
 ) -> tuple[Block, Places]:
     """Matrix-vector units behind their FIFOs; they end at every accumulator width and PE."""
     in_bits, simds, pes = places.bits, places.lanes, divisors(layer.out_channels)
-    mw, mh = layer.matrix
+    mw, mh = layer.hardware_matrix
     width_at, bits_at = np.array(widths), np.array(in_bits)
 
     def unit(bits: int, width: int, pe: int, simd: int) -> Mvu:
-        return matrix_kernel(layer, width, pe, simd, bits, signed, "lut", "distributed")
+        kernel = matrix_kernel(layer, width, pe, simd, bits, signed, "lut", "distributed")
+        assert isinstance(kernel, Mvu)
+        return kernel
 
     acc = np.array([[unit(b, w, 1, 1).acc_bits for w in widths] for b in in_bits])
     accs = np.unique(acc)
@@ -200,6 +234,41 @@ def _matrices(
         groups=np.stack([np.full_like(fifo, prices.group(())), fifo], axis=1),
         until=np.full(len(b), FOREVER, dtype=np.int64),
         decided=np.stack([width_at[w], pe, simd, dsp, block], axis=1),
+        least=np.zeros_like(b),
         mvu={name: values.astype(np.float64) for name, values in columns.items()},
+    )
+    return found, Places(tuple(accs.tolist()), pes)
+
+
+def _depthwise(
+    layer: LayerShape,
+    places: Places,
+    signed: bool,
+    widths: tuple[int, ...],
+    prices: Prices,
+) -> tuple[Block, Places]:
+    """Depthwise units behind their FIFOs, with as many PEs as lanes arrive."""
+    pes, rows = places.lanes, []
+    taps, channels = layer.hardware_matrix
+    for b, bits in enumerate(places.bits):
+        for (p, pe), width in product(enumerate(pes), widths):
+            for dsp, block in product((0, 1), (0, 1)):
+                if block and taps * (channels // pe) == 1:
+                    continue  # of one word there is no memory to place
+                how: Literal["lut", "dsp"] = "dsp" if dsp else "lut"
+                memory: Literal["block", "distributed"] = "block" if block else "distributed"
+                unit = matrix_kernel(layer, width, pe, 1, bits, signed, how, memory)
+                group = prices.group(with_fifo(unit))
+                rows.append((b * len(pes) + p, unit.acc_bits, p, group, width, pe, 1, dsp, block))
+    tails, acc, place, groups, *decided = np.array(rows, dtype=np.int64).T
+    accs = np.unique(acc)
+    found = Block(
+        tails=tails,
+        heads=np.searchsorted(accs, acc) * len(pes) + place,
+        ends=len(accs) * len(pes),
+        groups=np.stack([np.full_like(groups, prices.group(())), groups], axis=1),
+        until=np.full_like(tails, FOREVER),
+        decided=np.stack(decided, axis=1),
+        least=np.zeros_like(tails),
     )
     return found, Places(tuple(accs.tolist()), pes)

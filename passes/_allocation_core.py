@@ -99,10 +99,14 @@ def _of_core(problem: Problem, known: Bound, reach: float, time_limit_s: float) 
 
 
 def _reach(known: Bound, edges: int) -> float:
-    """How far above the bound paths are, through one of the `edges` that lie nearest to it."""
+    """How far above the bound paths are, through one of the `edges` that lie nearest to it.
+
+    Where there are no more edges than that, none is left out, however far it lies.
+    """
     above = np.maximum(known.reduced - known.value, 0.0)
-    nearest = above if len(above) <= edges else np.partition(above, edges)[:edges]
-    return max(float(nearest.max()), 1e-12)
+    if len(above) <= edges:
+        return np.inf
+    return max(float(np.partition(above, edges)[:edges].max()), 1e-12)
 
 
 def _solve(core: Problem, low: float, time_limit_s: float) -> Found:

@@ -123,10 +123,11 @@ def explain(
     slow = solve.slowest_layer(space, limits.interval)
     if slow is not None:
         layer, cycles = slow
+        kind = "layer" if layer in {each.name for each in network.layers} else "unit"
         covered = layer in space.uncalibrated
         limit = "in the foldings the cost model covers" if covered else "fully unfolded"
         return InfeasibleError(
-            f"{wanted} at {goal.clock_mhz:g} MHz leaves {limits.interval:,} cycles a frame, layer "
+            f"{wanted} at {goal.clock_mhz:g} MHz leaves {limits.interval:,} cycles a frame, {kind} "
             f"{layer} needs at least {cycles:,} {limit}; the most this board reaches is {reach}",
             where=goal.board.name,
             mend=mend,
@@ -156,11 +157,13 @@ def explain(
 
 
 def require_calibrated(space: Space, goal: Goal) -> None:
-    """Raises LiftFlowError when a layer has no choice whose cost is known."""
-    for name in space.unpriced:
+    """Raises LiftFlowError when a layer, or what joins branches, has no choice of known cost."""
+    unknown = [(f"layer {name}", space.uncalibrated[name]) for name in space.unpriced]
+    why = space.shared.why() if space.shared is not None else ""
+    for where, reason in [*unknown, *([("branches", why)] if why else [])]:
         raise LiftFlowError(
-            f"cost is uncalibrated for every choice: {space.uncalibrated[name]}",
-            where=f"{goal.board.family} layer {name}",
+            f"cost is uncalibrated for every choice: {reason}",
+            where=f"{goal.board.family} {where}",
             mend="use a board of a calibrated family "
             f"({', '.join(calibrated_families())}), or extend benchmarks/calibration",
         )

@@ -102,7 +102,7 @@ def least_interval(space: Space, limits: Limits, time_limit_s: float) -> Solutio
     `limits.interval` bounds the search from above. Each probe asks for a design within the budget,
     and one found faster than asked for bounds the next probe. Probes share the time.
     """
-    candidates = np.unique(space.cycles[space.cycles <= limits.interval])
+    candidates = space.candidates(limits.interval)
     low, high = 0, len(candidates) - 1
     best: Solution | None = None
     probe_s = max(2.0, time_limit_s / 8)
@@ -124,9 +124,14 @@ def share_of(cost: Floats, budget: Floats) -> float:
 
 
 def slowest_layer(space: Space, interval: int) -> tuple[str, int] | None:
-    """The layer that cannot keep to `interval` under any choice, and the cycles it needs."""
+    """What cannot keep to `interval` under any choice, and the cycles it needs.
+
+    A layer, or a unit that joins or follows branches.
+    """
     if not len(space):
         return None
+    if space.shared is not None and space.shared.breakpoints[0] > interval:
+        return space.shared.slowest, space.shared.breakpoints[0]
     for index, layer in enumerate(space.network.layers):
         cycles = space.slowest(index)
         if cycles > interval:
@@ -143,13 +148,14 @@ def _problem(space: Space, limits: Limits, objective: Floats | None) -> Problem:
         scale = max(limits.loss, 1e-30)
         rows.append(space.loss / scale)
         upper.append(limits.loss / scale)
-    use = space.cost.T / np.maximum(limits.budget, _NOTHING)[:, None]
+    budget = np.maximum(limits.budget, _NOTHING)
+    use, taken = space.cost.T / budget[:, None], space.fixed / budget
     free = objective is None
     return Problem(
         space.graph,
         np.zeros(len(space)) if objective is None else objective,
         np.vstack([*rows, use]),
-        np.concatenate([upper, np.full(len(use), 0.0 if free else 1.0)]),
+        np.concatenate([upper, np.full(len(use), 0.0 if free else 1.0) - taken]),
         np.concatenate([np.zeros(len(upper)), np.full(len(use), 1.0 if free else 0.0)]),
         1.0 if free else 0.0,
     )
@@ -173,8 +179,8 @@ def _solution(space: Space, path: Indices, gap: float) -> Solution:
     return Solution(
         choices=space.choices(path),
         act_bits=space.act_bits(path),
-        cost=np.asarray(space.cost[path].sum(axis=0)),
-        interval=int(space.cycles[path].max()),
+        cost=np.asarray(space.cost[path].sum(axis=0) + space.fixed),
+        interval=max(int(space.cycles[path].max()), space.fixed_cycles),
         loss=float(space.loss[path].sum()),
         mean_weight_bits=float(space.weight_bits[path].sum() / space.network.weights),
         gap=gap,

@@ -17,12 +17,13 @@ the one before by construction, and a width converter is paid for exactly when l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hw_targets.families import RESOURCES
 from hw_targets.lanes import TIED, Lanes
 from hw_targets.network import NetworkShape
 from passes._allocation_paths import Graph
@@ -63,6 +64,21 @@ class Errors:
     activations: Mapping[int, float]
 
 
+class Shared(Protocol):
+    """What a network that branches has beside its layers, a function of the interval."""
+
+    breakpoints: tuple[int, ...]
+    """Intervals from which on it may be another, ascending; none is possible below the first."""
+    slowest: str
+    """The unit that needs the first of them."""
+
+    def at(self, interval: int) -> tuple[Floats, int]:
+        """(4,) resources, NaN where unknown, and cycles between frames."""
+
+    def why(self) -> str:
+        """What is uncalibrated at every interval; empty where one is known."""
+
+
 @dataclass(frozen=True)
 class Space:
     """All edges in columns, in the order of `graph`.
@@ -73,7 +89,8 @@ class Space:
     DSP arithmetic and block memory of matrix edges; of the others bits and lanes of the unit, zeros
     where there is none. uncalibrated: layer -> why edges of it were left out, the first reason.
     unpriced: layers that have no edge of some kind left; with one of them there is no path, and no
-    edge.
+    edge. shared: of a network that branches. fixed, fixed_cycles: (4,) resources of that and its
+    cycles, within an interval.
     """
 
     network: NetworkShape
@@ -86,6 +103,9 @@ class Space:
     decided: Integers
     uncalibrated: Mapping[str, str]
     unpriced: tuple[str, ...] = ()
+    shared: Shared | None = None
+    fixed: Floats = field(default_factory=lambda: np.zeros(len(RESOURCES)))
+    fixed_cycles: int = 0
 
     def __len__(self) -> int:
         return len(self.cycles)
@@ -107,9 +127,23 @@ class Space:
     def within(self, interval: int) -> Space:
         """The same space with what keeps to `interval` cycles between frames, smallest converters.
 
-        Between two nodes at most one edge is left, but for matrix edges.
+        Between two nodes at most one edge is left, but for matrix edges and edges to an end that is
+        fixed. None is left where what is shared cannot keep to it, or has no price then.
         """
-        return self.subset((self.cycles <= interval) & (interval < self.until))
+        part = self.subset((self.cycles <= interval) & (interval < self.until))
+        if self.shared is None:
+            return part
+        cost, cycles = self.shared.at(interval)
+        if np.isnan(cost).any():
+            return self.subset(np.zeros(len(self), dtype=bool))
+        return replace(part, fixed=cost, fixed_cycles=cycles)
+
+    def candidates(self, most: int) -> Integers:
+        """Intervals up to `most` at which other designs become possible, ascending."""
+        found = self.cycles
+        if self.shared is not None:
+            found = np.append(found, np.array(self.shared.breakpoints, dtype=np.int64))
+        return np.unique(found[found <= most])
 
     def of_layer(self, index: int) -> NDArray[np.intp]:
         """Positions of a layer's matrix edges."""
@@ -142,12 +176,10 @@ class Space:
 
     def act_bits(self, path: NDArray[np.intp]) -> tuple[int, ...]:
         """Bits of every layer's output on a path; 0 for the logits."""
-        layers = self.network.layers
-        found = self.decided[path[ACT::RANKS], 0].tolist()
-        return tuple(
-            bits if layer.activation else 0 for bits, layer in zip(found, layers, strict=True)
-        )
+        *found, last = self.decided[path[ACT::RANKS], 0].tolist()
+        return (*found, last if self.network.layers[-1].activation else 0)
 
     def _matrix_cycles(self, layer: int, pe: int, simd: int) -> int:
         shape = self.network.layers[layer]
-        return shape.macs // (pe * simd)
+        mw, mh = shape.hardware_matrix
+        return shape.pixels * mw * mh // (pe * simd)

@@ -34,8 +34,9 @@ class Places:
 class Block:
     """Edges of one rank of a layer; ends count from the rank's first node.
 
-    groups: (edges, 2) numbers, in `Prices`, of the kernels that every edge has beside a
-    matrix-vector unit: its width converters, its unit. until, decided: as `Space` has them.
+    groups: (edges, n) numbers, in `Prices`, of the kernels that every edge has beside a
+    matrix-vector unit: its width converters, its unit. until, decided: as `Space` has them. least:
+    the interval that edges need beside what their kernels do.
     """
 
     tails: Integers
@@ -44,6 +45,7 @@ class Block:
     groups: Integers
     until: Integers
     decided: Integers
+    least: Integers
     mvu: dict[str, Floats] | None = None
 
 
@@ -78,13 +80,9 @@ def stage(
     until = np.full(ways.shape, FOREVER, dtype=np.int64)
     for b, bits in enumerate(places.bits):
         for arriving, own in np.argwhere(allowed).tolist():
-            lanes, stream = places.lanes[arriving] or None, unit.into(bits, unit.lanes[own])
-            small = joined(lanes, stream, None)
-            ways[b, arriving, own, 0] = prices.group(small)
-            fast = joined(lanes, stream, 0) if len(small) > 2 else small
-            if fast != small:
-                ways[b, arriving, own, 1] = prices.group(fast)
-                until[b, arriving, own, 1] = max(kernel.cycles for kernel in small)
+            into = unit.into(bits, unit.lanes[own])
+            for way, (group, end) in enumerate(meetings(prices, places.lanes[arriving], into)):
+                ways[b, arriving, own, way], until[b, arriving, own, way] = group, end
     units = np.array(
         [
             [
@@ -113,8 +111,22 @@ def stage(
         groups=np.stack([ways[b, arriving, own, way], units[b, o, own]], axis=1),
         until=until[b, arriving, own, way],
         decided=decided,
+        least=np.zeros_like(b),
     )
     return block, ends
+
+
+def meetings(prices: Prices, lanes: int, into: Stream) -> list[tuple[int, int]]:
+    """Converters from `lanes` (0: as many as it takes) to what a unit takes, and until when.
+
+    One group, or two where lanes do not divide each other.
+    """
+    small = joined(lanes or None, into, None)
+    found = [(prices.group(small), FOREVER)]
+    fast = joined(lanes or None, into, 0) if len(small) > 2 else small
+    if fast != small:
+        found.append((prices.group(fast), max(kernel.cycles for kernel in small)))
+    return found
 
 
 def through(prices: Prices, places: Places) -> Block:
@@ -127,4 +139,5 @@ def through(prices: Prices, places: Places) -> Block:
         groups=np.full((len(places), 2), prices.group(()), dtype=np.int64),
         until=np.full(len(places), FOREVER, dtype=np.int64),
         decided=np.zeros((len(places), DECIDED), dtype=np.int64),
+        least=np.zeros_like(ends),
     )

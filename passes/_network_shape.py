@@ -15,9 +15,16 @@ from passes._modules import ClippedReLU
 
 
 def network_shape(
-    module: nn.Module, name: str, input_shape: tuple[int, ...], form: InputFormat
+    module: nn.Module,
+    name: str,
+    input_shape: tuple[int, ...],
+    form: InputFormat,
+    regression: bool = False,
 ) -> NetworkShape:
-    """What hardware needs to know of a network whose samples have `input_shape`."""
+    """What hardware needs to know of a network whose samples have `input_shape`.
+
+    regression: its outputs are the answer, not the class of the greatest.
+    """
     steps = wired_steps(module)
     users, shapes = users_of(steps), output_shapes(module, input_shape)
     layers: list[LayerShape] = []
@@ -30,19 +37,33 @@ def network_shape(
         else:
             continue
         layers.append(_with_followers(layer, users))
+    layers[-1] = dataclasses.replace(layers[-1], answers=regression)
     # These say all that there is; anything else needs its units told one by one.
     kernels = (nn.Conv2d, nn.Linear, nn.ReLU, nn.MaxPool2d, nn.Flatten)
     chain = is_chain(module) and all(
         isinstance(step.module, kernels) and _simple(step.module) for step in steps
     )
+    chain = chain and _told(layers, [step.module for step in steps])
     return NetworkShape(
         name,
         tuple(layers),
         input_shape,
         form.bits,
         form.signed,
-        layers[-1].out_channels,
+        0 if regression else layers[-1].out_channels,
         () if chain else graph_structure(module, input_shape),
+    )
+
+
+def _told(layers: Sequence[LayerShape], modules: Sequence[nn.Module]) -> bool:
+    """Has every layer but the last an activation, and is there none, and no pooling, besides?"""
+    relus = sum(isinstance(module, nn.ReLU) for module in modules)
+    pools = sum(isinstance(module, nn.MaxPool2d) for module in modules)
+    acting = [layer.activation for layer in layers]
+    return (
+        acting == [True] * (len(layers) - 1) + [False]
+        and relus == len(layers) - 1
+        and pools == sum(layer.pool > 1 for layer in layers)
     )
 
 

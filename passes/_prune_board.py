@@ -9,6 +9,7 @@ import numpy as np
 
 from hw_targets.errors import LiftFlowError
 from hw_targets.network import NetworkShape
+from passes._allocation_branches import no_hardware
 from passes._allocation_build import build_space
 from passes._allocation_goal import Goal, explain, require_calibrated
 from passes._allocation_solve import fits
@@ -53,11 +54,12 @@ class BoardGoal:
 
         Raises:
             InfeasibleError: not even with every group at its smallest.
-            LiftFlowError: the network branches, or cost is uncalibrated.
+            LiftFlowError: the network has no hardware model, or cost is uncalibrated.
         """
-        if not plan().network.chain:
+        reason = no_hardware(plan().network) or _padded(plan().network)
+        if reason:
             raise LiftFlowError(
-                "goal 'board' needs a hardware model, and branches have none",
+                f"goal 'board' needs a hardware model: {reason}",
                 where="prune-filters",
                 mend="give a share of macs instead",
             )
@@ -84,10 +86,15 @@ class BoardGoal:
 
 def shape_of(plan: Plan) -> NetworkShape:
     """The plan's network with the channels that are left."""
-    layers = tuple(
-        replace(
-            layer, in_channels=plan.sizes[layer.name][0], out_channels=plan.sizes[layer.name][1]
-        )
-        for layer in plan.network.layers
-    )
-    return replace(plan.network, layers=layers)
+    layers = []
+    for layer in plan.network.layers:
+        inputs, outputs = plan.sizes[layer.name]
+        groups = inputs if layer.depthwise else layer.groups
+        layers.append(replace(layer, in_channels=inputs, out_channels=outputs, groups=groups))
+    return replace(plan.network, layers=tuple(layers))
+
+
+def _padded(network: NetworkShape) -> str:
+    """What of a network has sizes that its layers' do not tell; empty where there is none."""
+    padded = [unit for unit in network.units if unit.kind == "shortcut" and any(unit.numbers[1:])]
+    return f"{padded[0].name} pads channels, how many are left is not known" if padded else ""

@@ -9,14 +9,15 @@ from typing import ClassVar
 
 from compiler.stages import Allocation, LayerChoice, ScoredModel
 from hw_targets.boards import load_board
-from hw_targets.cost.layer import network_kernels
 from hw_targets.cost.model import estimate_design
+from hw_targets.cost.planned import network_kernels
 from hw_targets.errors import LiftFlowError
 from hw_targets.families import RESOURCES
 from hw_targets.network import NetworkShape
 from passes import _allocation_bits as bits
 from passes import _allocation_error as error
 from passes import _allocation_solve as solve
+from passes._allocation_branches import fixed_layers, no_hardware
 from passes._allocation_build import build_space
 from passes._allocation_goal import Goal, explain, require_calibrated
 from passes._allocation_space import Errors, Space
@@ -32,12 +33,13 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
 
     One exact mixed-integer programme over all layers: least relevance-weighted quantization error
     at `fps` frames a second within `share` of the board; without `fps`, the most frames a second
-    whose error stays within `slack` of the least one. Joins of branches have no cost model: a
-    network that branches gets the bits of least error alone, no folding and no estimate.
+    whose error stays within `slack` of the least one. Where a network branches, the activations'
+    bits are those of least error under `mean_act_bits`, chosen before all else. A network that
+    hardware has no kernels for gets the bits of least error alone, no folding and no estimate.
 
     board: a board's name or TOML file. clock_mhz: of the design. mean_weight_bits: limit of the
-    average over all weights. mean_act_bits: the same over activations, of networks that branch
-    only. weight_bits, act_bits: widths to choose from. sensitivity: what says how much rounded
+    average over all weights. mean_act_bits: the same over activations where a network branches.
+    weight_bits, act_bits: widths to choose from. sensitivity: what says how much rounded
     weights hurt, "deeplift", or for comparison "deeplift-relevance" (errors of single weights added
     up in chains too), "mse", "hessian" (HAWQ-v2) or "measured" (one layer rounded at a time).
     thrift: modelled error that all LUTs of the budget must buy to be spent.
@@ -55,9 +57,11 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         "passes._allocation_error",
         "passes._allocation_goal",
         "passes._allocation_blocks",
+        "passes._allocation_branches",
         "passes._allocation_bound",
         "passes._allocation_build",
         "passes._allocation_core",
+        "passes._allocation_exits",
         "passes._allocation_paths",
         "passes._allocation_price",
         "passes._allocation_prune",
@@ -110,12 +114,20 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
 
     def run(self, model: ScoredModel, ctx: Context) -> ScoredModel:
         """Raises InfeasibleError when no design meets the goals, with the nearest that do."""
-        if not model.network.chain:
-            return replace(model, allocation=self._bits_only(model, ctx))
+        reason = no_hardware(model.network)
+        if reason:
+            return replace(model, allocation=self._bits_only(model, ctx, reason))
         goal = self._goal()
         ctx.say("pricing every choice of every layer", 0.0)
         errors = self.errors(model, ctx)
-        space = build_space(model.network, goal.board, self.weight_bits, self.act_bits, errors)
+        space = build_space(
+            model.network,
+            goal.board,
+            self.weight_bits,
+            self.act_bits,
+            errors,
+            self.fixed_bits(model, errors),
+        )
         require_calibrated(space, goal)
         ctx.say(f"solving over {len(space)} choices", 0.3)
         found = self._solve(space, goal)
@@ -139,8 +151,22 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
             found = comparable(found, model)
         return layer_errors(model, self.weight_bits, self.act_bits, found)
 
-    def _bits_only(self, model: ScoredModel, ctx: Context) -> Allocation:
-        ctx.say("the network branches: bits are allocated, hardware is not modelled", 0.0)
+    def fixed_bits(self, model: ScoredModel, errors: Sequence[Errors]) -> dict[str, int]:
+        """Activation bits of least error where a network branches: they must be known before."""
+        names = fixed_layers(model.network)
+        if not names:
+            return {}
+        by_name = dict(zip((layer.name for layer in model.network.layers), errors, strict=True))
+        elements = governed_elements(model)
+        found = bits.least_error(
+            [by_name[name].activations for name in names],
+            [elements[name] for name in names],
+            self.mean_act_bits,
+        )
+        return dict(zip(names, found, strict=True))
+
+    def _bits_only(self, model: ScoredModel, ctx: Context, reason: str) -> Allocation:
+        ctx.say(f"{reason}: bits are allocated, hardware is not", 0.0)
         errors = self.errors(model, ctx)
         layers = model.network.layers
         elements = governed_elements(model)
@@ -232,10 +258,12 @@ def layer_errors(
     whole = error.scale(model.relevance.layers)
     governors = governing(model)
     by_weight = weight_errors or relevance(model, weight_bits)
+    signed = {unit.governor for unit in model.network.units if unit.signed and unit.governor}
     found: list[Errors] = []
     for layer in model.network.layers:
-        of_layer = model.relevance.layers[layer.name]
-        by_act = error.activation_errors(of_layer, act_bits) if layer.name in governors else {}
+        of_layer, by_act = model.relevance.layers[layer.name], {}
+        if layer.name in governors:
+            by_act = error.activation_errors(of_layer, act_bits, signed=layer.name in signed)
         found.append(
             Errors(
                 {bits: value / whole for bits, value in by_weight[layer.name].items()},

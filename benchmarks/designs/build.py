@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.designs.networks import Network
-from hw_targets.cost.layer import network_kernels
+from hw_targets.cost.planned import network_kernels
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.design import Design
 from hw_targets.rtl.fifo import Fifo

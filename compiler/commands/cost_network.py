@@ -108,6 +108,7 @@ def _as_json(
             }
             for part in found.layers
         ],
+        **({"branches": counted(found.branches)} if found.branches else {}),
         "shell": counted(found.shell) if found.shell and counts_shell else None,
         "total": counted(found.total),
         "of_which": {"fifos": counted(found.fifos), "converters": counted(found.converters)},
@@ -158,6 +159,8 @@ def _table(found: NetworkCost[LayerChoice], board: Board | None, spans: bool) ->
         bits = f"{choice.weight_bits}:{choice.act_bits or '-'}"
         folding = (bits, str(choice.pe), str(choice.simd))
         shown.add_row(part.layer.name, *folding, *cells(part.estimate, spans), f"{part.cycles:,}")
+    if found.branches:
+        add("branches", cells(found.branches, spans))
     if found.shell and board and board.flow != "vivado":
         add("shell", cells(found.shell, spans))
     add("[bold]total[/]", cells(found.total, spans), f"{found.interval:,}")
@@ -232,6 +235,8 @@ def _notes(
     for part in found.layers:
         if part.estimate.why:
             notes.append(f"uncalibrated: {part.layer.name}: {part.estimate.why}")
+    if found.branches is not None and found.branches.why:
+        notes.append(f"uncalibrated: branches: {found.branches.why}")
     if found.shell is not None and found.shell.why:
         notes.append(f"uncalibrated: {found.shell.why}")
     return notes

@@ -23,6 +23,7 @@ from hw_targets.families import RESOURCES, load_family
 from hw_targets.lanes import divisors
 from hw_targets.network import NetworkShape
 from passes import _allocation_solve as solve
+from passes._allocation_branches import fixed_layers
 from passes._allocation_build import build_space
 from passes._allocation_space import Errors, Space
 
@@ -64,7 +65,11 @@ class Folding:
 
 
 def price(network: NetworkShape, widths: Widths, family: str) -> Priced:
-    """All foldings of a network whose bits are given, priced once for every board of a family."""
+    """All foldings of a network whose bits are given, priced once for every board of a family.
+
+    Raises:
+        UnsupportedError: it branches, and a unit of it has no hardware.
+    """
     if family not in calibrated_families():
         return Priced(network, widths, family, None, "uncalibrated")
     weight_bits = tuple(sorted(set(widths.weights)))
@@ -77,9 +82,19 @@ def price(network: NetworkShape, widths: Widths, family: str) -> Priced:
         )
         for weight, act in zip(widths.weights, widths.acts, strict=True)
     ]
-    every = build_space(network, family_board(family), weight_bits, act_bits, errors)
+    fixed = {layer.name: act for layer, act in zip(network.layers, widths.acts, strict=True)}
+    known = fixed_layers(network) if network.units else ()
+    board = family_board(family)
+    every = build_space(
+        network, board, weight_bits, act_bits, errors, {name: fixed[name] for name in known}
+    )
     space = every.subset(every.loss == 0.0)
-    if not len(space):
+    if space.shared is not None:
+        layers = (f"layer {name}: {every.uncalibrated[name]}" for name in every.unpriced)
+        unknown = next(layers, space.shared.why())
+        if unknown:
+            return Priced(network, widths, family, None, unknown)
+    elif not len(space):
         return Priced(network, widths, family, None, _blamed(network, widths, family))
     return Priced(network, widths, family, space)
 
@@ -102,7 +117,7 @@ def _blamed(network: NetworkShape, widths: Widths, family: str) -> str:
 
 
 def arriving(network: NetworkShape, widths: Widths, index: int) -> tuple[int, bool]:
-    """Bits and sign of what a layer takes."""
+    """Bits and sign of what a layer of a chain takes."""
     if index == 0:
         return network.input_bits, network.input_signed
     return widths.acts[index - 1], False
@@ -212,7 +227,8 @@ def by_hand(
         network.layers, widths.weights, widths.acts, folds, strict=True
     ):
         require_division(layer, pe, simd)
-        cycles = layer.macs // (pe * simd)
+        mw, mh = layer.hardware_matrix
+        cycles = layer.pixels * mw * mh // (pe * simd)
         choices.append(LayerChoice(weight, act, pe, simd, arithmetic, memory, cycles))
     return tuple(choices)
 

@@ -11,9 +11,10 @@ import numpy as np
 from compiler.stages import ScoredModel
 from hw_targets.boards import Board
 from hw_targets.cost.model import as_row, shell_estimate
-from hw_targets.errors import LiftFlowError
+from hw_targets.errors import UnsupportedError
 from hw_targets.families import RESOURCES
 from passes import _allocation_solve as solve
+from passes._allocation_branches import no_hardware
 from passes._allocation_build import build_space
 from passes._allocation_goal import Goal, explain, require_calibrated
 from passes._allocation_space import MatrixChoice, Space
@@ -73,16 +74,15 @@ def explore(
         rates: how many frame rates are asked for, from a board's fastest down.
 
     Raises:
-        LiftFlowError: the network branches, or a board's family is not calibrated.
+        UnsupportedError: hardware has no kernel for some of the network.
+        LiftFlowError: a board's family is not calibrated.
         InfeasibleError: not even the smallest design fits a board.
     """
-    if not model.network.chain:
-        raise LiftFlowError(
-            "its branches have no hardware model",
-            where=model.name,
-            mend="explore a chain of layers",
-        )
+    reason = no_hardware(model.network)
+    if reason:
+        raise UnsupportedError(reason, where=model.name)
     errors = task.errors(model, ctx)
+    fixed = task.fixed_bits(model, errors)
     spaces: dict[str, Space] = {}
     found = []
     for board in boards:
@@ -90,7 +90,7 @@ def explore(
         if board.family not in spaces:
             say(f"pricing every choice for {board.family}")
             spaces[board.family] = build_space(
-                model.network, board, task.weight_bits, task.act_bits, errors
+                model.network, board, task.weight_bits, task.act_bits, errors, fixed
             )
         require_calibrated(spaces[board.family], goal)
         found += _of_board(spaces[board.family], task, goal, rates, say)

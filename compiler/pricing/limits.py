@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.pricing.folding import Priced, arriving, thinnest
+from compiler.pricing.folding import Priced, thinnest
 from hw_targets.cost.layer import front_kernels, matrix_kernel
 from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.families import RESOURCES
@@ -29,8 +29,8 @@ def tight(cost: NDArray[np.float64], room: NDArray[np.float64]) -> tuple[str, ..
 def binding(priced: Priced, room: NDArray[np.float64], interval: int) -> str:
     """What keeps a network from being faster than `interval`, as a person reads it."""
     assert priced.space is not None
-    faster = priced.space.cycles[priced.space.cycles < interval]
-    wanted = int(faster.max()) if faster.size else interval - 1
+    faster = priced.space.candidates(interval - 1)
+    wanted = int(faster[-1]) if faster.size else interval - 1
     found = thinnest(priced, room, wanted)
     if found is not None:
         return ", ".join(name.upper() for name in tight(found.cost, room))
@@ -50,18 +50,18 @@ def limit(priced: Priced, interval: int) -> str:
 
 
 def unfolded_cycles(priced: Priced, name: str) -> int:
-    """Cycles a frame of a layer that is not folded at all, calibrated or not."""
-    network, widths = priced.network, priced.widths
-    names = [layer.name for layer in network.layers]
-    index = names.index(name)
-    layer = network.layers[index]
-    bits, signed = arriving(network, widths, index)
-    simd, outputs = layer.matrix[0], layer.out_channels
-    matrix = matrix_kernel(
-        layer, widths.weights[index], outputs, simd, bits, signed, "lut", "distributed"
-    )
-    lanes = lanes_of(layer, outputs, simd)
-    return max(unit.cycles for unit in (*front_kernels(layer, lanes, bits, signed), matrix))
+    """Cycles a frame of a layer, or a unit of no layer, not folded at all, calibrated or not."""
+    network = priced.network
+    layer = next((each for each in network.layers if each.name == name), None)
+    if layer is None:
+        assert priced.space is not None
+        assert priced.space.shared is not None
+        return priced.space.shared.breakpoints[0]
+    # No cycle depends on bits.
+    simd, outputs = 1 if layer.depthwise else layer.hardware_matrix[0], layer.out_channels
+    matrix = matrix_kernel(layer, 2, outputs, simd, 1, False, "lut", "distributed")
+    lanes = lanes_of(layer, outputs, layer.in_channels if layer.depthwise else simd)
+    return max(unit.cycles for unit in (*front_kernels(layer, lanes, 1, False), matrix))
 
 
 def too_large(
@@ -85,9 +85,10 @@ def too_large(
         why = next(iter(priced.space.uncalibrated.values()), "no folding fits together")
         return LiftFlowError(f"{asked} is uncalibrated: {why}", where=place, mend=mend)
     name, cycles = slow
+    kind = "layer" if name in {layer.name for layer in priced.network.layers} else "unit"
     how = "in the calibrated foldings" if cycles > unfolded_cycles(priced, name) else "unfolded"
     return InfeasibleError(
-        f"{asked} leaves {interval:,} cycles a frame, layer {name} needs {cycles:,} {how}",
+        f"{asked} leaves {interval:,} cycles a frame, {kind} {name} needs {cycles:,} {how}",
         where=place,
         mend=mend,
     )

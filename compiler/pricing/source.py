@@ -113,9 +113,9 @@ def _from_config(config: Config, path: Path, given: Given) -> Source:
     from compiler import frontend
     from compiler.api import _board_beside
     from passes._network_shape import network_shape
-    from passes.prepare import prepared_network, require_support
+    from passes.prepare import prepared_network
 
-    start, _ = frontend.load(
+    start, data = frontend.load(
         name=config.name,
         factory=config.model.factory,
         weights=config.model.weights,
@@ -126,15 +126,18 @@ def _from_config(config: Config, path: Path, given: Given) -> Source:
         input_scale=config.data.input_scale,
     )
     try:
-        require_support(start.module, start.input_shape)
+        module, _, _ = prepared_network(start.module, start.input_shape, data.regression)
     except UnsupportedError as error:
         raise UnsupportedError(error.what, where=str(path), mend=error.mend) from error
-    module, _, _ = prepared_network(start.module, start.input_shape)
-    network = network_shape(module, config.name, start.input_shape, start.input)
+    network = network_shape(module, config.name, start.input_shape, start.input, data.regression)
     weight_bits, act_bits = given.weight_bits or DEFAULT_BITS, given.act_bits or DEFAULT_BITS
+    governors = {unit.governor for unit in network.units}
     widths = Widths(
         (weight_bits,) * len(network.layers),
-        tuple(act_bits if layer.activation else 0 for layer in network.layers),
+        tuple(
+            act_bits if layer.activation or layer.name in governors else 0
+            for layer in network.layers
+        ),
     )
     notes = ("the network as it is, before filters are pruned",)
     return Source(path, network, widths, _board_beside(config), config.goals, notes)

@@ -4,8 +4,9 @@ Physical terms (`basis`) times coefficients fitted to synthesis results (`data/<
 What was never calibrated is None, not 0.
 """
 
-from hw_targets.cost.layer import kernels_of, network_kernels
+from hw_targets.cost.layer import kernels_of
 from hw_targets.cost.model import Estimate, estimate, estimate_design, estimate_many, estimate_units
+from hw_targets.cost.planned import network_kernels
 
 __all__ = [
     "Estimate",

@@ -1,19 +1,20 @@
 """The hardware units a layer becomes, in stream order: the same that lowering builds.
 
 Padding, sliding window, matrix-vector unit, then threshold and pooling, or bias and label select
-for the logits. Each has lanes of its own (`hw_targets.lanes`); width converters join those whose
-lanes differ. In front of every unit, converters too, stands one FIFO.
+for the logits, or bias alone for a regression's outputs. Each has lanes of its own
+(`hw_targets.lanes`); width converters join those whose lanes differ. In front of every unit,
+converters too, stands one FIFO.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from hw_targets.errors import UnsupportedError
-from hw_targets.lanes import TIED, Lanes, lanes_of, leaving
-from hw_targets.network import LayerShape, NetworkShape
+from hw_targets.lanes import TIED, Lanes, lanes_of
+from hw_targets.network import LayerShape
 from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Kernel, Stream
 from hw_targets.rtl.label_select import LabelSelect
@@ -59,7 +60,7 @@ def needs_pad(layer: LayerShape) -> bool:
 
 def needs_window(layer: LayerShape) -> bool:
     """Whether a sliding window feeds the layer."""
-    return layer.kernel != (1, 1) or layer.stride != (1, 1)
+    return layer.kernel != (1, 1) or layer.stride != (1, 1) or layer.depthwise
 
 
 def chosen_lanes(layer: LayerShape, choice: Choice) -> Lanes:
@@ -108,10 +109,13 @@ def matrix_kernel(
     in_signed: bool,
     arithmetic: Literal["lut", "dsp"],
     memory: Literal["auto", "block", "distributed"],
-) -> Mvu:
-    """The matrix-vector unit itself, without its FIFO."""
-    mw, mh = layer.matrix
-    return Mvu(mw, mh, simd, pe, layer.pixels, weight_bits, in_bits, in_signed, arithmetic, memory)
+) -> Mvu | Depthwise:
+    """The matrix-vector unit itself, or the depthwise one, without its FIFO."""
+    mw, mh = layer.hardware_matrix
+    form = (weight_bits, in_bits, in_signed, arithmetic, memory)
+    if layer.depthwise:
+        return Depthwise(mh, mw, layer.pixels, pe, *form)
+    return Mvu(mw, mh, simd, pe, layer.pixels, *form)
 
 
 def matrix_fifo(mvu: Mvu) -> Fifo:
@@ -125,19 +129,27 @@ def matrix_fifo(mvu: Mvu) -> Fifo:
 
 
 def act_kernel(layer: LayerShape, lanes: int, acc_bits: int, act_bits: int) -> Kernel:
-    """Threshold, or for the logits bias, without its FIFO.
-
-    The bias of the last layer is not known before it is quantized; it is taken to need as many
-    bits as the accumulator, and their sum one more.
-    """
+    """Threshold, or for the logits bias, without its FIFO."""
     channels, pixels = layer.out_channels, layer.pixels
     if layer.activation:
         return Threshold(channels, lanes, pixels, acc_bits, True, act_bits, False)
+    return bias_kernel(layer, lanes, acc_bits)
+
+
+def bias_kernel(layer: LayerShape, lanes: int, acc_bits: int) -> ChannelAdd:
+    """Bias of the logits, without its FIFO.
+
+    It is not known before the layer is quantized, and taken to need as many bits as the
+    accumulator, and their sum one more.
+    """
+    channels, pixels = layer.out_channels, layer.pixels
     return ChannelAdd(channels, lanes, pixels, acc_bits, True, acc_bits, acc_bits + 1)
 
 
 def end_kernels(layer: LayerShape, lanes: int, bits: int) -> tuple[Kernel, ...]:
     """Pooling, or for the logits label select, of values of `bits`, without FIFOs; or none."""
+    if layer.answers:
+        return ()
     if not layer.activation:
         return (LabelSelect(layer.out_channels, lanes, bits, True),)
     if layer.pool > 1:
@@ -155,6 +167,11 @@ def joined(in_lanes: int | None, into: Stream, pace: int | None) -> tuple[Kernel
         return ()
     units = converters(in_lanes, into.lanes, into.bits, into.elements, into.signed, pace)
     return tuple(kernel for unit in units for kernel in with_fifo(unit))
+
+
+def output_fifo(stream: Stream) -> Fifo:
+    """The FIFO of a design's output."""
+    return Fifo(stream.width, MIN_FIFO_DEPTH, stream.beats)
 
 
 def with_fifo(unit: Kernel) -> tuple[Kernel, Kernel]:
@@ -217,34 +234,5 @@ def kernels_of(
         lanes = unit.output.lanes
     if not layer.activation:
         # The design's output has a FIFO of its own.
-        kernels.append(Fifo(units[-1].output.width, MIN_FIFO_DEPTH, 1))
+        kernels.append(output_fifo(units[-1].output))
     return tuple(kernels)
-
-
-def layered_kernels(
-    network: NetworkShape, choices: Sequence[Choice], pace: int = 0
-) -> tuple[tuple[Kernel, ...], ...]:
-    """The units of every layer in stream order, `choices` and `pace` as of `network_kernels`."""
-    arriving: list[tuple[int, bool, int | None]] = []
-    bits, signed, lanes = network.input_bits, network.input_signed, None
-    for layer, choice in zip(network.layers, choices, strict=True):
-        arriving.append((bits, signed, lanes))
-        own = chosen_lanes(layer, choice)
-        bits, signed, lanes = choice.act_bits, False, leaving(layer, own)
-        taken = units_of(layer, choice, *arriving[-1][:2])
-        pace = max(pace, *(unit.cycles for unit in taken))
-    return tuple(
-        kernels_of(layer, choice, *came, pace)
-        for layer, choice, came in zip(network.layers, choices, arriving, strict=True)
-    )
-
-
-def network_kernels(
-    network: NetworkShape, choices: Sequence[Choice], pace: int = 0
-) -> tuple[Kernel, ...]:
-    """All units of a network, `choices` in the order of its layers.
-
-    pace: cycles a frame that width converters may take; no fewer than the slowest unit does.
-    """
-    by_layer = layered_kernels(network, choices, pace)
-    return tuple(kernel for kernels in by_layer for kernel in kernels)

@@ -119,7 +119,7 @@ class KernelModel:
         """What keeps one kernel from being calibrated; empty when nothing does."""
         name = self.family.name
         if self.fit is None or self.family.lut_ram is None:
-            return f"{self.kind} was never calibrated for {name}"
+            return _never(self.kind, name)
         for feature, value in domain(self.kind, k).items():
             low, high = self.fit.domain[feature]
             if not low <= value <= high:
@@ -133,6 +133,10 @@ class KernelModel:
                 if term not in weights.coefficients and np.any(value > 0):
                     return f"{self.kind} with {term!r} was never synthesised for {name}"
         return ""
+
+
+def _never(kind: str, family: str) -> str:
+    return f"{kind} was never calibrated for {family}"
 
 
 def margins(value: Number, bands: tuple[Band, ...]) -> tuple[Number, Number]:
@@ -200,7 +204,10 @@ def estimate(kernel: Unit, family: str) -> Estimate:
     Raises:
         LiftFlowError: no such family.
     """
-    model = kernel_model(type(kernel).__name__, family)
+    kind = type(kernel).__name__
+    if kind not in BASES:
+        return Estimate(None, None, None, None, _never(kind, family))
+    model = kernel_model(kind, family)
     numbers = fields(kernel)
     row = model.resources(numbers)
     unknown = any(value != value for value in row)
@@ -244,13 +251,15 @@ def _estimate_all(kernels: Sequence[Kernel], family: str, shell: Estimate) -> Es
     values = estimate_many(kernels, family)
     total = values.sum(axis=0) + as_row(shell)
     unknown = [
-        kernel_model(type(kernel).__name__, family).why(fields(kernel))
+        estimate(kernel, family).why
         for kernel, row in zip(kernels, values, strict=True)
         if np.isnan(row).any()
     ]
     squares = np.zeros((len(RESOURCES), 2))
     kinds = np.array([type(kernel).__name__ for kernel in kernels])
     for kind in dict.fromkeys(kinds.tolist()):
+        if kind not in BASES:
+            continue
         model = kernel_model(kind, family)
         beside = model.spread(tuple(values[kinds == kind].T))
         squares += np.array([[np.sum(below), np.sum(above)] for below, above in beside]) ** 2

@@ -7,14 +7,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from hw_targets.boards import Board
-from hw_targets.cost.latency import latency_cycles
-from hw_targets.cost.layer import (
-    Choice,
-    layered_kernels,
-    needs_pad,
-    needs_window,
-)
+from hw_targets.cost.layer import Choice, needs_pad, needs_window
 from hw_targets.cost.model import Estimate, estimate_design, estimate_units, shell_estimate
+from hw_targets.cost.planned import priced_kernels
 from hw_targets.cost.query import LayerQuery
 from hw_targets.errors import LiftFlowError, UnsupportedError
 from hw_targets.lanes import TIED, Lanes, divisors, lanes_of
@@ -40,14 +35,16 @@ class LayerPart(Generic[C]):
 
 @dataclass(frozen=True)
 class NetworkCost(Generic[C]):
-    """A network's cost. The layers and the shell add up to the total.
+    """A network's cost. The layers, what joins branches and the shell add up to the total.
 
-    shell: of the board; None without a board. fifos, converters: what the FIFOs and the width
+    branches: units that are no layer's own; None of a chain. shell: of the board; None without a
+    board. fifos, converters: what the FIFOs and the width
     converters of all layers take of the total. interval: cycles between frames. latency: cycles
     from a frame's first input beat to its last output beat.
     """
 
     layers: tuple[LayerPart[C], ...]
+    branches: Estimate | None
     shell: Estimate | None
     total: Estimate
     fifos: Estimate
@@ -67,15 +64,17 @@ def network_cost(
 
     Args:
         choices: bits and folding of every layer, in order.
-        pace: cycles a frame that width converters may take, at least those of the slowest unit.
+        pace: cycles a frame that width converters and what joins branches may take; converters at
+            least those of the slowest unit.
 
     Raises:
-        LiftFlowError: no such family, or a folding does not divide its layer.
+        LiftFlowError: no such family, a folding does not divide its layer, or a unit of a network
+            that branches has no hardware.
     """
     for layer, choice in zip(network.layers, choices, strict=True):
         require_division(layer, choice.pe, choice.simd, getattr(choice, "lanes", TIED))
-    by_layer = layered_kernels(network, choices, pace)
-    kernels = [kernel for of_layer in by_layer for kernel in of_layer]
+    by_layer, shared, latency = priced_kernels(network, choices, pace)
+    kernels = [kernel for part in (*by_layer, shared) for kernel in part]
     return NetworkCost(
         layers=tuple(
             LayerPart(
@@ -83,12 +82,13 @@ def network_cost(
             )
             for layer, choice, units in zip(network.layers, choices, by_layer, strict=True)
         ),
+        branches=None if network.chain else estimate_units(shared, family),
         shell=shell_estimate(board) if board else None,
         total=estimate_design(kernels, board) if board else estimate_units(kernels, family),
         fifos=estimate_units((k for k in kernels if isinstance(k, Fifo)), family),
         converters=estimate_units((k for k in kernels if isinstance(k, WidthConverter)), family),
         interval=max(kernel.cycles for kernel in kernels),
-        latency=latency_cycles(kernels),
+        latency=latency,
     )
 
 
@@ -128,7 +128,8 @@ def layer_query(
 
 def require_division(layer: LayerShape, pe: int, simd: int, own: Lanes = TIED) -> None:
     """Raises LiftFlowError where PE, SIMD or lanes do not divide what they must of a layer."""
-    lanes, columns = lanes_of(layer, pe, simd, own), layer.matrix[0]
+    lanes = lanes_of(layer, pe, simd, own)
+    columns = 1 if layer.depthwise else layer.hardware_matrix[0]
     rules = (
         ("PE", pe, layer.out_channels, "outputs"),
         ("SIMD", simd, columns, "inputs"),

@@ -116,10 +116,14 @@ def _own(node: Any, layer: LayerShape, choice: Folding) -> dict[str, Any]:
 
 
 def _shared(model: Any, node: Any, interval: int) -> dict[str, Any]:
-    """Folding of a node that joins or follows branches: the fewest lanes that keep the interval."""
+    """Folding of a node that joins or follows branches: the fewest lanes that keep the interval.
+
+    Pooling has as many as the window in front of it, which takes the whole image.
+    """
+    window = model.find_producer(node.input[0]) if node.op_type == "Pool" else None
     shapes = [
         model.get_tensor_shape(name)
-        for name in (*node.input, *node.output)
+        for name in (*node.input, *node.output, *(window.input if window else ()))
         if model.get_initializer(name) is None
     ]
     channels = gcd(*(shape[-1] for shape in shapes))

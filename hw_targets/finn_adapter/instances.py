@@ -13,7 +13,7 @@ from hw_targets.errors import UnsupportedError
 from hw_targets.finn_adapter.emit import signed_bits
 from hw_targets.finn_adapter.parts import layers_of, part_of
 from hw_targets.finn_adapter.session import finn_session
-from hw_targets.lanes import divisors
+from hw_targets.lanes import fewest
 from hw_targets.network import NetworkShape
 from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
@@ -36,11 +36,13 @@ Made = tuple[Kernel, Mapping[str, IntArray]]
 """A kernel and the values of its memories."""
 
 
-def instances(path: Path, network: NetworkShape) -> tuple[Instance, ...]:
+def instances(path: Path, network: NetworkShape, interval: int = 1) -> tuple[Instance, ...]:
     """The kernels of the folded graph in the order data takes, called as their nodes are.
 
     FINN's window and Pool of a max pooling without overlap are one MaxPool here. Widths are those
     of the streams: the kernels' own where they make new ones, the graph's input and quantizers.
+    Channels of zeros, which FINN has no node for to be folded, have the fewest lanes that keep
+    `interval` cycles a frame.
 
     Raises:
         UnsupportedError: names a node that has no kernel.
@@ -51,7 +53,7 @@ def instances(path: Path, network: NetworkShape) -> tuple[Instance, ...]:
 
         model = ModelWrapper(str(path))
         layers_of(model, network)
-        reader = _Reader(model, network)
+        reader = _Reader(model, network, interval)
         for node in model.graph.node:
             reader.read(node)
         return tuple(reader.found)
@@ -60,8 +62,8 @@ def instances(path: Path, network: NetworkShape) -> tuple[Instance, ...]:
 class _Reader:
     """Turns nodes into instances; keeps what every tensor is as a stream."""
 
-    def __init__(self, model: Any, network: NetworkShape) -> None:
-        self.model = model
+    def __init__(self, model: Any, network: NetworkShape, interval: int) -> None:
+        self.model, self.interval = model, interval
         self.found: list[Instance] = []
         entry = model.graph.input[0].name
         form = Stream(1, network.input_bits, network.input_signed, 1)
@@ -260,8 +262,8 @@ class _Reader:
         *vectors, channels = self.shape(node)
         into, before, after = self.taken(node), pads[len(pads) // 2 - 1], pads[-1]
         group = gcd(before, channels, after)
-        # As many lanes as what comes, or the next number that fits.
-        lanes = next((n for n in divisors(group) if n >= into.lanes), group)
+        elements = int(np.prod(vectors)) * (before + channels + after)
+        lanes = fewest(group, elements, self.interval)
         return Pad(
             int(np.prod(vectors)),
             channels // lanes,
@@ -304,6 +306,8 @@ def _apart(kernel: Sequence[int], stride: Sequence[int]) -> bool:
 
 def _width(datatype: str) -> tuple[int, bool]:
     """(bits, signed) of a FINN datatype's name. Raises UnsupportedError unless an integer."""
+    if datatype == "BINARY":
+        return (1, False)
     for prefix, signed in (("UINT", False), ("INT", True)):
         if datatype.startswith(prefix):
             return int(datatype.removeprefix(prefix)), signed

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hw_targets.errors import VerificationError
-from hw_targets.network import LayerShape, NetworkShape
+from hw_targets.network import NetworkShape, Unit, identifier, owners
 
 LAYERS = ("Conv", "Gemm", "MatMul")
 _KINDS = {
@@ -18,11 +17,6 @@ _KINDS = {
     "Upsample": "upsample",
 }
 """ONNX operation -> kind of the network's unit that it computes."""
-
-
-def identifier(name: str) -> str:
-    """A layer's or unit's name as hardware has it."""
-    return re.sub(r"\W", "_", name)
 
 
 class Names:
@@ -79,7 +73,8 @@ class Names:
         slices = [node for node in nodes if node.op_type == "Slice"]
         self._names |= _pairs(slices, skipping)  # one along each axis
         pads = [node for node in nodes if node.op_type == "Pad"]
-        self._names |= _pairs(pads, (unit.name for unit in moved if any(unit.numbers[1:])))
+        zeros = (unit.name for unit in units if unit.kind == "pad" or _widens(unit))
+        self._names |= _pairs(pads, zeros)
         averages = [unit for unit in units if unit.kind == "average"]
         for operation, whole in (("GlobalAveragePool", True), ("AveragePool", False)):
             found = [node for node in nodes if node.op_type == operation]
@@ -96,22 +91,6 @@ class Names:
         return identifier(self._names.get(node.name, node.name))
 
 
-def owners(network: NetworkShape) -> dict[str, str]:
-    """Unit -> the layer whose activation or pooling it is, of those that no branch leaves before.
-
-    The same rule as `LayerShape.activation` and `LayerShape.pool`.
-    """
-    layers = {layer.name: layer for layer in network.layers}
-    found: dict[str, str] = {}
-    for unit in network.units:
-        before = layers.get(unit.inputs[0])
-        if unit.kind == "relu" and before is not None and before.activation:
-            found[unit.name] = before.name
-        elif unit.kind == "max" and _pooled(layers.get(found.get(unit.inputs[0], ""))):
-            found[unit.name] = found[unit.inputs[0]]
-    return found
-
-
 def number(node: Any) -> int:
     """Place of a node among those of its type, in the order of execution."""
     _, _, digits = node.name.rpartition("_")
@@ -122,5 +101,6 @@ def _pairs(nodes: Iterable[Any], names: Iterable[str]) -> Mapping[str, str]:
     return {node.name: name for node, name in zip(nodes, names, strict=False)}
 
 
-def _pooled(layer: LayerShape | None) -> bool:
-    return layer is not None and layer.pool > 1
+def _widens(unit: Unit) -> bool:
+    """Does a shortcut put channels of zeros beside its own?"""
+    return unit.kind == "shortcut" and any(unit.numbers[1:])

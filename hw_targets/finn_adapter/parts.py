@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hw_targets.errors import VerificationError
-from hw_targets.finn_adapter.names import identifier
-from hw_targets.network import LayerShape, NetworkShape
+from hw_targets.network import LayerShape, NetworkShape, identifier
 
 LABEL = "label"
 PARTS = (

@@ -23,7 +23,7 @@ from compiler.stages import LayerChoice
 from hw_targets import finn_adapter
 from hw_targets.boards import load_board
 from hw_targets.cost import estimate_many
-from hw_targets.cost.layer import network_kernels
+from hw_targets.cost.planned import network_kernels
 from hw_targets.lanes import Lanes
 from hw_targets.network import NetworkShape
 from hw_targets.rtl.fifo import Fifo

@@ -7,6 +7,8 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
+from priced_case import prices
+from quant_case import context as branch_context
 from quant_graph import data_for
 from quant_graph import scored as branching
 from test_allocate import DIGITS, TINY, context, scored
@@ -16,6 +18,7 @@ from compiler.cli import app
 from compiler.commands.explore import as_row
 from compiler.pricing.front import Design, explore
 from compiler.pricing.front_plot import draw
+from compiler.stages import LayerChoice
 from hw_targets.boards import load_board
 from hw_targets.cost import estimate_design, network_kernels
 from hw_targets.errors import InfeasibleError, LiftFlowError
@@ -70,6 +73,23 @@ def test_what_it_says_is_what_the_units_cost(front: list[Design]) -> None:
         }
 
 
+def test_a_network_that_branches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = branching("residual", data_for(), tmp_path / "prepare")
+    task = Allocate("ulx3s-12f", 50.0, weight_bits=(2, 4), act_bits=(2, 4), time_limit_s=2.0)
+    ctx = branch_context(tmp_path, data_for())
+    board = load_board("ulx3s-25f")
+    with prices(monkeypatch):
+        found = explore(graph, task, ctx, [board], 2, None, lambda _: None)
+        assert len({design.interval for design in found}) > 1
+        for design in found:
+            choices = [
+                LayerChoice(c.weight_bits, a, c.pe, c.simd, c.arithmetic, c.memory, 0, c.lanes)
+                for c, a in zip(design.layers, design.act_bits, strict=True)
+            ]
+            whole = estimate_design(network_kernels(graph.network, choices, design.interval), board)
+            assert whole.as_dict() == pytest.approx(design.use)
+
+
 def test_json_and_picture(front: list[Design], tmp_path: Path) -> None:
     row = json.loads(json.dumps(as_row(front[0])))
     assert row["layers"][0].keys() >= {"weight_bits", "act_bits", "pe", "simd", "memory"}
@@ -84,8 +104,8 @@ def test_what_cannot_be_explored(tmp_path: Path) -> None:
     tight = Allocate("ulx3s-12f", 50.0, share=0.05, sensitivity="deeplift-relevance")
     with pytest.raises(InfeasibleError, match="needs at least"):
         explore(scored(DIGITS), tight, ctx, [load_board("ulx3s-12f")], 2, None, lambda _: None)
-    graph = branching("residual", data_for(), tmp_path / "prepare")
-    with pytest.raises(LiftFlowError, match="branches have no hardware model"):
+    graph = branching("mixed", data_for(), tmp_path / "prepare")
+    with pytest.raises(LiftFlowError, match="count_include_pad=True"):
         explore(graph, TASK, ctx, [load_board("ulx3s-12f")], 2, None, lambda _: None)
 
 

@@ -117,3 +117,33 @@ def test_contents_of_many_words_leave_everything() -> None:
         # A single word never changes.
         assert varying[0] == 0
         assert constant[0] > 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("in_signed", "out_signed"), [(0, 0), (1, 0), (1, 1)])
+def test_tables_have_as_many_leaves_as_results_change(
+    family: str, in_signed: int, out_signed: int
+) -> None:
+    described = load_family(family)
+    signs = {"in_signed": float(in_signed), "out_signed": float(out_signed)}
+    for in_bits, out_bits in itertools.product(range(2, 9), range(2, 9)):
+        fields = {"lanes": 3.0, "in_bits": float(in_bits), "out_bits": float(out_bits)}
+        basis = BASES["Table"]({**fields, **signs}, described)
+        address = in_bits - (in_signed and not out_signed)
+        columns = min(out_bits, 2**address - 1)
+        made = range(out_signed, columns)
+        most = 2 ** max(0, address - described.lut_inputs)
+        leaves = sum(min(most, 2**column) for column in made)
+        assert basis.lut["leaves"] == (3 * leaves if most > 1 else 0)
+        assert basis.lut["split"] + basis.lut["columns"] == 3 * len(made)
+        assert basis.ff["columns"] == 3 * columns
+
+
+def test_streams_side_by_side_are_selected_in_chained_luts() -> None:
+    fields = {"most_folds": 4.0, "lanes": 2.0, "bits": 4.0}
+    for family, expected in (("ecp5", (1, 2, 3, 4)), ("xc7", (1, 1, 2, 2))):
+        luts = [
+            BASES["Concat"]({**fields, "streams": float(streams)}, load_family(family)).lut
+            for streams in (2, 3, 4, 5)
+        ]
+        assert tuple(terms["select"] / 8 for terms in luts) == expected

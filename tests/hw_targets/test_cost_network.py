@@ -12,7 +12,8 @@ from hw_targets.boards import load_board
 from hw_targets.cost import estimate_design, network_kernels
 from hw_targets.cost.layer import pad_kernel, window_kernel
 from hw_targets.cost.model import Estimate, as_row
-from hw_targets.cost.network import layer_query, layered_kernels, network_cost, require_division
+from hw_targets.cost.network import layer_query, network_cost, require_division
+from hw_targets.cost.planned import layered_kernels
 from hw_targets.cost.query import layer_cost
 from hw_targets.errors import LiftFlowError
 from hw_targets.network import LayerShape, NetworkShape

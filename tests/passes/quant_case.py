@@ -19,7 +19,7 @@ from compiler.stages import (
     Relevance,
     ScoredModel,
 )
-from hw_targets.cost.layer import network_kernels
+from hw_targets.cost.planned import network_kernels
 from hw_targets.lanes import TIED, Lanes
 from hw_targets.network import LayerShape, NetworkShape
 from passes.base import Context

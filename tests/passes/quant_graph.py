@@ -9,8 +9,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
+from priced_case import prices
 from quant_case import context
 from torch import nn
 
@@ -164,7 +166,8 @@ def passed_on(name: str, made: Made, shape: tuple[int, ...] = SHAPE) -> Graph:
         return ctx
 
     model = scored(name, data, root / "prepare", made, shape)
-    model = Allocate("ulx3s-85f", 50.0).run(model, room("allocate"))
+    with pytest.MonkeyPatch.context() as patch, prices(patch):
+        model = Allocate("ulx3s-85f", 50.0, time_limit_s=2.0).run(model, room("allocate"))
     quantized = Quantize().run(model, room("quantize"))
     trained = Retrain(epochs=2, batch=32).run(quantized, room("retrain"))
     exported = ExportQonnx().run(trained, room("export"))

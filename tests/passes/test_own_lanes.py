@@ -10,7 +10,7 @@ import pytest
 from quant_case import context
 from quant_chain import chain
 
-from hw_targets.cost.layer import network_kernels
+from hw_targets.cost.planned import network_kernels
 from hw_targets.flows.simulator import build
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.fifo import Fifo

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from chain_case import scored
+from priced_case import prices
+from quant_case import context as branch_context
 from quant_graph import data_for
 from quant_graph import scored as branching
+from torch import nn
 
 from compiler.api import default_pipeline
 from compiler.config import Goals
@@ -61,12 +65,45 @@ def test_what_no_pruning_reaches_says_so(tmp_path: Path) -> None:
         task.run(model, ctx)
 
 
-def test_branches_have_no_hardware_model(tmp_path: Path) -> None:
-    model = branching("residual", data_for(), tmp_path / "prepare")
+class Skip(nn.Module):
+    """A stem, a depthwise layer and one of all channels beside a shortcut, and a dense layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.deep = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.inner, self.outer = nn.Conv2d(8, 12, 3, padding=1), nn.Conv2d(12, 8, 3, padding=1)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.deep(torch.relu(self.stem(x))))
+        x = torch.relu(self.outer(torch.relu(self.inner(x))) + x)
+        logits: torch.Tensor = self.head(x.mean((2, 3)))
+        return logits
+
+
+def test_no_more_goes_of_a_network_that_branches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with prices(monkeypatch):
+        model = branching("skip", data_for(), tmp_path / "prepare", Skip)
+        rate = fastest(model.network, 0.9) * 1.3
+        task = PruneFilters(
+            goal="board", board=BOARD, clock_mhz=CLOCK, fps=rate, share=0.9, divisor=1, steps=1
+        )
+        pruned = task.run(model, branch_context(tmp_path, data_for()))
+        assert not pruned.network.chain
+        assert fastest(pruned.network, 0.9) >= rate
+        assert 0.1 < pruned.network.macs / model.network.macs < 1.0
+
+
+def test_what_has_no_hardware_model_is_refused(tmp_path: Path) -> None:
     _, ctx = scored(tmp_path)
     task = PruneFilters(goal="board", board=BOARD, clock_mhz=CLOCK, fps=10.0)
-    with pytest.raises(LiftFlowError, match="branches have none"):
-        task.run(model, ctx)
+    for name, said in (("residual", "pads channels"), ("mixed", "count_include_pad=True")):
+        model = branching(name, data_for(), tmp_path / name)
+        with pytest.raises(LiftFlowError, match=said):
+            task.run(model, ctx)
 
 
 def test_met_is_what_the_solver_reaches(tmp_path: Path) -> None:

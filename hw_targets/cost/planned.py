@@ -1,0 +1,126 @@
+"""All kernels of a network under one choice of bits and folding a layer, FIFOs and converters too.
+
+What is built afterwards has the same kernels, but for the depths of FIFOs, which are measured, and
+the biases of the logits, which are known only then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+
+from hw_targets.cost.graph import Choices, nodes_of
+from hw_targets.cost.latency import design_latency, latency_cycles
+from hw_targets.cost.layer import (
+    MIN_FIFO_DEPTH,
+    Choice,
+    chosen_lanes,
+    kernels_of,
+    matrix_fifo,
+    units_of,
+)
+from hw_targets.lanes import leaving
+from hw_targets.network import NetworkShape
+from hw_targets.rtl.design import Design
+from hw_targets.rtl.fifo import Fifo
+from hw_targets.rtl.kernel import Instance, Kernel, Stream
+from hw_targets.rtl.mvu import Mvu
+from hw_targets.rtl.top import Link
+from hw_targets.rtl.wiring import INPUT, given
+
+Kernels = tuple[Kernel, ...]
+
+
+def network_kernels(network: NetworkShape, choices: Sequence[Choice], pace: int = 0) -> Kernels:
+    """All units of a network, `choices` in the order of its layers.
+
+    pace: cycles a frame that width converters and what joins branches may take; converters may
+    take as many as the slowest unit does.
+    """
+    by_layer, shared, _ = priced_kernels(network, choices, pace)
+    return tuple(kernel for kernels in (*by_layer, shared) for kernel in kernels)
+
+
+def priced_kernels(
+    network: NetworkShape, choices: Sequence[Choice], pace: int = 0
+) -> tuple[tuple[Kernels, ...], Kernels, int]:
+    """The units of every layer, those of no layer, and the latency; arguments as above."""
+    if network.chain:
+        by_layer = layered_kernels(network, choices, pace)
+        return by_layer, (), latency_cycles(k for kernels in by_layer for k in kernels)
+    units, links = planned_units(network, choices, pace)
+    owners = {node.name: node.layer.name for node in nodes_of(network) if node.layer}
+    names = {node.name for node in nodes_of(network)}
+    shared: list[Kernel] = []
+    found: dict[str, list[Kernel]] = {layer.name: [] for layer in network.layers}
+    kernels: list[Kernel] = []
+    coming = iter(links)
+    for unit in units:
+        kernels += [_fifo(next(coming)) for _ in unit.kernel.inputs]
+        kernels.append(unit.kernel)
+        if unit.name in names:  # else a converter, the next unit's
+            found.get(owners.get(unit.name, ""), shared).extend(kernels)
+            kernels = []
+    found[network.layers[-1].name].append(_fifo(next(coming)))
+    by_layer = tuple(tuple(found[layer.name]) for layer in network.layers)
+    return by_layer, tuple(shared), design_latency(units, links)
+
+
+def planned_units(
+    network: NetworkShape, choices: Sequence[Choice], pace: int = 0
+) -> tuple[tuple[Instance, ...], tuple[Link, ...]]:
+    """Units and links of a network that branches, as a `Design` has them."""
+    named = {layer.name: c for layer, c in zip(network.layers, choices, strict=True)}
+    design = Design("planned", planned_instances(network, named, pace), pace=pace)
+    depths = [
+        matrix_fifo(unit.kernel).depth if isinstance(unit.kernel, Mvu) else MIN_FIFO_DEPTH
+        for unit in design.units
+        for _ in unit.kernel.inputs
+    ]
+    depths.append(MIN_FIFO_DEPTH)
+    links = tuple(
+        replace(link, depth=depth) for link, depth in zip(design.links, depths, strict=True)
+    )
+    return design.units, links
+
+
+def planned_instances(
+    network: NetworkShape, choices: Choices, interval: int
+) -> tuple[Instance, ...]:
+    """The kernels of a network that branches, without converters, FIFOs and values.
+
+    Raises:
+        UnsupportedError: a unit has no hardware.
+        ValueError: a folding does not divide its layer.
+    """
+    form = Stream(1, network.input_bits, network.input_signed, prod(network.input_shape))
+    streams = {INPUT: form}
+    found = []
+    for node in nodes_of(network):
+        kernel = node.make(streams[node.sources[0]], node.lanes(choices, interval), choices)
+        found.append(Instance(node.name, kernel, {}, node.sources))
+        streams |= given(found[-1])
+    return tuple(found)
+
+
+def layered_kernels(
+    network: NetworkShape, choices: Sequence[Choice], pace: int = 0
+) -> tuple[Kernels, ...]:
+    """The units of every layer of a chain, arguments as of `network_kernels`."""
+    arriving: list[tuple[int, bool, int | None]] = []
+    bits, signed, lanes = network.input_bits, network.input_signed, None
+    for layer, choice in zip(network.layers, choices, strict=True):
+        arriving.append((bits, signed, lanes))
+        own = chosen_lanes(layer, choice)
+        bits, signed, lanes = choice.act_bits, False, leaving(layer, own)
+        taken = units_of(layer, choice, *arriving[-1][:2])
+        pace = max(pace, *(unit.cycles for unit in taken))
+    return tuple(
+        kernels_of(layer, choice, *came, pace)
+        for layer, choice, came in zip(network.layers, choices, arriving, strict=True)
+    )
+
+
+def _fifo(link: Link) -> Fifo:
+    return Fifo(link.stream.width, link.depth, link.stream.beats)

@@ -1,0 +1,112 @@
+"""Kernels planned for networks that branch are those that are built of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+import pytest
+from quant_graph import Graph, Mixed, Residual, passed_on
+from torch import nn
+
+from compiler.stages import LayerChoice
+from hw_targets import finn_adapter
+from hw_targets.cost.planned import network_kernels, planned_instances, planned_units
+from hw_targets.lanes import Lanes, divisors
+from hw_targets.network import LayerShape
+from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.design import Design
+from hw_targets.rtl.fifo import Fifo
+from hw_targets.rtl.kernel import Instance, Kernel
+from hw_targets.rtl.label_select import LabelSelect
+from hw_targets.rtl.top import Link
+
+
+class Counting(Mixed):
+    """Its average pooling counts what is padded, as hardware does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AvgPool2d(3, 2, padding=1, count_include_pad=True)
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {"residual": Residual, "counting": Counting}
+
+
+@cache
+def lowered(name: str) -> tuple[Graph, Path]:
+    found = passed_on(name, NETWORKS[name])
+    path = Path(mkdtemp(prefix="liftflow-planned-")) / "lowered.onnx"
+    finn_adapter.lower(found.exported.path, path, found.exported.network)
+    return found, path
+
+
+def random_choice(rng: np.random.Generator, layer: LayerShape, given: LayerChoice) -> LayerChoice:
+    """A folding of a layer, with lanes of its own half of the time."""
+    mw, mh = layer.hardware_matrix
+
+    def one(value: int) -> int:
+        return int(rng.choice(divisors(value)))
+
+    inputs, outputs = layer.in_channels, layer.out_channels
+    own = Lanes(one(inputs), one(inputs), one(outputs), one(outputs))
+    return dataclasses.replace(
+        given,
+        pe=one(mh),
+        simd=1 if layer.depthwise else one(mw),
+        arithmetic=str(rng.choice(["lut", "dsp"])),
+        memory=str(rng.choice(["block", "distributed"])),
+        lanes=own if rng.random() < 0.5 else Lanes(),
+    )
+
+
+def unbiased(kernel: Kernel) -> Kernel | None:
+    """The kernel, but for what the values of the logits' biases decide."""
+    if isinstance(kernel, ChannelAdd):
+        return dataclasses.replace(kernel, bias_bits=1, out_bits=kernel.in_bits + 1)
+    return dataclasses.replace(kernel, in_bits=1) if isinstance(kernel, LabelSelect) else kernel
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("name", NETWORKS)
+def test_planned_kernels_are_built(name: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    found, path = lowered(name)
+    network, allocation = found.exported.network, found.exported.allocation
+    choices = {
+        layer.name: random_choice(rng, layer, allocation.layers[layer.name])
+        for layer in network.layers
+    }
+    interval = int(2 ** rng.uniform(4, 14))
+    folded = path.with_name("folded.onnx")
+    finn_adapter.fold(path, folded, network, choices, interval)
+    built = finn_adapter.instances(folded, network, interval)
+    plan = planned_instances(network, choices, interval)
+    assert named(plan) == named(built)
+    design = Design(name, built, pace=interval)
+    units, links = planned_units(network, list(choices.values()), interval)
+    assert named(units) == named(design.units)
+    assert taken(links) == taken(design.links)
+    kernels = network_kernels(network, list(choices.values()), interval)
+    depths = Counter(k.depth for k in kernels if isinstance(k, Fifo))
+    assert depths == Counter(link.depth for link in links)
+    assert all(link.depth >= 2 for link in links)
+    rest = Counter(k for k in kernels if not isinstance(k, Fifo))
+    assert rest == Counter(unit.kernel for unit in units)
+
+
+def taken(links: tuple[Link, ...]) -> dict[str, tuple[int, int]]:
+    return {link.name: (link.stream.lanes, link.stream.beats) for link in links}
+
+
+def named(units: tuple[Instance, ...]) -> dict[str, object]:
+    """Unit -> kernel and what it takes, whichever of a fork's copies."""
+    return {
+        unit.name: (unbiased(unit.kernel), [source.instance for source in unit.sources or ()])
+        for unit in units
+    }
