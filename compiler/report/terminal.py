@@ -39,7 +39,7 @@ def print_report(report: Report, folder: Path, console: Console) -> None:
 
 def rows(report: Report) -> list[tuple[str, str]]:
     """Label and text of each line of the summary, units written out."""
-    lines = []
+    lines: list[tuple[str, str]] = []
     if report.accuracy:
         form = ".2%" if report.score == "accuracy" else ".4f"
         steps = "  ".join(f"{row.stage} {row.value:{form}}" for row in report.accuracy)

@@ -60,7 +60,7 @@ def compiled(
 @pytest.fixture(scope="module")
 def dense(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     folder = tmp_path_factory.mktemp("dense")
-    return compiled(autoencoder(), "autoencoder", "simulate", folder, fps=1e6)
+    return compiled(autoencoder(), "autoencoder", "package", folder, fps=1e6)
 
 
 @pytest.fixture(scope="module")
@@ -285,6 +285,22 @@ def test_a_goal_is_a_least_r_squared(dense: RunResult, tmp_path: Path) -> None:
     ctx = Context(workdir=tmp_path, data=vectors())
     with pytest.raises(InfeasibleError, match=r"an R\^2 of 0\.\d+ on the test samples, less"):
         ExportQonnx(least_accuracy=0.999).run(dense.stage("retrain"), ctx)
+
+
+def test_deployment_has_the_rtl_and_what_a_host_needs(dense: RunResult) -> None:
+    made, sent = dense.stage("synthesize"), dense.stage("package")
+    assert made.bitstream is None
+    assert "answers with a class" in made.skipped
+    assert made.synthesised.lut > 0
+    assert {"model.json", "expected.json", "rtl/manifest.json"} <= set(sent.files)
+    assert "driver.py" not in sent.files
+    model = json.loads((sent.folder / "model.json").read_text())
+    assert model["output"]["shape"] == [12]
+    assert model["output"]["lanes"] * model["output"]["beats"] == 12
+    expected = np.array(json.loads((sent.folder / "expected.json").read_text()))
+    found = expected * model["output"]["step"]
+    assert r_squared(found, vectors().test_y[: len(found)]) > 0.9
+    assert "integer x 0." in (sent.folder / "README.md").read_text()
 
 
 def test_manifest_has_all_outputs(pixels: RunResult) -> None:
