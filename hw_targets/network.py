@@ -90,10 +90,18 @@ class LayerShape:
         return 1 < self.groups == self.in_channels == self.out_channels
 
     @property
+    def window(self) -> tuple[int, int]:
+        """(height, width) of the pixels that one output sees, those between dilated taps too."""
+        h, w = (d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+        return (h, w)
+
+    @property
     def hardware_matrix(self) -> tuple[int, int]:
-        """(MW, MH) in hardware, where other grouped convolutions are dense, with weights of 0."""
-        mw, mh = self.matrix
-        return (mw, mh) if self.depthwise else (mw * self.groups, mh)
+        """(MW, MH) in hardware: weights of 0 stand between dilated taps, and for the inputs that
+        an output of a grouped convolution, depthwise ones apart, does not take."""
+        height, width = self.window
+        inputs = 1 if self.depthwise else self.in_channels
+        return (height * width * inputs, self.out_channels)
 
     @property
     def weights(self) -> int:

@@ -52,7 +52,9 @@ def quantized(
     return result
 
 
-def activation_errors(relevance: LayerRelevance, bits: Sequence[int]) -> dict[int, float]:
+def activation_errors(
+    relevance: LayerRelevance, bits: Sequence[int], *, signed: bool = False
+) -> dict[int, float]:
     """Bits -> sum over channels of what the output moves by when activations are rounded.
 
     Rounding errors of single activations are independent, so that what they do to the output is
@@ -60,8 +62,11 @@ def activation_errors(relevance: LayerRelevance, bits: Sequence[int]) -> dict[in
     least distortion of a one-sided Gaussian of the activation's own size, or, if less, that of a
     uniform quantizer up to its peak, step / sqrt(12). Where a criterion gave no multipliers, it is
     the contribution times the relative error of a quantizer whose range is `CREST` root mean
-    squares.
+    squares. Of signed activations one bit tells the side.
     """
+    if signed:
+        sides = activation_errors(relevance, [width - 1 for width in bits])
+        return {width: sides[width - 1] for width in bits}
     if relevance.noise is not None and relevance.peak > 0:
         noise = float(relevance.noise.sum(dtype=np.float64))
         return {width: noise * _distortion(width, relevance) for width in bits}

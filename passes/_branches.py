@@ -17,7 +17,8 @@ from torch import nn
 
 from passes._canonical import Block, check_max, check_norm, folded, gain_and_shift
 from passes._graph import Step
-from passes._lower_ops import Op, Problem, mend_for
+from passes._lower_names import mend_for
+from passes._lower_ops import Op, Problem
 
 
 @dataclass

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from passes._graph import pair
-from passes._lower_ops import Op, Problem, mend_for
+from passes._lower_names import mend_for
+from passes._lower_ops import Op, Problem
 from passes._modules import ClippedReLU
 
 

@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import math
 import operator
-import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,31 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from hw_targets.network import INPUT
+from passes._lower_ends import end_in_dense
 from passes._lower_modules import Refusal, clipped, form_of, repeated, spread
+from passes._lower_names import (
+    ADAPTIVE,
+    ADD,
+    AVG_POOL,
+    AVG_POOL_1D,
+    CLAMP,
+    CONCAT,
+    DROPOUT,
+    DROPPED,
+    HARDTANH,
+    INTERPOLATE,
+    KEPT,
+    LOG_SOFTMAX,
+    MAX_POOL,
+    MEAN,
+    RELU,
+    RELU6,
+    RESHAPE,
+    SAME,
+    SOFTMAX,
+    ZERO_PADS,
+    mend_for,
+)
 from passes._lower_pads import fold_pads, sides_of
 from passes._modules import Add, Clip, Concat, Pad, Shortcut, Unsqueeze, Upsample
 
@@ -50,102 +73,33 @@ class Op:
 
 @dataclass
 class Lowered:
-    """ops in order of execution; problems of operations that have none."""
+    """ops in order of execution; problems of operations that have none.
+
+    copies: layers that are others' second use.
+    """
 
     ops: list[Op] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    copies: list[str] = field(default_factory=list)
 
-    def hardware_problems(self) -> list[Problem]:
-        """Operations that no kernel computes, besides those with problems of their own."""
-        found = []
-        for op in self.ops:
-            kind = type(op.module).__name__
-            if isinstance(op.module, Add | Concat):
-                mend = "use a chain of layers without branches"
-                found.append(Problem(op.name, kind, "no kernel joins branches", mend))
-            elif isinstance(op.module, Shortcut | Pad):
-                found.append(Problem(op.name, kind, "no kernel pads or skips alone", "use Conv2d"))
-            elif isinstance(op.module, Upsample | Unsqueeze):
-                found.append(Problem(op.name, kind, "it has no kernel", "use Conv2d alone"))
-            elif isinstance(op.module, Clip):
-                mend = "use ReLU or Hardtanh(0, m)"
-                found.append(Problem(op.name, kind, "no kernel clips below zero", mend))
-            elif isinstance(op.module, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
-                found.append(Problem(op.name, kind, "it has no kernel", mend_for(kind)))
-        return found
+    @property
+    def plain(self) -> bool:
+        """Are all operations known, and of the kinds that a chain of layers is made of?"""
+        return not self.problems and not any(isinstance(op.module, _JOINED) for op in self.ops)
 
 
-_LAYERS = "Conv, Linear, BatchNorm, ReLU, MaxPool, AvgPool, Flatten and Dropout"
-_MENDS: dict[str, str] = {
-    "convtranspose|unpool|shuffle": "end the network before it, or use Upsample and Conv2d",
-    "conv3d|pool3d": "use Conv2d",
-    "conv1d|conv2d|linear|batch_norm": "use the torch.nn module instead of the function",
-    "avgpool|avg_pool|^mean$": "use AvgPool2d or AdaptiveAvgPool2d(1), then Flatten",
-    "maxpool|max_pool": "use MaxPool2d with kernel equal to stride",
-    "relu|gelu|silu|swish|sigmoid|tanh|elu|softplus|mish|clamp|clip|hard": "use ReLU or ReLU6",
-    "permute|transpose|movedim": "bring samples to (channels, ...) in the data set",
-    "unsqueeze": "give samples of (channels, length) or (channels, height, width)",
-    "layernorm|groupnorm|instancenorm|_norm": "use BatchNorm after the convolution and retrain",
-    "^(i?add|cat|concat|stack|i?sub|i?mul)$": "use add or cat of two branches",
-    "pad": "pad with zeros",
-    "softmax": "use it only at the end",
-    "lstm|gru|rnn|attention|transformer|embedding|matmul|bmm": f"use {_LAYERS}",
-}
-
-_RELU: set[Any] = {F.relu, torch.relu, torch.relu_, F.relu_, "relu", "relu_"}
-_RELU6: set[Any] = {F.relu6}
-_HARDTANH: set[Any] = {F.hardtanh, F.hardtanh_}
-_CLAMP: set[Any] = {torch.clamp, torch.clip, torch.clamp_, torch.clip_, "clamp", "clip", "clamp_"}
-_MAX_POOL: dict[Any, type[nn.MaxPool1d] | type[nn.MaxPool2d]] = {
-    F.max_pool2d: nn.MaxPool2d,
-    torch.max_pool2d: nn.MaxPool2d,
-    F.max_pool1d: nn.MaxPool1d,
-    torch.max_pool1d: nn.MaxPool1d,
-}
-_RESHAPE: set[Any] = {
-    torch.flatten,
-    torch.reshape,
-    torch.squeeze,
-    torch.unsqueeze,
-    "flatten",
-    "view",
-    "reshape",
-    "squeeze",
-    "unsqueeze",
-}
-_DROPOUT: set[Any] = {F.dropout, F.dropout2d, F.alpha_dropout, torch.dropout}
-_SAME: set[Any] = {"contiguous", "clone", "detach", "float", "to", torch.clone}
-_SOFTMAX: set[Any] = {F.softmax, torch.softmax, "softmax"}
-_LOG_SOFTMAX: set[Any] = {F.log_softmax, torch.log_softmax, "log_softmax"}
-_ADD: set[Any] = {operator.add, operator.iadd, torch.add, "add", "add_"}
-_CONCAT: set[Any] = {torch.cat, torch.concat, torch.concatenate}
-_MEAN: set[Any] = {torch.mean, "mean"}
-_AVG_POOL: set[Any] = {F.avg_pool2d}
-_AVG_POOL_1D: set[Any] = {F.avg_pool1d}
-_ADAPTIVE: dict[Any, nn.Module] = {
-    F.adaptive_avg_pool1d: nn.AdaptiveAvgPool1d(1),
-    F.adaptive_avg_pool2d: nn.AdaptiveAvgPool2d(1),
-    F.adaptive_max_pool1d: nn.AdaptiveMaxPool1d(1),
-    F.adaptive_max_pool2d: nn.AdaptiveMaxPool2d(1),
-}
-_INTERPOLATE: set[Any] = {F.interpolate}
-
-_ZERO_PADS = (nn.ZeroPad1d, nn.ZeroPad2d, nn.ConstantPad1d, nn.ConstantPad2d)
-_KEPT = (
-    nn.Conv2d,
-    nn.Linear,
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.ReLU,
-    nn.MaxPool2d,
-    nn.AvgPool2d,
-    nn.Softmax,
-    nn.LogSoftmax,
+_JOINED = (
     Add,
     Concat,
     Shortcut,
+    Pad,
+    Upsample,
+    Unsqueeze,
+    Clip,
+    nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d,
 )
-_DROPPED = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout, nn.Identity)
+"""Modules of networks that are no chain of layers."""
 
 
 def lower(module: nn.Module, input_shape: tuple[int, ...]) -> Lowered:
@@ -212,7 +166,8 @@ class _Lowering:
                 self.step(node)
                 if node not in self.values:  # left out or refused: it gives what it takes
                     self.values[node] = self.inputs(node)[0] if node.all_input_nodes else INPUT
-        self.result.ops = fold_pads(self._spread_input(self.result.ops), self.name)
+        padded = fold_pads(self._spread_input(self.result.ops), self.name)
+        self.result.ops = end_in_dense(padded)
         return self.result
 
     def _spread_input(self, ops: list[Op]) -> list[Op]:
@@ -239,7 +194,7 @@ class _Lowering:
         sources = [arg for arg in node.all_input_nodes if _is_tensor(arg)]
         if any(source.op == "get_attr" for source in sources):
             self.refuse(node, "arithmetic with a parameter has no kernel")
-        elif node.op != "call_module" and node.target in _ADD | _CONCAT:
+        elif node.op != "call_module" and node.target in ADD | CONCAT:
             self.join(node)
         elif len(sources) > 1 and not isinstance(self.module_of(node), Add | Concat):
             self.refuse(node, "nothing but add and cat joins branches")
@@ -253,7 +208,7 @@ class _Lowering:
 
     def join(self, node: fx.Node) -> None:
         inputs = self.inputs(node)
-        if node.target in _CONCAT:
+        if node.target in CONCAT:
             if _argument(node, 1, "dim", 0) not in (1, 1 - len(node.meta["shape"])):
                 self.refuse(node, "it is not along the channels", "use dim=1")
             else:
@@ -269,67 +224,75 @@ class _Lowering:
         target = str(node.target)
         module = self.traced.get_submodule(target)
         kind = type(module)
-        if kind in _DROPPED:
+        if kind in DROPPED:
             return
+        again = id(module) in self.used and next(module.parameters(), None) is not None
         form = form_of(module, _shape(node.all_input_nodes[0]), _shape(node))
         if form is not None:
+            self.used.add(id(module))
             self.settle(node, form, self.name(_identifier(target, kind)))
+            self.note(node, again)
             return
         if kind in (nn.Flatten, nn.Unflatten):
             self.flatten(node, target)
-        elif isinstance(module, _ZERO_PADS):
+        elif isinstance(module, ZERO_PADS):
             self.pad(node, module.padding, module.value, _identifier(target, kind))
-        elif kind in _KEPT:
+        elif kind in KEPT:
             if id(module) in self.used:
                 module = copy.deepcopy(module)
             self.used.add(id(module))
             if isinstance(module, nn.ReLU):
                 module.inplace = False
             self.add(node, module, self.name(_identifier(target, kind)))
+            self.note(node, again)
         else:
             self.refuse(node, "it has no kernel")
 
+    def note(self, node: fx.Node, again: bool) -> None:
+        if again and node in self.values:
+            self.result.copies.append(self.values[node])
+
     def call_function(self, node: fx.Node) -> None:
         target = node.target
-        if target in _RELU:
+        if target in RELU:
             self.add(node, nn.ReLU(), self.name("relu", count=True))
-        elif target in _RELU6:
+        elif target in RELU6:
             self.put(node, nn.ReLU6(), "relu6")
-        elif target in _HARDTANH:
+        elif target in HARDTANH:
             limits = _argument(node, 1, "min_val", -1.0), _argument(node, 2, "max_val", 1.0)
             self.put(node, nn.Hardtanh(*limits), "hardtanh")
-        elif target in _CLAMP:
+        elif target in CLAMP:
             self.clamp(node)
-        elif target in _INTERPOLATE:
+        elif target in INTERPOLATE:
             mode = _argument(node, 3, "mode", "nearest")
             shapes = _shape(node.all_input_nodes[0]), _shape(node)
             self.settle(node, repeated(mode, *shapes), self.name("upsample", count=True))
-        elif target in _MAX_POOL:
+        elif target in MAX_POOL:
             self.max_pool(node)
-        elif target in _AVG_POOL:
+        elif target in AVG_POOL:
             self.avg_pool(node)
-        elif target in _AVG_POOL_1D:
+        elif target in AVG_POOL_1D:
             self.avg_pool_1d(node)
-        elif target in _ADAPTIVE:
-            name = "maxpool" if "max" in type(_ADAPTIVE[target]).__name__.lower() else "avgpool"
-            self.put(node, _ADAPTIVE[target], name)
-        elif target in _MEAN:
+        elif target in ADAPTIVE:
+            name = "maxpool" if "max" in type(ADAPTIVE[target]).__name__.lower() else "avgpool"
+            self.put(node, ADAPTIVE[target], name)
+        elif target in MEAN:
             self.mean(node)
         elif target is operator.getitem:
             self.skip_pixels(node)
         elif target is F.pad:
             self.pad_function(node)
-        elif target in _RESHAPE:
+        elif target in RESHAPE:
             self.flatten(node, None)
-        elif target in _DROPOUT:
+        elif target in DROPOUT:
             # A module traced in eval mode has put False here if it passes self.training.
             if _argument(node, 2, "training" if target is not torch.dropout else "train", True):
                 self.refuse(node, "it is always active", "pass training=self.training")
-        elif target in _SOFTMAX | _LOG_SOFTMAX:
+        elif target in SOFTMAX | LOG_SOFTMAX:
             dim = _argument(node, 1, "dim", None)
-            made = nn.Softmax if target in _SOFTMAX else nn.LogSoftmax
+            made = nn.Softmax if target in SOFTMAX else nn.LogSoftmax
             self.add(node, made(dim=1 if dim is None else dim), self.name("softmax", count=True))
-        elif target not in _SAME or node.meta["dtype"] != torch.float32:
+        elif target not in SAME or node.meta["dtype"] != torch.float32:
             self.refuse(node, "it has no kernel")
 
     def max_pool(self, node: fx.Node) -> None:
@@ -346,7 +309,7 @@ class _Lowering:
         if any(isinstance(value, fx.Node) for value in (kernel, stride, *settings.values())):
             self.refuse(node, "its size depends on the data")
             return
-        module = _MAX_POOL[node.target](kernel, stride or kernel, **settings)
+        module = MAX_POOL[node.target](kernel, stride or kernel, **settings)
         self.put(node, module, "maxpool")
 
     def avg_pool(self, node: fx.Node) -> None:
@@ -498,12 +461,6 @@ class _Lowering:
             candidate = f"{wish}_{number}"
         self.given.add(candidate)
         return candidate
-
-
-def mend_for(kind: str) -> str:
-    """What to use instead of a module or function called `kind`."""
-    found = (mend for pattern, mend in _MENDS.items() if re.search(pattern, kind, re.IGNORECASE))
-    return next(found, f"use {_LAYERS}")
 
 
 def _identifier(target: str, kind: type[nn.Module]) -> str:

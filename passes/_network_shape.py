@@ -35,6 +35,7 @@ def network_shape(
     chain = is_chain(module) and all(
         isinstance(step.module, kernels) and _simple(step.module) for step in steps
     )
+    chain = chain and _told(layers, [step.module for step in steps])
     return NetworkShape(
         name,
         tuple(layers),
@@ -43,6 +44,18 @@ def network_shape(
         form.signed,
         layers[-1].out_channels,
         () if chain else graph_structure(module, input_shape),
+    )
+
+
+def _told(layers: Sequence[LayerShape], modules: Sequence[nn.Module]) -> bool:
+    """Has every layer but the last an activation, and is there none, and no pooling, besides?"""
+    relus = sum(isinstance(module, nn.ReLU) for module in modules)
+    pools = sum(isinstance(module, nn.MaxPool2d) for module in modules)
+    acting = [layer.activation for layer in layers]
+    return (
+        acting == [True] * (len(layers) - 1) + [False]
+        and relus == len(layers) - 1
+        and pools == sum(layer.pool > 1 for layer in layers)
     )
 
 

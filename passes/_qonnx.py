@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections import Counter
 from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,8 @@ def export(module: nn.Module, input_shape: tuple[int, ...], path: Path) -> None:
                 dynamo=False,
             )
             model = ModelWrapper(str(raw))
+            _unsigned_bits(model)
+            _pad_windows(model, module)
             for at, node in enumerate(model.graph.node):
                 node.doc_string = str(at)
             model = _numbered(cleanup_model(model))
@@ -57,14 +60,54 @@ def export(module: nn.Module, input_shape: tuple[int, ...], path: Path) -> None:
     path.write_bytes(model.model.SerializeToString(deterministic=True))
 
 
+def _unsigned_bits(model: Any) -> None:
+    """Brevitas (0.13.0) writes quantizers of one bit as -1 and 1; those of activations are 0, 1."""
+    from onnx import TensorProto, helper
+
+    graph = model.graph
+    for at, node in enumerate(list(graph.node)):
+        if node.op_type != "BipolarQuant":
+            continue
+        names = [f"{node.output[0]}_{each}" for each in ("zero_point", "bit_width")]
+        for name, value in zip(names, (0.0, 1.0), strict=True):
+            graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [], [value]))
+        quant = helper.make_node(
+            "Quant",
+            [*node.input, *names],
+            list(node.output),
+            domain=node.domain,
+            signed=0,
+            narrow=0,
+            rounding_mode="ROUND",
+        )
+        graph.node.remove(node)
+        graph.node.insert(at, quant)
+
+
+def _pad_windows(model: Any, module: nn.Module) -> None:
+    """Max pooling over the edge gets padding below and to the right instead of `ceil_mode`.
+
+    ONNX's shape inference counts a window more than there is where the last would lie in padding.
+    """
+    from onnx import helper
+
+    pools = [node for node in model.graph.node if node.op_type == "MaxPool"]
+    structure: Any = getattr(module, "structure", ())
+    units = [unit for unit in structure if unit.kind == "max"]
+    for node, unit in zip(pools, units, strict=bool(units)):
+        stored = {each.name: each for each in node.attribute}
+        if "ceil_mode" in stored and stored["ceil_mode"].i:
+            node.attribute.remove(stored["ceil_mode"])
+            node.attribute.remove(stored["pads"])
+            node.attribute.append(helper.make_attribute("pads", unit.numbers[4:]))
+
+
 def _numbered(model: Any) -> Any:
     """The model with node names that count in the order of execution, which doc strings tell.
 
     qonnx sorts a graph that branches breadth first, after every transformation.
     """
-    from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
-
-    graph = model.model.graph
+    graph = model.graph
     flowing, order = {graph.input[0].name}, []
     for node in graph.node:
         if flowing & set(node.input):
@@ -75,7 +118,33 @@ def _numbered(model: Any) -> Any:
     nodes = sorted(graph.node, key=lambda node: int(node.doc_string))
     del graph.node[:]
     graph.node.extend(nodes)
-    return model.transform(GiveUniqueNodeNames()).transform(GiveReadableTensorNames())
+    _renamed(graph)
+    return model
+
+
+def _renamed(graph: Any) -> None:
+    """Names for nodes and tensors as qonnx gives them, in the order of the nodes.
+
+    All at once: qonnx (1.0.0) does it one by one and trips over inputs that are left out.
+    """
+    counts: Counter[str] = Counter()
+    constants = {tensor.name for tensor in graph.initializer}
+    kept = {graph.input[0].name, graph.output[0].name, ""}
+    names: dict[str, str] = {name: name for name in kept}
+    for node in graph.node:
+        node.name = f"{node.op_type}_{counts[node.op_type]}"
+        counts[node.op_type] += 1
+        for place, name in enumerate(node.output):
+            names.setdefault(name, f"{node.name}_out{place}")
+        for place, name in enumerate(name for name in node.input if name in constants):
+            names.setdefault(name, f"{node.name}_param{place}")
+        for tensors in (node.input, node.output):
+            for place, name in enumerate(tensors):
+                tensors[place] = names.get(name, name)
+    for tensor in (*graph.initializer, *graph.value_info):
+        tensor.name = names.get(tensor.name, tensor.name)
+    for note in graph.quantization_annotation:
+        note.tensor_name = names.get(note.tensor_name, note.tensor_name)
 
 
 def _number(node: Any) -> int:
@@ -125,10 +194,25 @@ def activations(path: Path, samples: NDArray[np.float64]) -> list[NDArray[np.int
         found = _run(model, model.graph.input[0].name, samples, set(names))
     integers = []
     for name in names[1:]:  # the first is the network's input
-        stream = found[name]
+        stream = _as_image(model, name, found[name])
         last = np.moveaxis(stream, 1, -1) if stream.ndim == 4 else stream
         integers.append(np.rint(last).astype(np.int64).reshape(len(samples), -1))
     return integers
+
+
+_POINTWISE = ("Quant", "Relu", "Div", "Mul", "Round", "Clip", "Add", "Cast")
+"""What a quantizer is made of, or follows, value by value."""
+
+
+def _as_image(model: Any, name: str, values: NDArray[Any]) -> NDArray[Any]:
+    """The values of a quantizer; those of a flattened image in the image's shape again."""
+    maker = model.find_producer(name)
+    while maker is not None and maker.op_type in _POINTWISE:
+        maker = model.find_producer(maker.input[0])
+    if maker is None or maker.op_type not in ("Flatten", "Reshape"):
+        return values
+    before = model.get_tensor_shape(maker.input[0])
+    return values.reshape(len(values), *before[1:]) if len(before) == 4 else values
 
 
 def integer_weights(path: Path) -> list[NDArray[np.int64]]:

@@ -258,10 +258,12 @@ def layer_errors(
     whole = error.scale(model.relevance.layers)
     governors = governing(model)
     by_weight = weight_errors or relevance(model, weight_bits)
+    signed = {unit.governor for unit in model.network.units if unit.signed and unit.governor}
     found: list[Errors] = []
     for layer in model.network.layers:
-        of_layer = model.relevance.layers[layer.name]
-        by_act = error.activation_errors(of_layer, act_bits) if layer.name in governors else {}
+        of_layer, by_act = model.relevance.layers[layer.name], {}
+        if layer.name in governors:
+            by_act = error.activation_errors(of_layer, act_bits, signed=layer.name in signed)
         found.append(
             Errors(
                 {bits: value / whole for bits, value in by_weight[layer.name].items()},

@@ -12,10 +12,11 @@ from torch import nn
 
 from compiler.stages import FloatModel, FoldedNorm
 from hw_targets.errors import UnsupportedError
-from passes import _branches
-from passes._canonical import Block, arrange, steps
+from passes import _branches, _kernels
+from passes._brevitas_structure import graph_structure
+from passes._canonical import Block, Chain, arrange, steps
 from passes._graph import accuracy, build_chain, build_graph, ir_text, predict
-from passes._lower_ops import Op, Problem, lower
+from passes._lower_ops import Lowered, Op, Problem, lower
 from passes._network_shape import network_shape
 from passes.base import Context, Pass
 
@@ -28,22 +29,29 @@ TOLERANCE = 1e-4
 class Prepare(Pass[FloatModel, FloatModel]):
     """Trace the network, make every operation a module of its own, fold batch norms.
 
-    Takes Conv2d (zero padding), Linear, BatchNorm after either, ReLU, MaxPool2d (square, kernel
-    == stride), average pooling, residual adds, concatenation, option-A shortcuts, Flatten,
-    Dropout and Identity, as modules or functions, ending in a Linear; everything else is refused
-    by name, all of it at once. Gives a `torch.fx.GraphModule` under the user's names. A chain that
-    hardware can compute comes as conv / linear -> relu -> maxpool -> flatten; `support` tells what
-    in a network hardware cannot compute.
+    Takes convolutions of one and two dimensions (zero padding of any form, dilation, groups),
+    Linear, BatchNorm, ReLU, ReLU6, Hardtanh, max and average pooling, nearest upsampling by whole
+    factors, residual adds, concatenation, option-A shortcuts, Flatten, Dropout and Identity, as
+    modules or functions, ending in a Linear or in a convolution that is one; everything else is
+    refused by name, all of it at once. A layer used twice becomes two, each with its own copy of
+    the weights. Signals, (channels, length), become images one pixel high inside.
+
+    Gives a `torch.fx.GraphModule` under the user's names. A chain that hardware can compute comes
+    as conv / linear -> relu -> maxpool -> flatten; `support` tells what in a network hardware
+    cannot compute.
     """
 
     name: ClassVar[str] = "prepare"
     tools: ClassVar[tuple[str, ...]] = ("torch",)
     uses: ClassVar[tuple[str, ...]] = (
         "passes._lower_ops",
+        "passes._lower_ends",
         "passes._lower_modules",
+        "passes._lower_names",
         "passes._lower_pads",
         "passes._canonical",
         "passes._branches",
+        "passes._kernels",
         "passes._modules",
         "passes._graph",
         "passes._network_shape",
@@ -52,7 +60,10 @@ class Prepare(Pass[FloatModel, FloatModel]):
 
     def run(self, model: FloatModel, ctx: Context) -> FloatModel:
         """Raises UnsupportedError naming every layer that cannot be mapped."""
-        module, tail, norms = prepared_network(model.module, model.input_shape)
+        lowered = lower(model.module, model.input_shape)
+        module, tail, norms = _prepared(lowered)
+        if lowered.copies:
+            ctx.say(f"used more than once, weights copied: {', '.join(lowered.copies)}", None)
         ctx.say("checking against the user's module", 0.5)
         self._prove_equal(model.module, module, tail, ctx)
         if tail is not None:
@@ -102,16 +113,13 @@ def support(module: nn.Module, input_shape: tuple[int, ...]) -> list[Problem]:
         input_shape: of one sample, without the batch.
     """
     lowered = lower(module, input_shape)
-    problems = [*lowered.problems, *lowered.hardware_problems()]
-    chain = arrange(lowered.ops)
-    if not problems:
-        return chain.problems
-    # Operations are missing from the chain, so that of its order only the layers' own problems
-    # mean anything.
-    own = {op.name for op in lowered.ops}
-    layers = [p for p in chain.problems if p.layer in own and p.kind in ("Conv2d", "MaxPool2d")]
-    known = {problem.layer for problem in problems}
-    return [*problems, *(p for p in layers if p.layer not in known)]
+    if _chain(lowered) is not None:
+        return []
+    branches = _branches.arrange(lowered.ops)
+    problems = _unmapped(lowered, branches)
+    if problems:
+        return problems
+    return _kernels.problems(graph_structure(build_graph(branches.steps), input_shape))
 
 
 def require_support(module: nn.Module, input_shape: tuple[int, ...]) -> None:
@@ -129,19 +137,33 @@ def prepared_network(
     Raises:
         UnsupportedError: names every layer that cannot be mapped.
     """
-    lowered = lower(module, input_shape)
-    chain = arrange(lowered.ops)
-    if not support(module, input_shape):
+    return _prepared(lower(module, input_shape))
+
+
+def _prepared(lowered: Lowered) -> tuple[nn.Module, Op | None, dict[str, FoldedNorm]]:
+    chain = _chain(lowered)
+    if chain is not None:
         gains = {block.layer.name: _folded_norm(block) for block in chain.blocks if block.norms}
         return build_chain(steps(chain)), chain.tail, gains
     branches = _branches.arrange(lowered.ops)
-    problems = [*lowered.problems, *branches.problems]
-    if not lowered.problems:
-        problems += branches.misplaced
+    problems = _unmapped(lowered, branches)
     if problems:
         raise refusal(problems)
     gains = {name: _folded_norm(block) for name, block in branches.blocks.items() if block.norms}
     return build_graph(branches.steps), branches.tail, gains
+
+
+def _chain(lowered: Lowered) -> Chain | None:
+    """The network as a chain of layers, None where it is none."""
+    if not lowered.plain:
+        return None
+    chain = arrange(lowered.ops)
+    return None if chain.problems else chain
+
+
+def _unmapped(lowered: Lowered, branches: _branches.Branches) -> list[Problem]:
+    problems = [*lowered.problems, *branches.problems]
+    return problems if lowered.problems else [*problems, *branches.misplaced]
 
 
 def _folded_norm(block: Block) -> FoldedNorm:

@@ -10,7 +10,7 @@ from hw_targets.errors import LiftFlowError
 from passes._uses import QUANT_NETWORK
 from passes.base import Context, Pass
 
-BITS = range(2, 9)
+WEIGHT_BITS, ACT_BITS = range(2, 9), range(9)
 """Widths the kernels have; 0 bits of activation stands for the logits."""
 
 
@@ -50,11 +50,11 @@ class Quantize(Pass[ScoredModel, QuantModel]):
             for name, choice in model.allocation.layers.items()
         }
         for name, (weight_bits, act_bits) in widths.items():
-            if weight_bits not in BITS or (act_bits not in BITS and act_bits != 0):
+            if weight_bits not in WEIGHT_BITS or act_bits not in ACT_BITS:
                 raise LiftFlowError(
                     f"{weight_bits} bit weights and {act_bits} bit activations",
                     where=name,
-                    mend=f"allocate {BITS[0]} to {BITS[-1]} bits",
+                    mend="allocate 2 to 8 bits for weights, 1 to 8 for activations",
                 )
         structure = structure_of(model.network)
         network = QuantNetwork(model.network, model.input, widths, structure)

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.calibration.regression import fit_resource, share
-from benchmarks.calibration.sweep import load_points
+from benchmarks.calibration.sweep import kernel_of, load_points
 from benchmarks.calibration.synthesis import recipe_digest
 from hw_targets.cost.basis import BASES, Number
 from hw_targets.cost.coefficients import (
@@ -34,7 +34,7 @@ from hw_targets.cost.coefficients import (
 from hw_targets.cost.features import KERNELS, columns, domain
 from hw_targets.families import Family, family_names, load_family
 
-COUNTED = frozenset({"depth", "row", "in_h", "in_w", "column_folds", "folds"})
+COUNTED = frozenset({"depth", "row", "in_h", "in_w", "column_folds", "folds", "taps"})
 """Features that a kernel counts through, and has no hardware for beyond counters and memory."""
 
 SHAPES: dict[str, tuple[str, ...]] = {
@@ -43,10 +43,18 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "Swu": ("in_h", "in_w", "channels", "kernel_h", "kernel_w", "stride_h", "stride_w"),
     "Pad": ("in_h", "in_w", "channels"),
     "MaxPool": ("in_h", "in_w", "channels", "kernel"),
+    "Upsample": ("in_h", "in_w", "channels", "scale_h", "scale_w"),
+    "Depthwise": ("channels", "taps"),
+    "Reduce": ("channels", "taps"),
+    "Requant": ("channels",),
+    "Table": ("in_bits", "lanes"),
     "ChannelAdd": ("channels",),
     "LabelSelect": ("classes",),
     "Fifo": ("width", "depth"),
     "WidthConverter": ("in_lanes", "out_lanes"),
+    "Duplicate": ("lanes", "copies"),
+    "Add": ("lanes", "bits"),
+    "Concat": ("channels", "lanes"),
 }
 """What makes two points of a kernel the same shape: left out together when a fit is tested."""
 
@@ -66,7 +74,7 @@ def _bounds(name: str, values: Vector) -> tuple[float, float]:
 
 def fit_kernel(kind: str, rows: list[dict[str, Any]], family: Family, recipe: str) -> KernelFit:
     """All fits of one kernel from its rows of the data file."""
-    kernels = [KERNELS[kind](**row["fields"]) for row in rows]
+    kernels = [kernel_of(row) for row in rows]
     table = columns(kind, kernels)
     basis = BASES[kind](dict(table), family)
     shapes = [tuple(row["fields"][name] for name in SHAPES[kind]) for row in rows]

@@ -11,15 +11,23 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.concat import Concat
+from hw_targets.rtl.depthwise import Depthwise
+from hw_targets.rtl.duplicate import Duplicate
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import IntArray, Kernel
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.reduce import Reduce
+from hw_targets.rtl.requant import MOST_SHIFT, Requant
 from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
 
 SEED = 20260101
@@ -30,9 +38,17 @@ COUNTS: dict[str, int] = {
     "Fifo": 110,
     "Pad": 60,
     "MaxPool": 100,
+    "Upsample": 60,
+    "Depthwise": 120,
+    "Reduce": 80,
+    "Requant": 80,
+    "Table": 40,
     "ChannelAdd": 60,
     "LabelSelect": 60,
     "WidthConverter": 60,
+    "Duplicate": 12,
+    "Add": 40,
+    "Concat": 40,
 }
 """Points a kernel: some thousand in all."""
 CONTENTS: dict[type[Kernel], int] = {Threshold: 2}
@@ -111,6 +127,52 @@ def _maxpool(d: _Draw) -> Kernel:
                    False)  # fmt: skip
 
 
+def _upsample(d: _Draw) -> Kernel:
+    simd, high, wide = d.of(1, 2, 3, 4, 8, 16, 32), d.of(1, 2, 2, 2, 4), d.of(1, 2, 2, 2, 4)
+    return Upsample(d.log(4, 64), d.log(4, 64), simd * d.of(1, 2, 4, 8, 16), high, wide, simd,
+                    d.of(1, 2, 3, 4, 6, 8), False)  # fmt: skip
+
+
+def _depthwise(d: _Draw) -> Kernel:
+    pe, folds = d.of(1, 2, 3, 4, 8, 16, 32), d.of(1, 1, 2, 3, 4, 8, 16, 32, 64, 128)
+    taps, weight_bits = d.of(9, 9, 9, 25, 3, 49), d.of(2, 3, 4, 5, 6, 7, 8)
+    memory = "block" if taps * folds >= 64 and d.of(0, 1) else "distributed"
+    # Bounds what a ROM made of logic costs in synthesis time.
+    while memory == "distributed" and folds > 1 and taps * folds * pe * weight_bits > 6144:
+        folds //= 2
+    return Depthwise(
+        pe * folds, taps, 4, pe, weight_bits, d.of(1, 2, 3, 4, 5, 6, 8), bool(d.of(0, 0, 0, 1)),
+        "dsp" if d.of(0, 0, 1) else "lut", memory,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _reduce(d: _Draw) -> Kernel:
+    pe, folds = d.of(1, 2, 3, 4, 8, 16, 32), d.of(1, 1, 2, 3, 4, 8, 16, 32, 64, 128, 256)
+    taps, bits = d.of(4, 9, 9, d.log(16, 1024)), d.of(1, 2, 3, 4, 5, 6, 8)
+    return Reduce(
+        pe * folds, taps, 4, pe, bits, bool(d.of(0, 0, 1)), "max" if d.of(0, 1) else "sum"
+    )
+
+
+def _requant(d: _Draw) -> Kernel:
+    pe, folds = d.of(1, 2, 3, 4, 8, 16), d.of(1, 2, 3, 4, 8, 16, 32, 64, 128)
+    in_bits, out_bits = d.log(8, 24), d.of(2, 3, 4, 5, 6, 7, 8)
+    mult_bits, add_bits = d.of(8, 10, 12, 14, 16, 18), d.of(16, 20, 24, 28, 32)
+    while pe > 1 and pe * folds * (mult_bits + add_bits) > 12288:
+        pe //= 2
+    return Requant(
+        pe * folds, pe, 4, in_bits, True, out_bits, bool(d.of(0, 0, 1)), mult_bits, add_bits,
+        min(max(1, in_bits + mult_bits - out_bits - d.of(2, 4, 8)), MOST_SHIFT),
+        "lut" if d.of(0, 0, 0, 1) else "dsp",
+    )  # fmt: skip
+
+
+def _table(d: _Draw) -> Kernel:
+    signed = bool(d.of(0, 1))
+    return Table(d.of(2, 3, 4, 5, 6, 7, 8), signed, d.of(2, 3, 4, 5, 6, 8),
+                 signed and bool(d.of(0, 1)), d.of(1, 2, 3, 4, 8, 16, 32, 64), 64)  # fmt: skip
+
+
 def _channel_add(d: _Draw) -> Kernel:
     pe, bits = d.of(1, 2, 3, 4, 5, 8, 10, 16, 20), d.of(6, 8, 10, 12, 14, 16, 18, 20, 24)
     return ChannelAdd(pe * d.of(1, 2, 3, 4, 5, 8, 10, 20), pe, 1, bits, True, bits, bits + 1)
@@ -133,20 +195,44 @@ def _width_converter(d: _Draw) -> Kernel:
     return WidthConverter(*lanes, d.of(1, 2, 3, 4, 5, 6, 8), few * ratio * 4)
 
 
+def _duplicate(d: _Draw) -> Kernel:
+    return Duplicate(d.log(1, 64), d.log(2, 24), True, 64, d.of(2, 2, 3, 4))
+
+
+def _add(d: _Draw) -> Kernel:
+    return Add(d.of(1, 2, 3, 4, 8, 16, 32, 64), d.of(2, 3, 4, 5, 6, 8, d.log(9, 20)),
+               bool(d.of(0, 1)), 64)  # fmt: skip
+
+
+def _concat(d: _Draw) -> Kernel:
+    lanes = d.of(1, 2, 3, 4, 8, 16, 32)
+    channels = tuple(lanes * d.log(1, 64) for _ in range(d.of(2, 2, 3, 4)))
+    return Concat(64, channels, lanes, d.of(1, 2, 3, 4, 5, 6, 8), False)
+
+
 _DRAWS: dict[str, Callable[[_Draw], Kernel]] = {
     "Mvu": _mvu,
     "Threshold": _threshold,
     "Swu": _swu,
     "Pad": _pad,
     "MaxPool": _maxpool,
+    "Upsample": _upsample,
+    "Depthwise": _depthwise,
+    "Reduce": _reduce,
+    "Requant": _requant,
+    "Table": _table,
     "ChannelAdd": _channel_add,
     "LabelSelect": _label_select,
     "Fifo": _fifo,
     "WidthConverter": _width_converter,
+    "Duplicate": _duplicate,
+    "Add": _add,
+    "Concat": _concat,
 }
 
 
-# Deep memories, wide images and wide units, which random draws of quick points leave out.
+# Deep memories, wide images and wide units, which random draws of quick points leave out, and
+# quantizers of integers, which have one scale for all lanes.
 _LARGE: dict[str, tuple[Kernel, ...]] = {
     "Mvu": (
         Mvu(128, 64, 1, 1, 1, 4, 6, False, "lut", "block"),
@@ -190,6 +276,16 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         Threshold(512, 32, 4, 18, True, 3, False),
         Threshold(2048, 4, 4, 20, True, 2, False),
         Threshold(1024, 1, 4, 20, True, 4, False),
+        Threshold(4, 4, 64, 10, False, 4, False),
+        Threshold(1, 1, 64, 14, False, 8, False),
+        Threshold(16, 16, 64, 12, False, 3, False),
+        Threshold(2, 2, 64, 9, True, 6, True, -32),
+        Threshold(8, 8, 64, 16, True, 4, True, -8),
+        Threshold(64, 64, 64, 11, True, 2, True, -2),
+        Threshold(3, 3, 64, 20, True, 5, True, -16),
+        Threshold(1, 1, 64, 18, True, 8, True, -128),
+        Threshold(32, 32, 64, 13, True, 3, True, -4),
+        Threshold(4, 4, 64, 10, True, 8, True, -128),
     ),
     "ChannelAdd": (
         ChannelAdd(1000, 1, 1, 20, True, 20, 21),
@@ -209,6 +305,43 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         WidthConverter(128, 2, 3, 512),
         WidthConverter(1, 128, 2, 512),
     ),
+    "Depthwise": (
+        Depthwise(1024, 9, 1, 1, 4, 4, False, "lut", "auto"),
+        Depthwise(64, 9, 1, 64, 3, 4, False, "lut", "auto"),
+        Depthwise(256, 9, 1, 64, 4, 4, False, "dsp", "auto"),
+        Depthwise(960, 25, 1, 2, 8, 8, False, "dsp", "auto"),
+        Depthwise(32, 9, 1, 8, 4, 4, False, "lut", "auto"),
+        Depthwise(144, 9, 1, 12, 4, 4, True, "lut", "auto"),
+    ),
+    "Reduce": (
+        Reduce(2048, 49, 1, 1, 4, False, "sum"),
+        Reduce(512, 1024, 1, 8, 8, False, "sum"),
+        Reduce(64, 64, 1, 64, 4, False, "sum"),
+        Reduce(64, 9, 256, 64, 4, False, "max"),
+        Reduce(1280, 49, 1, 4, 4, False, "sum"),
+        Reduce(64, 9, 256, 1, 8, True, "max"),
+    ),
+    "Upsample": (
+        Upsample(64, 128, 64, 2, 2, 64, 8, False),
+        Upsample(64, 128, 128, 2, 2, 1, 4, False),
+    ),
+    "Requant": (
+        Requant(64, 64, 1, 16, True, 4, False, 12, 24, 20, "dsp"),
+        Requant(1024, 2, 1, 18, True, 4, False, 14, 28, 24, "dsp"),
+        Requant(32, 32, 1, 12, True, 4, False, 8, 20, 12, "lut"),
+    ),
+    "Table": (Table(8, True, 8, True, 64, 64), Table(4, False, 4, False, 64, 64)),
+    "Duplicate": (
+        Duplicate(64, 24, True, 64, 2),
+        Duplicate(1, 8, True, 64, 4),
+        Duplicate(16, 4, False, 64, 3),
+    ),
+    "Add": (Add(64, 20, True, 64), Add(64, 4, False, 64)),
+    "Concat": (
+        Concat(64, (64, 64), 64, 8, False),
+        Concat(64, (512, 512), 1, 4, False),
+        Concat(64, (64, 64, 128, 32), 32, 4, False),
+    ),
 }
 
 
@@ -220,10 +353,11 @@ def points(kinds: tuple[str, ...], most: int) -> Iterator[Kernel]:
     drawn: dict[str, list[Kernel]] = {}
     for kind in kinds:
         draw = _Draw(np.random.default_rng([SEED, *kind.encode()]))
-        found: dict[Kernel, None] = {}
-        while len(found) < COUNTS[kind]:
+        found: dict[Kernel, None] = dict.fromkeys(_LARGE.get(kind, ()))
+        most_found = len(found) + COUNTS[kind]
+        while len(found) < most_found:
             found[_DRAWS[kind](draw)] = None
-        drawn[kind] = [*_LARGE.get(kind, ()), *found]
+        drawn[kind] = list(found)
     for turn in range(min(most, max(map(len, drawn.values())))):
         for kind in kinds:
             if turn < len(drawn[kind]):
@@ -233,19 +367,77 @@ def points(kinds: tuple[str, ...], most: int) -> Iterator[Kernel]:
 def arrays_for(kernel: Kernel) -> dict[str, IntArray]:
     """Memory contents as trained networks have them: bell-shaped weights, thresholds in steps."""
     rng = np.random.default_rng([SEED, 1])
-    if isinstance(kernel, Mvu):
+    if isinstance(kernel, Mvu | Depthwise):
         limit = 2 ** (kernel.weight_bits - 1) - 1
-        values = rng.normal(0.0, max(limit, 1) / 2.2, (kernel.mh, kernel.mw))
+        shape = (
+            (kernel.mh, kernel.mw) if isinstance(kernel, Mvu) else (kernel.channels, kernel.taps)
+        )
+        values = rng.normal(0.0, max(limit, 1) / 2.2, shape)
         return {"weights": np.clip(np.round(values), -limit, limit).astype(np.int64)}
     if isinstance(kernel, Threshold):
         return {"thresholds": _thresholds(kernel)}
     if isinstance(kernel, ChannelAdd):
         limit = 2 ** (kernel.bias_bits - 1) - 1
         return {"bias": rng.integers(-limit, limit, kernel.channels, dtype=np.int64)}
+    if isinstance(kernel, Requant):
+        return {
+            # Slopes are positive and of one magnitude; what is added has either sign.
+            "mult": rng.integers(1, 2 ** (kernel.mult_bits - 1), kernel.channels),
+            "add": rng.integers(
+                -(2 ** (kernel.add_bits - 1)), 2 ** (kernel.add_bits - 1), kernel.channels
+            ),
+        }
+    if isinstance(kernel, Table):
+        return {"table": _rescaled(kernel)}
     return {}
 
 
+def _draws_of(kernel: Kernel) -> np.random.Generator:
+    """A generator of the kernel's own: what no field of it tells is drawn for every one anew."""
+    return np.random.default_rng([SEED, 1, zlib.crc32(repr(kernel).encode())])
+
+
+def _rescaled(kernel: Table) -> IntArray:
+    """Integers of one scale in another, as where a network quantizes what is quantized already.
+
+    What is clipped at the greatest result is half of the range at most: sums have a bit to spare,
+    and what was quantized before hardly any.
+    """
+    words = 1 << kernel.in_bits
+    x = np.arange(words)
+    if kernel.in_signed:
+        x = np.where(x < words // 2, x, x - words)
+    low = -(1 << (kernel.out_bits - 1)) if kernel.out_signed else 0
+    high = low + (1 << kernel.out_bits) - 1
+    scale = high / x.max() * 2.0 ** _draws_of(kernel).uniform(-0.5, 1.0)
+    values: IntArray = np.clip(np.floor(x * scale + 0.5), low, high).astype(np.int64)
+    return values
+
+
 def _thresholds(kernel: Threshold) -> IntArray:
+    """Contents of either kind: behind a layer, or where integers of one scale are quantized.
+
+    The latter are those of sums of activations, which have no sign, and of sums of two branches,
+    whose results have one.
+    """
+    integers = kernel.channels == kernel.pe and (kernel.out_signed or not kernel.in_signed)
+    return _scaled_thresholds(kernel) if integers else _layer_thresholds(kernel)
+
+
+def _scaled_thresholds(kernel: Threshold) -> IntArray:
+    """The same for all lanes, halfway between multiples of a scale.
+
+    What is clipped at the greatest result is up to fifteen of sixteen parts of the range.
+    """
+    top = (1 << (kernel.in_bits - int(kernel.in_signed))) - 1
+    low = -(1 << (kernel.out_bits - 1)) if kernel.out_signed else 0
+    levels = np.arange(low + 1, low + (1 << kernel.out_bits))
+    scale = max(1.0, top / levels.max() * 2.0 ** _draws_of(kernel).uniform(-4.0, 0.0))
+    steps: IntArray = np.ceil((levels - 0.5) * scale).astype(np.int64)
+    return np.broadcast_to(steps, (kernel.channels, len(steps))).copy()
+
+
+def _layer_thresholds(kernel: Threshold) -> IntArray:
     """Those of a rectifier behind batch normalisation: equal steps in a channel, from near zero.
 
     An accumulator holds every sum that could occur, and thresholds lie where sums do occur. Over
@@ -253,7 +445,7 @@ def _thresholds(kernel: Threshold) -> IntArray:
     half the range and begin within 0.4 spans of zero. That spread is the layer's own: it is drawn
     for every kernel anew, and nothing in the kernel's fields tells it.
     """
-    rng = np.random.default_rng([SEED, 1, zlib.crc32(repr(kernel).encode())])
+    rng = _draws_of(kernel)
     half, levels = 2.0 ** (kernel.in_bits - 1), 2**kernel.out_bits - 1
     # Training spaces thresholds by a count at least, as far as there is room for it.
     span = min(max(half * 2.0 ** rng.uniform(-8.0, -4.0), levels, 12.0), half)

@@ -12,6 +12,7 @@ import argparse
 import json
 import subprocess
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 from benchmarks.calibration.points import COUNTS, points
 from benchmarks.calibration.synthesis import recipe_digest, synthesise, yosys_version
+from hw_targets.cost.features import KERNELS
 from hw_targets.families import family_names, load_family
 from hw_targets.rtl.kernel import Kernel
 
@@ -32,6 +34,15 @@ def load_points(family: str) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+
+
+def kernel_of(row: Mapping[str, Any]) -> Kernel:
+    """The kernel of a row; what JSON made lists of are tuples again."""
+    values = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in row["fields"].items()
+    }
+    return KERNELS[row["kernel"]](**values)
 
 
 def point_key(kernel: Kernel) -> str:

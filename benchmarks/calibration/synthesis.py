@@ -6,12 +6,13 @@ import hashlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.calibration.points import CONTENTS, arrays_for
 from hw_targets.families import Family
 from hw_targets.flows import yosys
-from hw_targets.rtl.kernel import RTL_DIR, Kernel
+from hw_targets.rtl.kernel import RTL_DIR, Kernel, Stream, literal
 
 LIMIT_S = 600
 
@@ -80,10 +81,7 @@ def _tool() -> str:
 
 def _top(kernel: Kernel, folder: Path) -> str:
     """A module `top` with the kernel as its only instance; memory files go into `folder`."""
-    parameters = {
-        name: f'"{value}"' if isinstance(value, str) else str(value)
-        for name, value in kernel.parameters().items()
-    }
+    parameters = {name: literal(value) for name, value in kernel.parameters().items()}
     for key, words in kernel.memories(arrays_for(kernel)).items():
         name, _, part = key.partition(".")
         stem = name.lower()
@@ -92,12 +90,20 @@ def _top(kernel: Kernel, folder: Path) -> str:
         # A memory in parts is given by the stem of its files, a whole one by its file.
         parameters[name] = f'"{stem}"' if part else f'"{file}"'
     listed = ", ".join(f".{name}({value})" for name, value in parameters.items())
-    wide_in, wide_out = kernel.input.width, kernel.output.width
+    taken, given = _ports(kernel.inputs), _ports(kernel.outputs)
     return f"""module top (
     input wire clk, input wire rst,
-    input wire [{wide_in - 1}:0] s_axis_tdata, input wire s_axis_tvalid, output wire s_axis_tready,
-    output wire [{wide_out - 1}:0] m_axis_tdata, output wire m_axis_tvalid, input wire m_axis_tready
+    input wire {taken[0]}s_axis_tdata,
+    input wire {taken[1]}s_axis_tvalid, output wire {taken[1]}s_axis_tready,
+    output wire {given[0]}m_axis_tdata,
+    output wire {given[1]}m_axis_tvalid, input wire {given[1]}m_axis_tready
 );
     {kernel.module} #({listed}) kernel (.*);
 endmodule
 """
+
+
+def _ports(streams: Sequence[Stream]) -> tuple[str, str]:
+    """Ranges of the data and of the handshakes of streams side by side."""
+    width, several = sum(stream.width for stream in streams), len(streams) > 1
+    return f"[{width - 1}:0] ", f"[{len(streams) - 1}:0] " if several else ""

@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmarks.calibration.fit import SHAPES, fitting_rows
 from benchmarks.calibration.regression import mape, share
+from benchmarks.calibration.sweep import kernel_of
 from hw_targets.cost.coefficients import Coefficients, load_coefficients
-from hw_targets.cost.features import KERNELS
 from hw_targets.families import family_names
 from hw_targets.finn_adapter import node_luts
 from hw_targets.rtl.fifo import Fifo
@@ -111,7 +111,7 @@ def finns_errors() -> dict[str, float]:
     kinds, lut = [], []
     for kind, rows in fitting_rows(COMPARED).items():
         for row in rows:
-            node = finn_node(KERNELS[kind](**row["fields"]))
+            node = finn_node(kernel_of(row))
             if node is not None:
                 asked.append(node)
                 kinds.append(kind)

@@ -12,15 +12,23 @@ import numpy as np
 from hw_targets.cost.basis import Column, Fields, Number
 from hw_targets.cost.basis.arithmetic import least, most
 from hw_targets.cost.finn import FINN_NODES
+from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
+from hw_targets.rtl.concat import Concat
+from hw_targets.rtl.depthwise import Depthwise
+from hw_targets.rtl.duplicate import Duplicate
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Kernel
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.reduce import Reduce
+from hw_targets.rtl.requant import Requant
 from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
 
 Unit: TypeAlias = object
@@ -58,14 +66,47 @@ _FIELDS: dict[type, tuple[str, ...]] = {
     ),
     Pad: ("in_h", "in_w", "folds", "top", "left", "bottom", "right", "simd", "bits"),
     MaxPool: ("in_h", "in_w", "folds", "kernel", "pe", "bits", "out_w"),
+    Upsample: ("in_w", "folds", "scale_h", "scale_w", "simd", "bits", "buffer_depth"),
+    Depthwise: (
+        "folds",
+        "taps",
+        "pe",
+        "weight_bits",
+        "act_bits",
+        "act_signed",
+        "acc_bits",
+        "arithmetic",
+        "rom_style",
+    ),
+    Reduce: ("folds", "taps", "pe", "bits", "out_bits", "op"),
+    Requant: (
+        "folds",
+        "pe",
+        "in_bits",
+        "in_signed",
+        "out_bits",
+        "mult_bits",
+        "add_bits",
+        "sum_bits",
+        "arithmetic",
+        "rom_style",
+    ),
+    Table: ("lanes", "in_bits", "in_signed", "out_bits", "out_signed"),
     ChannelAdd: ("pe", "folds", "in_bits", "bias_bits", "out_bits"),
     LabelSelect: ("classes", "pe", "in_bits", "index_bits"),
     Fifo: ("width", "depth"),
     WidthConverter: ("in_lanes", "out_lanes", "bits"),
+    Duplicate: ("lanes", "copies"),
+    Add: ("lanes", "bits"),
+    Concat: ("streams", "most_folds", "lanes", "bits"),
     **{node: tuple(field.name for field in dataclasses.fields(node)) for node in FINN_NODES},
 }
-_FLAGS = {"arithmetic": ("dsp", "dsp"), "rom_style": ("block", "block")}
-"""Fields that are words -> their name as numbers, and the word that is 1 (the hard block)."""
+_FLAGS = {
+    "arithmetic": ("dsp", "dsp"),
+    "rom_style": ("block", "block"),
+    "op": ("maximum", "max"),
+}
+"""Fields that are words -> their name as numbers, and the word that is 1."""
 
 KERNELS: dict[str, type[Kernel]] = {
     kind.__name__: kind for kind in _FIELDS if issubclass(kind, Kernel)
@@ -134,10 +175,25 @@ def domain(kind: str, k: Fields) -> dict[str, Number]:
             "row": k["out_w"] * k["folds"],
             "in_h": k["in_h"],
         }
+    if kind == "Upsample":
+        return {
+            "depth": k["buffer_depth"],
+            "width": k["simd"] * k["bits"],
+            "scale": most(k["scale_h"], k["scale_w"]),
+            "in_w": k["in_w"],
+        }
     if kind == "WidthConverter":
         wide = most(k["in_lanes"], k["out_lanes"])
         return {
             "width": wide * k["bits"],
             "ratio": wide / least(k["in_lanes"], k["out_lanes"]),
+        }
+    if kind == "Duplicate":
+        return {"copies": k["copies"]}  # all lanes are wires
+    if kind == "Concat":
+        return {
+            "streams": k["streams"],
+            "folds": k["most_folds"],
+            "width": k["lanes"] * k["bits"],
         }
     return dict(k)

@@ -57,6 +57,8 @@ class Tensor:
 
 def datatype(bits: int, signed: bool) -> str:
     """FINN's name of an integer type."""
+    if (bits, signed) == (1, False):
+        return "BINARY"
     return f"{'INT' if signed else 'UINT'}{bits}"
 
 
@@ -120,14 +122,11 @@ class Emitter:
         x: Tensor,
         kernel: Pair,
         stride: Pair,
-        dilation: Pair = (1, 1),
         depthwise: bool = False,
     ) -> Tensor:
         """The windows of an image, one after another."""
-        size = [
-            (side - d * (k - 1) - 1) // s + 1
-            for side, k, s, d in zip(x.size, kernel, stride, dilation, strict=True)
-        ]
+        sizes = zip(x.size, kernel, stride, strict=True)
+        size = [(side - k) // s + 1 for side, k, s in sizes]
         shape = (1, *size, prod(kernel) * x.channels)
         attributes = {
             "ConvKernelDim": list(kernel),
@@ -136,7 +135,7 @@ class Emitter:
             "OFMDim": size,
             "SIMD": x.channels,
             "Stride": list(stride),
-            "Dilation": list(dilation),
+            "Dilation": [1, 1],
             "inputDataType": x.datatype,
             "outputDataType": x.datatype,
             "depthwise": int(depthwise),

@@ -58,5 +58,5 @@ def disagreements(path: Path, instances: tuple[Instance, ...], frames: IntArray)
 def channels_last(frames: IntArray) -> IntArray:
     """Frames flattened as they stream, (frames, elements): pixels in raster order, channels
     innermost."""
-    images = np.moveaxis(frames, 1, -1) if frames.ndim == 4 else frames
+    images = np.moveaxis(frames, 1, -1)
     return np.ascontiguousarray(images).reshape(len(frames), -1)

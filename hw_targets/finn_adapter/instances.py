@@ -306,6 +306,8 @@ def _apart(kernel: Sequence[int], stride: Sequence[int]) -> bool:
 
 def _width(datatype: str) -> tuple[int, bool]:
     """(bits, signed) of a FINN datatype's name. Raises UnsupportedError unless an integer."""
+    if datatype == "BINARY":
+        return (1, False)
     for prefix, signed in (("UINT", False), ("INT", True)):
         if datatype.startswith(prefix):
             return int(datatype.removeprefix(prefix)), signed

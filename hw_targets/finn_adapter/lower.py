@@ -9,7 +9,7 @@ pooling need no rules of their own and no threshold can end on the wrong side of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -92,8 +92,10 @@ class _Lowering:
         self.names = Names(source, network)
         self.values: dict[str, _Value] = {}
         self.strides: dict[str, tuple[int, int]] = {}
-        shape = network.input_shape
-        entry = (1, *shape[1:], shape[0]) if len(shape) == 3 else (1, prod(shape))
+        channels, *pixels = network.input_shape
+        # One-dimensional signals are images of one row.
+        size = (1, *pixels) if len(pixels) == 1 else tuple(pixels)
+        entry = (1, *size, channels)
         bits, signed = network.input_bits, network.input_signed
         self.emit = Emitter(Tensor("global_in", entry, bits, signed))
 
@@ -190,7 +192,7 @@ class _Lowering:
         most = (1 << (bits - signed)) - 1
         if x.relu and least < 0:
             raise _refused(node, "a signed quantizer after a ReLU", "use an unsigned one")
-        result = _Value(x.tensor, np.array([scale]), np.zeros(1))
+        result = _Value(x.tensor, np.array([scale]), np.zeros(1), image=x.image)
         if x.on_grid and x.step[0] == scale and (x.tensor.bits, x.tensor.signed) == (bits, signed):
             return result
         edges = (np.arange(least + 1, most + 1) - 0.5) * scale
@@ -227,10 +229,10 @@ class _Lowering:
         x, kinds = self.grid(node), _attributes(node)
         integers, scale, bits = self.weights(node)
         name, tensor = self.names.of(node), x.tensor
-        kernel = tuple(integers.shape[2:])
-        stride, dilation = tuple(kinds["strides"]), tuple(kinds.get("dilations", (1, 1)))
-        if len(kernel) != 2:
-            raise _refused(node, f"it has {len(kernel)} dimensions", "use two")
+        if integers.ndim != 4:
+            raise _refused(node, f"it has {integers.ndim - 2} dimensions", "use two")
+        integers = _undilated(integers, kinds.get("dilations", (1, 1)))
+        kernel, stride = integers.shape[2:], tuple(kinds["strides"])
         top, left, bottom, right = kinds.get("pads", (0, 0, 0, 0))
         if top or left or bottom or right:
             tensor = self.emit.pad(f"{name}_pad", tensor, (top, left, bottom, right))
@@ -238,7 +240,7 @@ class _Lowering:
         depthwise = groups > 1 and groups == tensor.channels == outputs
         if kernel != (1, 1) or stride != (1, 1) or depthwise:
             window = f"{name}_window"
-            tensor = self.emit.window(window, tensor, kernel, stride, dilation, depthwise)
+            tensor = self.emit.window(window, tensor, kernel, stride, depthwise)
         if depthwise:
             taps = integers.reshape(outputs, -1)
             tensor = self.emit.depthwise(f"{name}_mvu", tensor, taps, bits, kernel)
@@ -304,9 +306,15 @@ class _Lowering:
         x, kinds = self.value(node), _attributes(node)
         kernel, stride = tuple(kinds["kernel_shape"]), tuple(kinds["strides"])
         name, tensor = self.names.of(node), x.tensor
-        if kinds.get("ceil_mode") or set(kinds.get("dilations", (1, 1))) != {1}:
-            raise _refused(node, "it has ceil_mode or dilation", "leave them out")
+        if set(kinds.get("dilations", (1, 1))) != {1}:
+            raise _refused(node, "it has dilation", "leave it out")
         top, left, bottom, right = kinds.get("pads", (0, 0, 0, 0))
+        if kinds.get("ceil_mode"):
+            # Its last windows reach beyond the border as much as they like.
+            found = self.source.get_tensor_shape(node.output[0])[2:]
+            sizes = zip(tensor.size, (top, left), found, kernel, stride, strict=True)
+            over = [(n - 1) * s + k - size - pad for size, pad, n, k, s in sizes]
+            bottom, right = max(0, over[0]), max(0, over[1])
         if top or left or bottom or right:
             if tensor.signed or not x.on_grid:
                 # Zeros are put around, which must be no greater than any value.
@@ -347,8 +355,7 @@ class _Lowering:
         shape = x.tensor.shape
         if len(shape) == 2:
             return x
-        if x.step.size > 1 or x.bias.size > 1:
-            raise _refused(node, "no quantizer is before it", "put one, or a ReLU, in front")
+        # The stream stays as it is: what comes behind still goes channel by channel.
         return replace(x, image=shape[1:] if prod(shape[1:3]) > 1 else ())
 
     def slice(self, node: Any) -> _Value:
@@ -436,6 +443,16 @@ def _ungrouped(weights: Int64, groups: int) -> Int64:
         rows, columns = slice(group * each, (group + 1) * each), group * inputs
         dense[rows, columns : columns + inputs] = weights[rows]
     return dense
+
+
+def _undilated(weights: Int64, dilation: Sequence[int]) -> Int64:
+    """(out, in, ...) weights of a dilated convolution as those of a plain one."""
+    if set(dilation) == {1}:
+        return weights
+    height, width = (d * (k - 1) + 1 for d, k in zip(dilation, weights.shape[2:], strict=True))
+    spread = np.zeros((*weights.shape[:2], height, width), dtype=np.int64)
+    spread[:, :, :: dilation[0], :: dilation[1]] = weights
+    return spread
 
 
 def _single(values: Float64) -> Float64:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hw_targets.errors import VerificationError
-from hw_targets.network import NetworkShape, identifier, owners
+from hw_targets.network import NetworkShape, Unit, identifier, owners
 
 LAYERS = ("Conv", "Gemm", "MatMul")
 _KINDS = {
@@ -73,7 +73,8 @@ class Names:
         slices = [node for node in nodes if node.op_type == "Slice"]
         self._names |= _pairs(slices, skipping)  # one along each axis
         pads = [node for node in nodes if node.op_type == "Pad"]
-        self._names |= _pairs(pads, (unit.name for unit in moved if any(unit.numbers[1:])))
+        zeros = (unit.name for unit in units if unit.kind == "pad" or _widens(unit))
+        self._names |= _pairs(pads, zeros)
         averages = [unit for unit in units if unit.kind == "average"]
         for operation, whole in (("GlobalAveragePool", True), ("AveragePool", False)):
             found = [node for node in nodes if node.op_type == operation]
@@ -98,3 +99,8 @@ def number(node: Any) -> int:
 
 def _pairs(nodes: Iterable[Any], names: Iterable[str]) -> Mapping[str, str]:
     return {node.name: name for node, name in zip(nodes, names, strict=False)}
+
+
+def _widens(unit: Unit) -> bool:
+    """Does a shortcut put channels of zeros beside its own?"""
+    return unit.kind == "shortcut" and any(unit.numbers[1:])

@@ -46,6 +46,15 @@ class Concat(Kernel):
         return tuple(channels // self.lanes for channels in self.channels)
 
     @property
+    def streams(self) -> int:
+        return len(self.channels)
+
+    @property
+    def most_folds(self) -> int:
+        """Beats a pixel of the stream that has the most."""
+        return max(self.folds)
+
+    @property
     def input(self) -> Stream:
         return self.inputs[0]
 

@@ -25,6 +25,7 @@ module lf_reduce #(
     output      logic               m_axis_tvalid,
     input  wire logic               m_axis_tready
 );
+    localparam bit BLOCK = FOLDS >= 64 && FOLDS * WIDTH >= 4096;
     localparam int TAP_BITS = TAPS > 1 ? $clog2(TAPS) : 1;
     localparam logic [OUT_BITS-1:0] LEAST = OUT_BITS'(MAXIMUM && SIGNED) << (OUT_BITS - 1);
 
@@ -79,18 +80,15 @@ module lf_reduce #(
         end
     end else begin : g_memory
         localparam int ADDR = $clog2(FOLDS);
-
-        // Slots read and written at once differ, which `no_rw_check` tells Yosys.
-        (* no_rw_check *) logic [WIDTH-1:0] memory [FOLDS];
-        logic [ADDR-1:0] slot;
-        logic [ADDR-1:0] next;
+        logic [ADDR-1:0]  slot;
+        logic [ADDR-1:0]  next;
+        logic [WIDTH-1:0] fetched;
 
         assign fold_end = next == '0;
 
         always_ff @(posedge clk) begin
-            if (step) memory[slot] <= found;
             if (rst || (step && restart)) stored <= {PE{LEAST}};
-            else if (step) stored <= memory[next];
+            else if (step) stored <= fetched;
             if (rst) begin
                 slot <= '0;
                 next <= ADDR'(1);
@@ -98,6 +96,27 @@ module lf_reduce #(
                 slot <= next;
                 next <= next == ADDR'(FOLDS - 1) ? '0 : next + 1'b1;
             end
+        end
+
+        // Slots read and written at once differ, which `no_rw_check` tells Yosys.
+        if (BLOCK) begin : g_block
+            // Block RAM answers late in the cycle: its word is read one step sooner.
+            (* ram_style = "block", no_rw_check *) logic [WIDTH-1:0] memory [FOLDS];
+            logic [ADDR-1:0] sooner;
+
+            always_ff @(posedge clk) begin
+                if (step) begin
+                    memory[slot] <= found;
+                    fetched      <= memory[sooner];
+                end
+                if (rst) sooner <= ADDR'(2);
+                else if (step) sooner <= sooner == ADDR'(FOLDS - 1) ? '0 : sooner + 1'b1;
+            end
+        end else begin : g_lut
+            (* ram_style = "distributed", no_rw_check *) logic [WIDTH-1:0] memory [FOLDS];
+
+            assign fetched = memory[next];
+            always_ff @(posedge clk) if (step) memory[slot] <= found;
         end
     end
 

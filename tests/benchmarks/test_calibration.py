@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from benchmarks.calibration.fit import SHAPES, counted
 from benchmarks.calibration.points import COUNTS, arrays_for, points
 from benchmarks.calibration.products import combinations
-from benchmarks.calibration.synthesis import recipe_digest
+from benchmarks.calibration.sweep import kernel_of, point_key
+from benchmarks.calibration.synthesis import _top, recipe_digest
 from benchmarks.calibration.tables import finn_node
 from hw_targets.cost.basis.products import (
     Products,
@@ -19,11 +23,13 @@ from hw_targets.cost.basis.products import (
 from hw_targets.cost.features import KERNELS
 from hw_targets.families import family_names, load_family
 from hw_targets.finn_adapter import node_luts
+from hw_targets.rtl.concat import Concat
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.width_converter import WidthConverter
 
@@ -60,6 +66,34 @@ def test_thresholds_lie_where_trained_networks_have_them() -> None:
     assert -7.5 < np.median(spans) < -6
     assert min(spans) < -8
     assert max(spans) > -5
+
+
+def test_tables_and_lanes_of_one_scale_rescale_integers() -> None:
+    for kernel in points(("Table",), 10**6):
+        assert isinstance(kernel, Table)
+        table = arrays_for(kernel)["table"]
+        half = len(table) // 2
+        ascending = np.concatenate([table[half:], table[:half]]) if kernel.in_signed else table
+        assert (np.diff(ascending) >= 0).all()
+        assert table[0] == 0
+        # Nearly all results occur, where there are inputs enough for them.
+        assert ascending[-1] >= 0.7 * (2 ** (kernel.out_bits - kernel.out_signed) - 1)
+    for lanes in (1, 4):
+        kernel = Threshold(lanes, lanes, 64, 12, False, 4, False)
+        steps = arrays_for(kernel)["thresholds"]
+        assert (steps == steps[0]).all()
+        assert np.ptp(np.diff(steps[0])) <= 1
+        assert steps[0, 0] == pytest.approx(np.diff(steps[0]).mean() / 2, abs=1)
+
+
+def test_a_kernel_of_several_streams_is_synthesised_with_all_of_them(tmp_path: Path) -> None:
+    text = _top(Concat(4, (8, 4, 4), 2, 3, False), tmp_path)
+    assert "[17:0] s_axis_tdata" in text
+    assert "[2:0] s_axis_tvalid" in text
+    assert "[5:0] m_axis_tdata" in text
+    assert "output wire m_axis_tvalid" in text
+    row = json.loads(point_key(Concat(4, (8, 4, 4), 2, 3, False)))
+    assert kernel_of({"kernel": row[0], "fields": row[1]}) == Concat(4, (8, 4, 4), 2, 3, False)
 
 
 @pytest.mark.parametrize("name", family_names())

@@ -68,10 +68,10 @@ def mvu(rng: Rng) -> Case:
 
 
 def depthwise(rng: Rng) -> Case:
-    pe = pick(rng, 1, 1, 2, 3)
+    pe, folds = pick(rng, 1, 1, 2, 3), pick(rng, 1, 1, 2, 2, 3, 16, 21, 300)
     kernel = Depthwise(
-        channels=pe * pick(rng, 1, 1, 2, 2, 3, 16, 21),
-        taps=pick(rng, 1, 2, 3, 9, 25),
+        channels=pe * folds,
+        taps=pick(rng, 1, 2, 3) if folds > 100 else pick(rng, 1, 2, 3, 9, 25),
         pixels=pick(rng, 1, 3),
         pe=pe,
         weight_bits=int(rng.integers(2, 9)),
@@ -156,10 +156,10 @@ def maxpool(rng: Rng) -> Case:
 
 
 def reduce(rng: Rng) -> Case:
-    pe = pick(rng, 1, 2, 3)
+    pe, folds = pick(rng, 1, 2, 3), pick(rng, 1, 1, 2, 2, 3, 16, 40, 300)
     return Reduce(
-        channels=pe * pick(rng, 1, 1, 2, 2, 3, 16, 40),
-        taps=pick(rng, 1, 2, 3, 4, 9, 49),
+        channels=pe * folds,
+        taps=pick(rng, 1, 2, 3) if folds > 100 else pick(rng, 1, 2, 3, 4, 9, 49),
         pixels=pick(rng, 1, 1, 4),
         pe=pe,
         bits=pick(rng, 1, 2, 4, 8),

@@ -9,6 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hw_targets.rtl.depthwise import Depthwise
+from hw_targets.rtl.kernel import IntArray, Kernel
+from hw_targets.rtl.reduce import Reduce
+from hw_targets.rtl.requant import Requant
+from hw_targets.rtl.table import Table
+from hw_targets.rtl.upsample import Upsample
 from tests.hardware.bench import simulate
 from tests.hardware.cases import GENERATORS, cases, random_frames
 
@@ -55,3 +61,42 @@ def test_kernel_computes_its_reference_and_keeps_its_cycles(
                     taken = int(run.ends[-1] - run.ends[0])
                     allowed = 1.03 * cycles * (FRAMES - 1) + FILL
                     assert taken <= allowed, f"{taken} > {allowed:.0f}: {instance.kernel}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "message"),
+    [
+        (Depthwise, (4, 9, 1, 3, 4, 4, False), "pe must divide"),
+        (Depthwise, (4, 9, 1, 2, 1, 4, False), "weight_bits"),
+        (Reduce, (4, 0, 1, 2, 4, False, "sum"), "at least 1"),
+        (Reduce, (4, 9, 1, 2, 4, False, "mean"), "sum or max"),
+        (Upsample, (4, 4, 4, 2, 2, 3, 4, False), "simd must divide"),
+        (Requant, (4, 2, 1, 8, True, 4, False, 18, 30, 32), "shift"),
+        (Table, (9, False, 4, False, 1, 1), "in_bits"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(
+    kind: type[Kernel], fields: tuple[int | str, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        kind(*fields)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "arrays", "message"),
+    [
+        (Depthwise(2, 4, 1, 1, 2, 4, False), {"weights": np.full((2, 4), 2)}, "outside 2 bits"),
+        (Depthwise(2, 4, 1, 1, 2, 4, False), {"weights": np.zeros((4, 2))}, "shape"),
+        (
+            Requant(2, 1, 1, 8, True, 4, False, 4, 8, 3),
+            {"mult": np.full(2, 8), "add": np.zeros(2)},
+            "mult does not fit",
+        ),
+        (Table(1, False, 2, True, 1, 1), {"table": np.array([0, 2])}, "does not fit"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(
+    kernel: Kernel, arrays: dict[str, IntArray], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        kernel.memories(arrays)

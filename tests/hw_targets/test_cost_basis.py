@@ -117,3 +117,28 @@ def test_contents_of_many_words_leave_everything() -> None:
         # A single word never changes.
         assert varying[0] == 0
         assert constant[0] > 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tables_have_as_many_leaves_as_results_change(family: str) -> None:
+    described = load_family(family)
+    for in_bits, out_bits in itertools.product(range(1, 9), range(1, 9)):
+        fields = {"lanes": 3, "in_bits": in_bits, "in_signed": 0, "out_bits": out_bits}
+        basis = BASES["Table"](
+            {name: float(value) for name, value in {**fields, "out_signed": 0}.items()}, described
+        )
+        most = 2 ** max(0, in_bits - described.lut_inputs)
+        columns = min(out_bits, 2**in_bits - 1)
+        leaves = sum(min(most, 2**column) for column in range(columns))
+        assert basis.lut["leaves"] == 3 * leaves
+        assert basis.ff["columns"] == 3 * columns
+
+
+def test_streams_side_by_side_are_selected_in_chained_luts() -> None:
+    fields = {"most_folds": 4.0, "lanes": 2.0, "bits": 4.0}
+    for family, expected in (("ecp5", (1, 2, 3, 4)), ("xc7", (1, 1, 2, 2))):
+        luts = [
+            BASES["Concat"]({**fields, "streams": float(streams)}, load_family(family)).lut
+            for streams in (2, 3, 4, 5)
+        ]
+        assert tuple(terms["select"] / 8 for terms in luts) == expected

@@ -11,6 +11,7 @@ from hw_targets.cost.latency import design_latency, latency_cycles, mvu_stages
 from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.concat import Concat
+from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.design import Design
 from hw_targets.rtl.duplicate import Duplicate
 from hw_targets.rtl.fifo import Fifo
@@ -19,9 +20,13 @@ from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.reduce import Reduce
+from hw_targets.rtl.requant import Requant
 from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.top import Link
+from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
 from hw_targets.rtl.wiring import INPUT
 from tests.hardware.bench import simulate
@@ -42,6 +47,15 @@ ENDS = 3
         # The last row and the last column are dropped.
         (MaxPool(5, 5, 2, 2, 1, 4, False), (3 * 5 + 3) * 2 + 1 + 2),
         (ChannelAdd(6, 2, 1, 8, True, 8, 9), 2 + 2),
+        # Read, two levels of a product of four-bit operands, sum.
+        (Depthwise(4, 9, 3, 2, 4, 4, False, memory="distributed"), 53 + 1 + 2 + 1),
+        (Depthwise(4, 9, 3, 2, 4, 4, False, "dsp", "block"), 53 + 2 + 1 + 1),
+        (Reduce(4, 9, 3, 2, 4, False, "sum"), 53 + 1),
+        # A word can be read the cycle after it is written, and then nothing waits.
+        (Upsample(2, 3, 2, 2, 2, 1, 4, False), 1 + 47 + 2),
+        # Read, multiply, add, clip.
+        (Requant(6, 2, 1, 16, True, 4, False, 18, 30, 20), 2 + 4),
+        (Table(4, True, 4, False, 2, 7), 6 + 1),
         (LabelSelect(6, 3, 8, True), 1 + 3),
         (WidthConverter(1, 4, 4, 16), 15 + 1),
         # Four words of four beats, the first of which waits a cycle.

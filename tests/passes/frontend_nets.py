@@ -39,7 +39,7 @@ class Pooled(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.a = nn.Conv2d(3, 6, 3, padding=1)
-        self.stem = nn.MaxPool2d(3, 2, padding=1)
+        self.stem = nn.MaxPool2d(3, 2, padding=1, ceil_mode=True)
         self.b = nn.Conv2d(6, 5, 3, padding=1)
         self.flat = nn.MaxPool2d((1, 2), (1, 1))
         self.c = nn.Conv2d(5, 6, (3, 2), padding=(1, 0))
@@ -218,6 +218,18 @@ class Normed(nn.Module):
         return logits
 
 
+class Whole(nn.Module):
+    """No dense layer: a pointwise convolution and pooling at the end, and a softmax."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 7, 3), nn.ReLU(), nn.Conv2d(7, 6, 3, 2), nn.ReLU6())
+        self.end = nn.Sequential(nn.Dropout(0.5), nn.Conv2d(6, 4, 1), nn.AdaptiveAvgPool2d(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.softmax(self.end(self.body(x)).flatten(1), 1)
+
+
 NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "padded": (Padded, (3, 8, 8)),
     "pooled": (Pooled, (3, 15, 12)),
@@ -225,6 +237,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "mobile": (Mobile, (3, 12, 12)),
     "signal": (Signal, (2, 24)),
     "decoder": (Decoder, (3, 6, 6)),
+    "whole": (Whole, (3, 8, 8)),
     "normed": (Normed, (3, 8, 8)),
     "twice": (Twice, (3, 8, 8)),
 }

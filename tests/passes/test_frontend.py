@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from frontend_nets import NETS, passed
+from onnx.helper import get_attribute_value
+from qonnx.core.modelwrapper import ModelWrapper
 from quant_case import context
 from quant_graph import SHAPE, SIGNED, data_for, passed_on, random_network
 from test_residual_quant import brevitas_integers
 from torch import nn
 
 from compiler.stages import FloatModel
+from hw_targets.errors import LiftFlowError
 from hw_targets.network import NetworkShape
 from passes import _brevitas_exact as exact
 from passes import _qonnx as qonnx
+from passes._allocation_error import activation_errors
 from passes._brevitas_structure import deciders
 from passes._coupling import coupled_groups, remove_units, rows_of
 from passes._graph import layers_of, output_shapes
 from passes._twin import deviation, float_twin
-from passes.allocate import Allocate
+from passes.allocate import Allocate, layer_errors
 from passes.attribute import Attribute
+from passes.explain import Explain
 from passes.export_qonnx import ExportQonnx
 from passes.prepare import Prepare, support
 from passes.prune_filters import PruneFilters
@@ -150,9 +156,9 @@ def test_only_uneven_padding_is_a_unit_of_its_own() -> None:
 def test_max_units_tell_their_whole_window() -> None:
     units = network_of("pooled").units
     assert {unit.name: unit.numbers for unit in units if unit.kind == "max"} == {
-        "stem": (3, 3, 2, 2, 1, 1, 1, 1),
+        "stem": (3, 3, 2, 2, 1, 1, 1, 2),
         "flat": (1, 2, 1, 1, 0, 0, 0, 0),
-        "edge": (3, 3, 2, 2, 0, 0, 1, 1),
+        "edge": (3, 3, 2, 2, 0, 0, 1, 0),
         "maxpool_1": (1, 2, 2, 2, 0, 0, 0, 0),
     }
 
@@ -289,3 +295,63 @@ def test_norms_alone_are_layers_and_those_before_a_dense_layer_part_of_it() -> N
         ("first", 3), ("a", 1), ("norm", 6), ("b", 1),
         ("after", 6), ("c", 1), ("d", 1), ("head", 1),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["signal", "clipped", "mobile"])
+def test_quantized_networks_are_explained(name: str, tmp_path: Path) -> None:
+    found = passed(name)
+    ctx = context(tmp_path, found.data)
+    insight = Explain().run(found.trained, ctx).insight
+    assert insight is not None
+    assert all(check.passed for check in ctx.checks)
+
+
+def test_a_convolution_at_the_end_is_a_dense_layer(tmp_path: Path) -> None:
+    assert [(layer.name, layer.kind) for layer in network_of("whole").layers] == [
+        ("body_0", "conv"), ("body_2", "conv"), ("end_1", "dense"),
+    ]  # fmt: skip
+    window = nn.Sequential(
+        nn.Conv2d(3, 5, 3, 2), nn.ReLU(), nn.Conv2d(5, 4, 3, bias=False), nn.Flatten()
+    ).eval()
+    assert support(window, SHAPE) == []
+    data = data_for()
+    model = Prepare().run(FloatModel("window", window, SHAPE, SIGNED), context(tmp_path, data))
+    assert model.network is not None
+    assert model.network.chain
+    assert model.network.layers[-1].matrix == (45, 4)
+
+
+def test_prepare_says_which_layers_it_copies(tmp_path: Path) -> None:
+    made, shape = NETS["twice"]
+    said: list[str] = []
+    ctx = replace(context(tmp_path, data_for()), say=lambda text, _share: said.append(text))
+    Prepare().run(FloatModel("twice", random_network(made), shape, SIGNED), ctx)
+    assert "used more than once, weights copied: shared_1, again_1" in said
+
+
+def test_windows_over_the_edge_are_padded_in_the_file() -> None:
+    nodes = ModelWrapper(str(passed("pooled").exported.path)).graph.node
+    pools = [node for node in nodes if node.op_type == "MaxPool"]
+    stored = [{a.name: get_attribute_value(a) for a in node.attribute} for node in pools]
+    assert [tuple(one["pads"]) for one in stored] == [
+        (1, 1, 1, 2), (0, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0),
+    ]  # fmt: skip
+    assert not any(one.get("ceil_mode") for one in stored)
+
+
+def test_signed_activations_err_as_those_of_one_bit_less() -> None:
+    model = passed("clipped").scored
+    assert {unit.governor for unit in model.network.units if unit.signed} == {"", "b", "d"}
+    errors = dict(zip("abcd", layer_errors(model, (4,), (3, 4)), strict=False))
+    of_b = activation_errors(model.relevance.layers["b"], (2, 3, 4))
+    ratio = errors["b"].activations[3] / errors["b"].activations[4]
+    assert ratio == pytest.approx(of_b[2] / of_b[3])
+    assert ratio > errors["a"].activations[3] / errors["a"].activations[4]
+
+
+def test_criteria_without_a_rule_for_clipping_say_so(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.ReLU6(), nn.Linear(5, 4)).eval()
+    ctx = context(tmp_path, data_for())
+    prepared = Prepare().run(FloatModel("capped", net, SHAPE, SIGNED), ctx)
+    with pytest.raises(LiftFlowError, match="no layer-wise relevance propagation rule for Clipped"):
+        Attribute(criterion="lrp", samples=16, batch=8).run(prepared, ctx)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hw_targets.cost.basis import finn, images, logits, streams
+from hw_targets.cost.basis import finn, images, logits, pointwise, streams, windows
 from hw_targets.cost.basis.arithmetic import Column, Number
 from hw_targets.cost.basis.mvu import mvu
 from hw_targets.cost.basis.terms import Basis, Fields, Terms
@@ -29,10 +29,18 @@ BASES: dict[str, Callable[[Fields, Family], Basis]] = {
     "Swu": images.swu,
     "Pad": images.pad,
     "MaxPool": images.maxpool,
+    "Upsample": images.upsample,
+    "Depthwise": windows.depthwise,
+    "Reduce": windows.reduce,
+    "Requant": pointwise.requant,
+    "Table": pointwise.table,
     "ChannelAdd": logits.channel_add,
     "LabelSelect": logits.label_select,
     "Fifo": streams.fifo,
     "WidthConverter": streams.width_converter,
+    "Duplicate": streams.duplicate,
+    "Add": streams.add,
+    "Concat": streams.concat,
     "FinnMvau": finn.mvau,
     "FinnWindow": finn.window,
     "FinnPadding": finn.padding,

@@ -1,4 +1,4 @@
-"""Bases of what works on images: sliding window, padding, maximum pooling."""
+"""Bases of what works on images: sliding window, padding, maximum pooling, upsampling."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def maxpool(k: Fields, family: Family) -> Basis:
     slots = clog2(folds) + clog2(row)
     several, rows = flag(folds > 1), flag(row > 1)
     soft = (1 - block) * rows
-    in_register, in_memory = _maximum(family, bits)
+    in_register, in_memory = maximum(family, bits)
     memories = several + rows
     const = 1.0
     lut = {
@@ -95,7 +95,40 @@ def maxpool(k: Fields, family: Family) -> Basis:
     return Basis(lut, ff, dsp=0.0, bram=bram)
 
 
-def _maximum(family: Family, bits: Number) -> tuple[Number, ...]:
+def upsample(k: Fields, family: Family) -> Basis:
+    """A buffer of a row, or of a pixel, in LUT or block RAM, read several times."""
+    width, depth = k["simd"] * k["bits"], k["buffer_depth"]
+    block = in_block_ram(depth, width, family)
+    address = clog2(depth)
+    counters = (
+        clog2(k["folds"] + 1)
+        + clog2(k["in_w"] + 1)
+        + clog2(k["scale_h"] + 1)
+        + clog2(k["scale_w"] + 1)
+    )
+    between = (1 - block) * width * (ceil(depth / lut_ram_cell(family).shapes[-1][0]) - 1)
+    bram = block
+    if some(block):
+        needed, muxed = block_ram(depth, width, family)
+        bram, between = block * needed, between + block * muxed
+    lut = {
+        "const": 1.0,
+        "address": address,
+        "counters": counters,
+        "buffer": (1 - block) * lut_ram(depth, width, family),
+        "banks": between,
+    }
+    ff = {
+        "const": 1.0,
+        "address": address,
+        "counters": counters,
+        "width": width,
+        "fetched": (1 - block) * width,
+    }
+    return Basis(lut, ff, dsp=0.0, bram=bram)
+
+
+def maximum(family: Family, bits: Number) -> tuple[Number, ...]:
     """LUTs of a lane's running maximum as measured (`products`): in a register, in a memory."""
     table = maximum_table(family.name)
     if isinstance(bits, np.ndarray):

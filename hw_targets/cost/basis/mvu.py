@@ -67,12 +67,12 @@ def mvu(k: Fields, family: Family) -> Basis:
     block_buffer = replay * flag(buffer >= 128) * flag(buffer * vector >= 4096)
     extra = most(block_buffer, block)
 
-    product_luts, product_registers = _product(family, weight_bits, act_bits, signed, 0.0)
+    product_luts, product_registers = product_cells(family, weight_bits, act_bits, signed, 0.0)
     refused = asked - hard
     refused_luts: Number = 0.0
     refused_registers: Number = 0.0
     if some(refused):
-        made = _product(family, weight_bits, act_bits, signed, 1.0)
+        made = product_cells(family, weight_bits, act_bits, signed, 1.0)
         refused_luts = where(refused > 0, refused * made[0], 0.0)
         refused_registers = where(refused > 0, refused * made[1], 0.0)
     varying, constant, active, kept = _content(weight_bits, words, pe)
@@ -148,7 +148,7 @@ def _half(bits: Number) -> Number:
     return ceil(bits / 2)
 
 
-def _product(
+def product_cells(
     family: Family, weight_bits: Number, act_bits: Number, signed: Number, hard: Number
 ) -> tuple[Number, ...]:
     """LUTs and registers of one product, as measured (`products`)."""

@@ -1,4 +1,4 @@
-"""Bases of what carries streams between units: FIFOs and width converters."""
+"""Bases of what carries streams between units: FIFOs, width converters, branches and joints."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from hw_targets.cost.basis.terms import (
     Basis,
     Fields,
     blocks,
+    carry,
     in_block_ram,
     lut_ram,
     lut_ram_cell,
@@ -61,3 +62,30 @@ def width_converter(k: Fields, family: Family) -> Basis:
     terms = {"const": 1.0, "down": down, "count": clog2(ceil(wide / narrow))}
     lut = {**terms, "muxes": down * (width - flag(last >= least_reset) * last)}
     return Basis(lut, {**terms, "word": width}, dsp=0.0, bram=0.0)
+
+
+def duplicate(k: Fields, _: Family) -> Basis:
+    """Wires, and who has taken the present beat: a bit a copy."""
+    terms = {"const": 1.0, "copies": k["copies"]}
+    return Basis(terms, terms, dsp=0.0, bram=0.0)
+
+
+def add(k: Fields, family: Family) -> Basis:
+    """An adder a lane with a register behind it."""
+    lanes, bits = k["lanes"], k["bits"] + 1
+    lut = {"const": 1.0, "sums": lanes * carry(bits, family)}
+    return Basis(lut, {"const": 1.0, "bits": lanes * bits}, dsp=0.0, bram=0.0)
+
+
+def concat(k: Fields, family: Family) -> Basis:
+    """A selection by a bit a stream, a register behind it and a counter of beats."""
+    streams, width = k["streams"], k["lanes"] * k["bits"]
+    count = clog2(most(k["most_folds"], 2.0))
+    # A LUT takes a bit and its selection of as many streams as it has pairs of inputs, every
+    # further one what has been found so far too.
+    pairs = family.lut_inputs // 2
+    chained = (family.lut_inputs - 1) // 2
+    luts = 1 + ceil(most(streams - pairs, 0.0) / chained)
+    control = {"const": 1.0, "streams": streams, "count": count}
+    lut = {**control, "ends": streams * count, "select": width * luts}
+    return Basis(lut, {**control, "width": width}, dsp=0.0, bram=0.0)
