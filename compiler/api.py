@@ -209,7 +209,7 @@ def open_task(
     if any(step.name in HARDWARE for step in pipeline.passes):
         from passes.prepare import require_support
 
-        require_support(start.module, start.input_shape)
+        require_support(start.module, start.input_shape, data.regression)
     return Task(
         start, data, pipeline, folder, chosen_board, chosen_goals, seed, device or _device()
     )

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float32]
 LabelArray = NDArray[np.int64]
+TargetArray = LabelArray | FloatArray
+"""Class of every sample, or of a regression the outputs that every sample should give."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,31 @@ class Dataset:
     """Samples as the user's network takes them: float32, channels first, without batch axis.
 
     `train` feeds attribution, calibration and retraining; `test` is only ever measured on.
+
+    train_y, test_y: (samples,) class indices; or with `classes` 0, which is a regression, the
+    outputs wanted: (samples, *outputs) float32, outputs as the network gives them, channels first.
     """
 
     name: str
     train_x: FloatArray
-    train_y: LabelArray
+    train_y: TargetArray
     test_x: FloatArray
-    test_y: LabelArray
+    test_y: TargetArray
     classes: int
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
         return tuple(self.train_x.shape[1:])
+
+    @property
+    def regression(self) -> bool:
+        """Are the network's outputs themselves what is asked for?"""
+        return self.classes == 0
+
+
+def streamed(values: NDArray[Any]) -> NDArray[Any]:
+    """(samples, ...) channels first as (samples, elements) in hardware's order: channels last."""
+    return np.moveaxis(values, 1, -1).reshape(len(values), -1)
 
 
 @dataclass(frozen=True)
@@ -66,8 +81,7 @@ class InputFormat:
 
     def stream(self, samples: FloatArray) -> NDArray[np.int64]:
         """Encoded samples in the order hardware takes them, (samples, elements): channels last."""
-        integers = self.encode(samples)
-        return np.moveaxis(integers, 1, -1).reshape(len(integers), -1)
+        return streamed(self.encode(samples))
 
 
 @dataclass(frozen=True)
@@ -162,7 +176,10 @@ class Relevance:
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What a pruning pass removed. Accuracy is before any retraining, whole test split."""
+    """What a pruning pass removed. Accuracy is before any retraining, whole test split.
+
+    Here and in all stages, accuracy is `passes._score.score`: of a regression it is R^2.
+    """
 
     macs_before: int
     macs_after: int
@@ -322,11 +339,13 @@ class Insight:
     The compressed network is explained as its float twin: its integer weights times their scales
     under plain ReLUs, activations not rounded.
 
-    samples: (k,) indices of training samples, one of each class before others; labels: (k,).
+    samples: (k,) indices of training samples, one of each class before others; labels: (k,), -1
+        of a regression.
     images: (k, *sample) the samples. before, after: (k, *sample) DeepLIFT contributions of their
         values to `target`, against the same `reference`, in both networks.
-    agreement: share of `measured` training samples that twin and quantized network class alike.
-    layers: relevance over the same `measured` samples.
+    agreement: share of `measured` training samples that twin and quantized network class alike;
+        of a regression, R^2 between their outputs.
+    layers: relevance over the same `measured` samples; none of a regression.
     margins: layer -> why it got its bits; empty as the pass gives it, see `compiler.explain_run`.
     """
 
@@ -370,7 +389,9 @@ class QuantModel:
 class QonnxModel:
     """A QONNX file that computes what the Brevitas network computes.
 
-    predictions: the quantized network's class of every test sample.
+    predictions: the quantized network's class of every test sample, (samples,); of a regression
+        its outputs, (samples, outputs) integers in the order hardware gives them, channels last.
+    step: of a regression, the value of one count of these integers; 0.0 where classes come out.
     """
 
     name: str
@@ -380,6 +401,7 @@ class QonnxModel:
     allocation: Allocation
     accuracy: float
     predictions: LabelArray
+    step: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -387,6 +409,7 @@ class DataflowModel:
     """A FINN graph of hardware nodes; after `fold` their PE, SIMD and memories are set.
 
     folding: FINN's own folding configuration (node name -> attributes), empty before `fold`.
+    predictions, step: as in QonnxModel.
     """
 
     name: str
@@ -396,6 +419,7 @@ class DataflowModel:
     allocation: Allocation
     predictions: LabelArray
     folding: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    step: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -403,7 +427,7 @@ class SimReport:
     """What RTL simulation measured over the whole test split.
 
     interval: clock cycles between frames in steady state; bound: the slowest unit's cycles;
-    latency: cycles from the first beat in to the label out, pipeline empty.
+    latency: cycles from the first beat in to the last one out, pipeline empty.
     """
 
     frames: int
@@ -418,7 +442,10 @@ class SimReport:
 
 @dataclass(frozen=True)
 class RtlDesign:
-    """A self-contained folder of RTL: sources, memories, top, manifest.json with its digest."""
+    """A self-contained folder of RTL: sources, memories, top, manifest.json with its digest.
+
+    predictions, step: as in QonnxModel.
+    """
 
     name: str
     folder: Path
@@ -435,6 +462,7 @@ class RtlDesign:
     folding: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """FINN's folding configuration of that graph."""
     sim: SimReport | None = None
+    step: float = 0.0
 
 
 @dataclass(frozen=True)

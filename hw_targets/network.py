@@ -26,7 +26,8 @@ class LayerShape:
     after the activation, 1 for none. `activation` is False for the layer that gives the logits,
     and for layers whose output goes elsewhere than into a ReLU, as into a residual add. `padding`
     is (top, left, bottom, right). `groups` and `dilation` are those of `torch.nn.Conv2d`.
-    `limit` is the most that the activation gives, 0 for no limit.
+    `limit` is the most that the activation gives, 0 for no limit. `answers` is True for the layer
+    whose outputs are a regression's answer: its bias is the last unit.
     """
 
     name: str
@@ -42,6 +43,7 @@ class LayerShape:
     groups: int = 1
     dilation: tuple[int, int] = (1, 1)
     limit: float = 0.0
+    answers: bool = False
 
     @property
     def padded_size(self) -> tuple[int, int]:
@@ -191,6 +193,7 @@ class NetworkShape:
     input_bits: int
     input_signed: bool
     classes: int
+    """0 for a regression, whose answer are all outputs of the last layer."""
     units: tuple[Unit, ...] = ()
     """Every operation, in order of execution, of a network that is no chain of layers alone."""
 
@@ -198,6 +201,16 @@ class NetworkShape:
     def chain(self) -> bool:
         """Does `layers` tell all, because each takes what the one before gives?"""
         return not self.units
+
+    @property
+    def regression(self) -> bool:
+        return self.classes == 0
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of the last layer, without the batch: (channels, height, width) or (features,)."""
+        last = self.layers[-1]
+        return (last.out_channels, *(last.out_size if last.kind == "conv" else ()))
 
     @property
     def macs(self) -> int:

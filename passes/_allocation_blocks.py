@@ -14,6 +14,7 @@ from hw_targets.cost.layer import (
     matrix_kernel,
     needs_pad,
     needs_window,
+    output_fifo,
     pad_kernel,
     window_kernel,
     with_fifo,
@@ -136,6 +137,8 @@ def _act(layer: LayerShape, places: Places, act_bits: tuple[int, ...]) -> Stream
 def _ends(layer: LayerShape, places: Places, prices: Prices) -> tuple[Block, Places]:
     """Pooling or label select, no wider than the threshold or bias in front of it."""
     last = not layer.activation
+    if layer.answers:
+        return _outputs(layer, places, prices)
     if not last and layer.pool <= 1:
         return through(prices, places), places
 
@@ -154,6 +157,22 @@ def _ends(layer: LayerShape, places: Places, prices: Prices) -> tuple[Block, Pla
         lanes, lambda bits, lanes: unit(bits, lanes).input, kernels, allowed=allowed
     )
     return stage(prices, places, streamer, merged=last)
+
+
+def _outputs(layer: LayerShape, places: Places, prices: Prices) -> tuple[Block, Places]:
+    """The design's output FIFO, as wide as the bias in front of it."""
+
+    def stream(bits: int, lanes: int) -> Stream:
+        # The bias has given a bit more than it took.
+        return Stream(lanes, bits + 1, True, layer.pixels * layer.out_channels // lanes)
+
+    streamer = Streamer(
+        places.lanes,
+        stream,
+        lambda bits, _, lanes: (output_fifo(stream(bits, lanes)),),
+        allowed=np.eye(len(places.lanes), dtype=bool),
+    )
+    return stage(prices, places, streamer, merged=True)
 
 
 def _matrices(

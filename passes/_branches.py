@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from passes._canonical import Block, check_max, check_norm, folded, gain_and_shift
+from passes._canonical import (
+    OUTPUTS,
+    Block,
+    check_end,
+    check_max,
+    check_norm,
+    folded,
+    gain_and_shift,
+)
 from passes._graph import Step
 from passes._lower_names import mend_for
 from passes._lower_ops import Op, Problem
@@ -36,12 +44,17 @@ class Branches:
     misplaced: list[Problem] = field(default_factory=list)
 
 
-def arrange(ops: Sequence[Op]) -> Branches:
-    """Folds batch norms and checks every operation against what the passes can do."""
+def arrange(ops: Sequence[Op], regression: bool = False) -> Branches:
+    """Folds batch norms and checks every operation against what the passes can do.
+
+    regression: the outputs themselves are the answer, see `check_end`.
+    """
     result = Branches()
     body = list(ops)
     if body and isinstance(body[-1].module, nn.Softmax | nn.LogSoftmax):
         result.tail = body.pop()
+        if regression:
+            result.problems.append(_problem(result.tail, "it changes the outputs", OUTPUTS))
     users: dict[str, list[Op]] = defaultdict(list)
     for op in body:
         for source in op.inputs:
@@ -76,7 +89,7 @@ def arrange(ops: Sequence[Op]) -> Branches:
         if isinstance(op.module, nn.Conv2d | nn.Linear):
             result.blocks[op.name] = Block(op)
         result.steps.append(Step(op.name, op.module, inputs))
-    result.misplaced += _check_flow(result.steps, {op.name: op for op in body})
+    result.misplaced += _check_flow(result.steps, {op.name: op for op in body}, regression)
     if result.problems or result.misplaced:
         result.steps = []
     else:
@@ -136,15 +149,12 @@ def _check_average(op: Op, pool: nn.AvgPool2d) -> list[Problem]:
     return []
 
 
-def _check_flow(steps: Sequence[Step], ops: Mapping[str, Op]) -> list[Problem]:
-    """There must be layers, a dense one at the end."""
+def _check_flow(steps: Sequence[Step], ops: Mapping[str, Op], regression: bool) -> list[Problem]:
+    """There must be layers, a fit one at the end."""
     if not any(isinstance(step.module, nn.Conv2d | nn.Linear) for step in steps):
         mend = "give a network that ends in Linear"
         return [Problem("forward", "network", "it has no layers", mend)]
-    found = []
-    if not isinstance(steps[-1].module, nn.Linear):
-        found.append(_problem(ops[steps[-1].name], "it gives the logits", "end with a Linear"))
-    return found
+    return check_end(ops[steps[-1].name], regression)
 
 
 def _problem(op: Op, reason: str, mend: str | None) -> Problem:

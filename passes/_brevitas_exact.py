@@ -17,15 +17,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from compiler.stages import streamed
 from hw_targets.network import INPUT
 from passes._brevitas_network import QuantNetwork
 from passes._brevitas_quantizers import MIN_SCALE
 from passes._brevitas_structure import deciders, greatest, grid_of
 from passes._integer_conv import IntegerConv, fits
+from passes._score import r_squared, score
 from passes._threads import threads_for
 
 if TYPE_CHECKING:
-    from compiler.stages import FloatArray, InputFormat, LabelArray
+    from compiler.stages import FloatArray, InputFormat, LabelArray, TargetArray
     from hw_targets.network import Unit
 
 Float64 = NDArray[np.float64]
@@ -191,7 +193,7 @@ def on_grid(samples: FloatArray, input_format: InputFormat) -> FloatArray:
 
 
 def logits(network: QuantNetwork, samples: FloatArray) -> Float64:
-    """Logits in steps of the last accumulator, (samples, classes), by Brevitas itself.
+    """Outputs in steps of the last accumulator, (samples, *outputs), by Brevitas itself.
 
     Brevitas's own forward runs in float64, where sums of products of float32 scales lose nothing
     that could reach a (settled) threshold.
@@ -200,7 +202,7 @@ def logits(network: QuantNetwork, samples: FloatArray) -> Float64:
 
 
 def integer_logits(network: QuantNetwork, samples: FloatArray) -> Int64:
-    """Logits as the hardware has them, (samples, classes). Raises ValueError off the grid.
+    """Outputs as the hardware has them, (samples, *outputs). Raises ValueError off the grid.
 
     What `logits` gives, several times sooner: convolutions sum integers, and quantizers work in
     one step.
@@ -258,6 +260,22 @@ def classes(network: QuantNetwork, samples: FloatArray) -> LabelArray:
     return np.asarray(integer_logits(network, samples).argmax(axis=1), dtype=np.int64)
 
 
-def accuracy(network: QuantNetwork, samples: FloatArray, labels: LabelArray) -> float:
-    """Share of samples classed right, by the exact integer logits."""
-    return float((classes(network, samples) == labels).mean())
+def answers(network: QuantNetwork, outputs: Int64) -> LabelArray:
+    """What the hardware gives for outputs of its last accumulator, (samples, *outputs).
+
+    The class of every sample, (samples,); of a regression all outputs, (samples, outputs), channels
+    last.
+    """
+    return streamed(outputs) if network.network.regression else outputs.argmax(axis=1)
+
+
+def accuracy(network: QuantNetwork, samples: FloatArray, wanted: TargetArray) -> float:
+    """Share of samples classed right, or R^2 of a regression, by the exact integer outputs."""
+    return measured(network, integer_logits(network, samples), wanted)
+
+
+def measured(network: QuantNetwork, outputs: Int64, wanted: TargetArray) -> float:
+    """`accuracy` of integer outputs."""
+    if network.network.regression:
+        return r_squared(outputs * logit_step(network), wanted)
+    return score(outputs, wanted)

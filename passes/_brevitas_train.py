@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from compiler.stages import Codebook
 from passes._augment import augmented
 from passes._brevitas_exact import integer_weights, on_grid, quantizer_scale, weight_scale
+from passes._score import score
 
 if TYPE_CHECKING:
     from compiler.stages import QuantModel
@@ -186,7 +187,7 @@ class Trainer:
             return torch.cat([self.teacher(part) for part in torch.split(self.x, EVAL_BATCH)])
         parts = torch.split(self.x[self.held], EVAL_BATCH)
         held = torch.cat([self.teacher(part) for part in parts])
-        taught = torch.full((len(self.x), held.shape[1]), torch.nan, device=held.device)
+        taught = torch.full((len(self.x), *held.shape[1:]), torch.nan, device=held.device)
         taught[self.held] = held
         return taught
 
@@ -243,10 +244,10 @@ class Trainer:
 
     @torch.no_grad()
     def held_out(self) -> tuple[float, float]:
-        """(mean loss, accuracy) on the held-out samples."""
+        """(mean loss, accuracy or R^2) on the held-out samples."""
         self.network.eval()
         parts = torch.split(self.x[self.held], EVAL_BATCH)
         logits = torch.cat([self.network(part) for part in parts])
         labels = self.y[self.held]
         loss = float(self.distillation.loss(logits, labels, self.taught[self.held]))
-        return loss, float((logits.argmax(1) == labels).float().mean())
+        return loss, score(logits.cpu().numpy(), labels.cpu().numpy())

@@ -39,15 +39,18 @@ class Chain:
     problems: list[Problem] = field(default_factory=list)
 
 
-def arrange(ops: Sequence[Op]) -> Chain:
-    """Groups `ops` into blocks and checks every one of them against what hardware computes."""
+def arrange(ops: Sequence[Op], regression: bool = False) -> Chain:
+    """Groups `ops` into blocks and checks every one of them against what hardware computes.
+
+    regression: the outputs themselves are the answer, see `check_end`.
+    """
     chain = Chain()
     for op in ops:
         if chain.tail is not None:
             chain.problems.append(_problem(chain.tail, "it is not at the end"))
             chain.tail = None
         _place(op, chain)
-    _check_ends(chain)
+    _check_ends(chain, regression)
     return chain
 
 
@@ -145,19 +148,35 @@ def _check_pool(op: Op) -> list[Problem]:
     return found
 
 
-def _check_ends(chain: Chain) -> None:
+def _check_ends(chain: Chain, regression: bool) -> None:
     if not chain.blocks:
         if not chain.problems:
             mend = "give a network that ends in Linear"
             chain.problems.append(Problem("forward", "network", "it has no layers", mend))
         return
     last = chain.blocks[-1]
-    if not isinstance(last.layer.module, nn.Linear):
-        chain.problems.append(_problem(last.layer, "it gives the logits", "end with a Linear"))
-    elif last.relus:
-        chain.problems.append(
-            _problem(last.relus[0], "it is applied to the logits", "leave it out")
-        )
+    found = check_end(last.layer, regression)
+    behind = [*last.relus, *last.pools, *([last.flatten] if last.flatten else [])]
+    if not found and regression:
+        found = [_problem(op, "it is behind the last layer", OUTPUTS) for op in behind]
+    elif not found and last.relus:
+        found = [_problem(last.relus[0], "it is applied to the logits", "leave it out")]
+    if chain.tail is not None and regression:
+        found.append(_problem(chain.tail, "it changes the outputs", OUTPUTS))
+    chain.problems += found
+
+
+OUTPUTS = "end with the Conv2d or Linear whose outputs are the answer"
+"""What is asked of a regression."""
+
+
+def check_end(op: Op, regression: bool) -> list[Problem]:
+    """Classes come from a Linear; the outputs of a regression from a Conv2d as well."""
+    if isinstance(op.module, nn.Linear) or (regression and isinstance(op.module, nn.Conv2d)):
+        return []
+    if regression:
+        return [_problem(op, "it gives the outputs", OUTPUTS)]
+    return [_problem(op, "it gives the logits", "end with a Linear")]
 
 
 def _problem(op: Op, reason: str, mend: str | None = None) -> Problem:

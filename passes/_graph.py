@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from compiler.stages import FloatArray, LabelArray
+from compiler.stages import FloatArray, TargetArray
 from hw_targets.network import INPUT
 from passes._modules import Add, Clip, Upsample
+from passes._score import score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -146,7 +147,7 @@ def activation_sources(module: nn.Module) -> dict[str, str]:
 
 
 def predict(module: nn.Module, samples: FloatArray, device: str = "cpu") -> NDArray[np.float32]:
-    """Outputs of `module` for all `samples`, (count, classes), in batches on `device`."""
+    """Outputs of `module` for all `samples`, (count, *outputs), in batches on `device`."""
     model = placed(module, device)
     with torch.no_grad():
         parts = [
@@ -158,10 +159,10 @@ def predict(module: nn.Module, samples: FloatArray, device: str = "cpu") -> NDAr
 
 
 def accuracy(
-    module: nn.Module, samples: FloatArray, labels: LabelArray, device: str = "cpu"
+    module: nn.Module, samples: FloatArray, wanted: TargetArray, device: str = "cpu"
 ) -> float:
-    """Share of `samples` whose greatest output is that of their label, 0 to 1."""
-    return float((predict(module, samples, device).argmax(1) == labels).mean())
+    """Share of `samples` whose greatest output is that of their label, or R^2 of a regression."""
+    return score(predict(module, samples, device), wanted)
 
 
 def placed(module: nn.Module, device: str) -> nn.Module:

@@ -60,7 +60,7 @@ def guides(
     for number, inputs in enumerate(torch.split(samples, BATCH)):
         with torch.no_grad():
             logits = module(inputs)
-            coefficients = target_coefficients(target, logits, logits.argmax(1))
+            coefficients = target_coefficients(target, logits, logits.argmax(1), inputs)
 
         def visit(found: Attribution, number: int = number) -> None:
             for name in layers:

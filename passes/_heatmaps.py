@@ -19,8 +19,8 @@ from passes.deeplift import attribute_all_layers, target_coefficients
 class Shown:
     """Training samples to explain.
 
-    samples: (k,) their indices. inputs, references: (k, *sample). coefficients: (k, classes) of
-    the logits in what is explained.
+    samples: (k,) their indices. inputs, references: (k, *sample). coefficients: (k, *outputs) of
+    the outputs in what is explained.
     """
 
     samples: LabelArray
@@ -55,13 +55,18 @@ def choose_shown(
         LiftFlowError: there is but one sample, or the reference does not fit the data.
     """
     picked, others = choose(data, len(data.train_x), rng)
-    _, firsts = np.unique(data.train_y[picked], return_index=True)
+    firsts = np.zeros(0, dtype=np.int64)
+    if not data.regression:
+        _, firsts = np.unique(data.train_y[picked], return_index=True)
     rest = np.setdiff1d(np.arange(len(picked)), firsts)
     order = np.concatenate([firsts, rest])[:count]
     picked, others = picked[order], others[order]
     inputs = data.train_x[picked]
-    logits = torch.from_numpy(predict(judge, inputs))
-    (coefficients,) = target_coefficients(target, logits, torch.from_numpy(data.train_y[picked]))
+    logits, labels = (
+        torch.from_numpy(predict(judge, inputs)),
+        torch.from_numpy(data.train_y[picked]),
+    )
+    (coefficients,) = target_coefficients(target, logits, labels, torch.from_numpy(inputs))
     references = references_of(reference, data)(picked, others)
     whole = np.broadcast_to(references, inputs.shape).copy()
     return Shown(picked, inputs, whole, coefficients.numpy())

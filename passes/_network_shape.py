@@ -15,9 +15,16 @@ from passes._modules import ClippedReLU
 
 
 def network_shape(
-    module: nn.Module, name: str, input_shape: tuple[int, ...], form: InputFormat
+    module: nn.Module,
+    name: str,
+    input_shape: tuple[int, ...],
+    form: InputFormat,
+    regression: bool = False,
 ) -> NetworkShape:
-    """What hardware needs to know of a network whose samples have `input_shape`."""
+    """What hardware needs to know of a network whose samples have `input_shape`.
+
+    regression: its outputs are the answer, not the class of the greatest.
+    """
     steps = wired_steps(module)
     users, shapes = users_of(steps), output_shapes(module, input_shape)
     layers: list[LayerShape] = []
@@ -30,6 +37,7 @@ def network_shape(
         else:
             continue
         layers.append(_with_followers(layer, users))
+    layers[-1] = dataclasses.replace(layers[-1], answers=regression)
     # These say all that there is; anything else needs its units told one by one.
     kernels = (nn.Conv2d, nn.Linear, nn.ReLU, nn.MaxPool2d, nn.Flatten)
     chain = is_chain(module) and all(
@@ -42,7 +50,7 @@ def network_shape(
         input_shape,
         form.bits,
         form.signed,
-        layers[-1].out_channels,
+        0 if regression else layers[-1].out_channels,
         () if chain else graph_structure(module, input_shape),
     )
 

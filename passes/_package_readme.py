@@ -63,7 +63,33 @@ source /path/to/Vivado/settings64.sh
 sh plan/run.sh
 ```
 `plan/plan.json` lists files, tools and products with their digests. FINN leaves the bitstream and
-its PYNQ driver below `plan/output`. `samples.npy` are test samples, `expected.json` their classes.
+its PYNQ driver below `plan/output`. `samples.npy` are test samples, `expected.json` their
+{_answers(model)}.
+"""
+
+
+def _answers(model: Implementation) -> str:
+    if not model.design.network.regression:
+        return "classes"
+    return f"output integers, channels last; the value of one is integer x {model.design.step!r}"
+
+
+def for_rtl(model: Implementation, board: Board, samples: int) -> str:
+    """For a network whose outputs are the answer, on a board whose shell answers with a class."""
+    design = model.design
+    shape = " x ".join(map(str, design.network.output_shape))
+    return f"""\
+# {model.name} for {board.description}
+
+No bitstream: {model.skipped}. Design `{design.digest[:16]}` is in `rtl/`, made for
+{model.clock_target_mhz:g} MHz; `rtl/manifest.json` lists its sources, its top and both streams.
+
+Samples come in and outputs go out by AXI-Stream, pixel by pixel with channels innermost, lane 0
+lowest. `model.json` says how floats become integers at the input. A frame's answer are {shape}
+signed integers (`output`); the value of one is integer x {design.step!r}.
+
+`samples.npy` holds {samples} test samples, `expected.json` the integers to expect of each, in the
+order in which they come out.
 """
 
 

@@ -19,7 +19,7 @@ from passes.base import Context
 from passes.criteria import CRITERIA, Batch, Criterion, Setup
 from passes.criteria.base import Scores
 from passes.criteria.references import REFERENCES, References, references_of
-from passes.deeplift import full_precision
+from passes.deeplift import OF_OUTPUTS, full_precision
 
 __all__ = ["REFERENCES", "Settings", "choose", "measure", "remeasure"]
 
@@ -43,9 +43,9 @@ class Settings:
     samples: training samples, at most as many as there are; 0 for as many as it takes until the
     ranking's stability is `stable`, at most `most_samples`. reference: what a sample is compared
     with, one of REFERENCES or a .npy file. target: what is explained, one of
-    `passes.deeplift.TARGETS`. batch: samples a backward pass, bounds the memory. criterion: one of
-    `passes.criteria.CRITERIA`. distance: share of the way from a sample to what `reference` names,
-    where its reference lies; 0 to leave it to `distance_in`.
+    `passes.deeplift.TARGETS` or SIGNS. batch: samples a backward pass, bounds the memory.
+    criterion: one of `passes.criteria.CRITERIA`. distance: share of the way from a sample to what
+    `reference` names, where its reference lies; 0 to leave it to `distance_in`.
     """
 
     samples: int
@@ -91,11 +91,11 @@ def measure(
     kind = CRITERIA[settings.criterion]
     if not settings.distance:
         settings = replace(settings, distance=distance_in(module, settings))
-    if kind.needs_classes and settings.target == "output":
+    if kind.needs_classes and settings.target in OF_OUTPUTS and not data.regression:
         raise LiftFlowError(
             f"{settings.criterion} needs the class of every sample",
             where="attribute",
-            mend="use another target than output, or another criterion",
+            mend=f"use another target than {settings.target}, or another criterion",
         )
     look = _Look()
     with full_precision(torch.device(device)):
@@ -219,7 +219,7 @@ class _Source:
         if with_references:
             self._references = references_of(settings.reference, data, settings.distance)
         first = self._picked[:FIRST_LOOK]
-        classes = data.train_y[first] if settings.target != "output" else np.zeros(len(first))
+        classes = np.zeros(len(first)) if settings.target in OF_OUTPUTS else data.train_y[first]
         self.shown = _one_of_each(first, classes)[:SHOWN]
 
     def __len__(self) -> int:

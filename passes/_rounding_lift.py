@@ -77,7 +77,7 @@ def signed_shifts(
     for inputs, labels in _batches(model, ctx):
         with torch.no_grad():
             logits = module(inputs)
-        coefficients = target_coefficients(model.relevance.target, logits, labels)
+        coefficients = target_coefficients(model.relevance.target, logits, labels, inputs)
         attribute_targets(
             module, inputs, inputs, coefficients, layers, visit,
             reference_as=lambda: _weights_of(layers, finest),

@@ -95,11 +95,14 @@ def hessian(model: ScoredModel, bits: Sequence[int], ctx: Context) -> Errors:
 
 
 def measured(model: ScoredModel, bits: Sequence[int], ctx: Context) -> Errors:
-    """Divergence of the output with one layer rounded at a time: the reference for the others."""
+    """Divergence of the output with one layer rounded at a time: the reference for the others.
+
+    Of classes' probabilities, or the mean squared change of a regression's outputs.
+    """
     picked = ctx.rng("sensitivity").permutation(len(ctx.data.train_x))[:MEASURED]
     samples = ctx.data.train_x[picked]
     module = copy.deepcopy(placed(model.module, ctx.device))
-    expected = F.log_softmax(torch.from_numpy(predict(module, samples, ctx.device)), 1)
+    expected = torch.from_numpy(predict(module, samples, ctx.device))
     layers = layers_of(module)
 
     def error(name: str, delta: NDArray[np.float64]) -> float:
@@ -107,9 +110,12 @@ def measured(model: ScoredModel, bits: Sequence[int], ctx: Context) -> Errors:
         kept = weight.detach().clone()
         with torch.no_grad():
             weight.sub_(torch.from_numpy(delta.reshape(weight.shape)).to(weight))
-            got = F.log_softmax(torch.from_numpy(predict(module, samples, ctx.device)), 1)
+            got = torch.from_numpy(predict(module, samples, ctx.device))
             weight.copy_(kept)
-        return float(F.kl_div(got, expected, reduction="batchmean", log_target=True).clamp_min(0))
+        if ctx.data.regression:
+            return float(F.mse_loss(got, expected))
+        logs = F.log_softmax(got, 1), F.log_softmax(expected, 1)
+        return float(F.kl_div(*logs, reduction="batchmean", log_target=True).clamp_min(0))
 
     return _weighted(model, bits, error)
 

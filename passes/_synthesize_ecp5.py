@@ -11,7 +11,7 @@ import numpy as np
 from compiler.stages import Implementation, Resources, RtlDesign
 from hw_targets.boards import Board
 from hw_targets.families import load_family
-from hw_targets.flows import ecp5, nextpnr_ecp5, yosys
+from hw_targets.flows import ecp5, nextpnr_ecp5, vivado, yosys
 from hw_targets.flows.plan import BuildPlan
 from hw_targets.shells.accelerator import Accelerator
 from hw_targets.shells.driver import LiftFlowDevice
@@ -21,6 +21,7 @@ from hw_targets.shells.simulator import SimulatedPort, build_simulator
 from passes._fit import require_fit
 from passes.base import Context
 
+NO_SHELL = "the serial shell answers with a class, not with outputs: RTL only"
 PATIENCE_FRAMES = 20
 """The simulated board is given this many times the latency before it counts as silent."""
 
@@ -38,7 +39,7 @@ class Job:
 
 
 def implement(job: Job, frames: int, ctx: Context) -> Implementation:
-    """Bitstream and figures of an ECP5 board.
+    """Bitstream and figures of an ECP5 board; of a regression, figures of the accelerator alone.
 
     Raises:
         InfeasibleError: more resources than the share of the board; names each with its numbers.
@@ -47,6 +48,8 @@ def implement(job: Job, frames: int, ctx: Context) -> Implementation:
     """
     design, board = job.design, job.board
     unit = Accelerator.read(design.folder, design.network.classes)
+    if design.network.regression:
+        return _without_shell(job, unit, ctx)
     shell = Shell(board, unit, job.clock_mhz, job.baud)
     plan = ecp5.plan(shell, design.folder, job.seeds)
     folder = ctx.workdir / "plan"
@@ -76,6 +79,31 @@ def implement(job: Job, frames: int, ctx: Context) -> Implementation:
         plan=folder,
         shell_frames=checked,
         baud=job.baud,
+    )
+
+
+def _without_shell(job: Job, unit: Accelerator, ctx: Context) -> Implementation:
+    """The serial shell answers with one class; what gives outputs is counted, and goes as RTL."""
+    design, board = job.design, job.board
+    family, budget = load_family(board.family), board.budget(job.share)
+    folder = ctx.workdir / "utilisation"
+    counted = vivado.utilisation(unit, design.folder, family).run(folder, ctx.say)
+    synthesised = yosys.resources(counted[yosys.STATISTICS], family)
+    require_fit(synthesised, budget, board.name)
+    ctx.say(f"bitstream skipped: {NO_SHELL}", None)
+    return Implementation(
+        name=design.name,
+        design=design,
+        board=board.name,
+        estimated=Resources(**design.allocation.estimate),
+        synthesised=Resources(**synthesised),
+        placed=Resources(),
+        budget=Resources(**budget),
+        clock_target_mhz=job.clock_mhz,
+        clock_mhz=None,
+        bitstream=None,
+        plan=folder,
+        skipped=NO_SHELL,
     )
 
 

@@ -9,6 +9,7 @@ QUANT_NETWORK = (
     "passes._integer_conv",
     "passes._graph",
     "passes._modules",
+    "passes._score",
     "passes._threads",
 )
 """What a quantized network is built, run and measured with."""

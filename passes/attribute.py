@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from compiler.stages import FloatModel, Relevance, ScoredModel
+from compiler.stages import Dataset, FloatModel, Relevance, ScoredModel
 from hw_targets.errors import LiftFlowError
 from passes._relevance import REFERENCES, Settings, measure
 from passes._threads import threads_for
 from passes.base import Context, Pass
 from passes.criteria import CRITERIA
 from passes.criteria.references import known, references_of
-from passes.deeplift import TARGETS
+from passes.deeplift import OF_OUTPUTS, SIGNS, TARGETS
 
 # DeepLIFT is complete in exact arithmetic; what is left is the rounding of float32: below 1e-6 of
 # the greatest output on ten-layer networks. It is told as a share of the greatest difference of
@@ -35,7 +35,9 @@ class Attribute(Pass[FloatModel, ScoredModel]):
     way from the sample to that, where its reference lies; 0 leaves it to the network: for random
     references a quarter in a chain of layers, else all the way. target: what is
     explained, the "margin" (logit of the true class minus the best other), the "true" class's
-    logit, the "predicted" one's, "all" classes' logits in turn, or every "output" of a regression.
+    logit, the "predicted" one's, "all" classes' logits in turn; of a regression every "output" in
+    turn, or all of them under random "signs" at once (`passes.deeplift.random_signs`), which counts
+    what they move by as a squared error does; left out, the margin, or the signs of a regression.
     batch: samples a backward pass.
     """
 
@@ -48,13 +50,15 @@ class Attribute(Pass[FloatModel, ScoredModel]):
         "passes._threads",
         "passes._rescale",
         "passes._relevance",
+        "passes._distill",
         "passes._graph",
+        "passes._score",
         "passes._modules",
     )
 
     samples: int = 256
     reference: str = "random"
-    target: str = "margin"
+    target: str = ""
     batch: int = 64
     criterion: str = "deeplift"
     most_samples: int = 1024
@@ -64,8 +68,8 @@ class Attribute(Pass[FloatModel, ScoredModel]):
     def __post_init__(self) -> None:
         if self.criterion not in CRITERIA:
             raise self._no_such("criterion", self.criterion, ", ".join(CRITERIA))
-        if self.target not in TARGETS:
-            raise self._no_such("target", self.target, ", ".join(TARGETS))
+        if self.target not in ("", *TARGETS, SIGNS):
+            raise self._no_such("target", self.target, ", ".join((*TARGETS, SIGNS)))
         if not known(self.reference):
             choices = f"{', '.join(REFERENCES)} or a .npy file"
             raise self._no_such("reference", self.reference, choices)
@@ -86,17 +90,22 @@ class Attribute(Pass[FloatModel, ScoredModel]):
         return LiftFlowError(what, where=self.name, mend=f"use {choices}")
 
     def refuse(self, ctx: Context) -> None:
-        """Raises LiftFlowError where the reference does not fit the data."""
+        """Raises LiftFlowError where the reference or the target does not fit the data."""
+        if ctx.data.regression and self.target not in ("", *OF_OUTPUTS):
+            raise LiftFlowError(
+                f"target {self.target} asks for classes, which a regression has not",
+                where=self.name,
+                mend=f"use {' or '.join(OF_OUTPUTS)}, or leave it out",
+            )
         if CRITERIA[self.criterion].needs_references:
             references_of(self.reference, ctx.data)
 
-    @property
-    def settings(self) -> Settings:
+    def settings(self, data: Dataset) -> Settings:
         """The options as `measure` takes them."""
         return Settings(
             samples=self.samples,
             reference=self.reference,
-            target=self.target,
+            target=self.target or (SIGNS if data.regression else "margin"),
             batch=self.batch,
             criterion=self.criterion,
             most_samples=self.most_samples,
@@ -111,7 +120,8 @@ class Attribute(Pass[FloatModel, ScoredModel]):
         ctx.say(f"{self.criterion} of {len(model.network.layers)} layers", None)
         rng = ctx.rng(self.name)
         with threads_for(model.network.macs, self.batch):
-            relevance = measure(model.module, ctx.data, self.settings, rng, ctx.device, model.norms)
+            settings = self.settings(ctx.data)
+            relevance = measure(model.module, ctx.data, settings, rng, ctx.device, model.norms)
         if relevance.stability:
             samples, stability = relevance.stability[-1]
             ctx.say(f"ranking of channels {stability:.3f} reliable over {samples} samples", 1.0)

@@ -10,11 +10,13 @@ goes through all layers and holds the multipliers of every one of them.
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -79,11 +81,11 @@ def attribute_all_layers(
     its multiplier in, and completeness is lost.
 
     Args:
-        model: in eval mode, on the device of `inputs`; gives (batch, classes). Non-linear modules
+        model: in eval mode, on the device of `inputs`; gives (batch, *outputs). Non-linear modules
             must be of the types in `RULES`, each called once; functional calls are taken for
             linear, which the completeness tells.
         inputs, references: (batch, *sample), one reference a sample.
-        coefficients: (batch, classes); the target is sum of coefficients x outputs.
+        coefficients: (batch, *outputs); the target is sum of coefficients x outputs.
         layers: name -> module of `model`, each called once.
 
     Raises:
@@ -106,7 +108,7 @@ def attribute_targets(
     """`attribute_all_layers` for several targets: one forward pass, a backward pass a target.
 
     Args:
-        coefficients: (targets, batch, classes).
+        coefficients: (targets, batch, *outputs).
         reference_as: the references run inside of it; another state of `model` then.
         visit: called with each target's attribution in turn; what it does not keep is freed before
             the next, so that memory does not grow with the targets.
@@ -147,7 +149,7 @@ def full_precision(device: torch.device) -> Iterator[None]:
 class _Targets(nn.Module):
     """(targets, batch): outputs of `model` weighted. Linear, so that DeepLIFT is exact through it.
 
-    coefficients: (targets, batch, classes).
+    coefficients: (targets, batch, *outputs).
     """
 
     def __init__(self, model: nn.Module, coefficients: Tensor) -> None:
@@ -156,8 +158,8 @@ class _Targets(nn.Module):
         self.coefficients = coefficients
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.model(x)
-        return (logits * self.coefficients).sum(2)
+        outputs: Tensor = self.model(x)
+        return (outputs * self.coefficients).flatten(2).sum(2)
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
@@ -178,10 +180,30 @@ def predicted_class(logits: Tensor, _labels: Tensor) -> Tensor:
 
 
 def every_output(logits: Tensor, _labels: Tensor) -> Tensor:
-    """(outputs, batch, outputs) coefficients of: each output in turn."""
-    one_each = torch.eye(logits.shape[1], dtype=logits.dtype, device=logits.device)
-    return one_each[:, None].expand(-1, len(logits), -1)
+    """(outputs, batch, *outputs) coefficients of: each output in turn."""
+    shape = logits.shape[1:]
+    one_each = torch.eye(shape.numel(), dtype=logits.dtype, device=logits.device)
+    return one_each.reshape(-1, 1, *shape).expand(-1, len(logits), *shape)
 
+
+def random_signs(outputs: Tensor, inputs: Tensor) -> Tensor:
+    """(batch, *outputs) coefficients of: all outputs, each with a sign drawn for the sample.
+
+    What changes the outputs by d changes this by sum of s d, of which the mean square over the
+    signs s is the sum of squares of d: one backward pass tells what all outputs move by together,
+    as a squared error counts it. A sample's signs depend on its values alone, so that they are the
+    same for every network and in every batch.
+
+    Source: Johnson and Lindenstrauss, 1984; with signs, Achlioptas, PODS 2001.
+    """
+    drawn = []
+    for sample in inputs.detach().cpu():
+        seed = zlib.crc32(sample.contiguous().numpy().tobytes())
+        drawn.append(np.random.default_rng(seed).integers(0, 2, outputs.shape[1:]) * 2 - 1)
+    return torch.from_numpy(np.stack(drawn)).to(outputs)
+
+
+SIGNS = "signs"
 
 TARGETS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "margin": margin,
@@ -190,13 +212,19 @@ TARGETS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "all": every_output,
     "output": every_output,
 }
-"""Name -> (logits (batch, classes), labels (batch,)) -> coefficients, of one target or of several.
+"""Name -> (outputs (batch, *outputs), labels (batch,)) -> coefficients, of one target or
+of several.
 
 "all" and "output" are the same sum; that of a regression is called "output" and has no classes.
 """
 
+OF_OUTPUTS = ("output", SIGNS)
+"""Targets that ask for no class: those of a regression."""
 
-def target_coefficients(target: str, logits: Tensor, labels: Tensor) -> Tensor:
-    """(targets, batch, classes) coefficients of `target`, a name in `TARGETS`."""
-    found = TARGETS[target](logits, labels)
-    return found if found.dim() == 3 else found[None]
+
+def target_coefficients(target: str, outputs: Tensor, labels: Tensor, inputs: Tensor) -> Tensor:
+    """(targets, batch, *outputs) coefficients of `target`, a name in `TARGETS` or SIGNS."""
+    if target == SIGNS:
+        return random_signs(outputs, inputs)[None]
+    found = TARGETS[target](outputs, labels)
+    return found if found.dim() > outputs.dim() else found[None]

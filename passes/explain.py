@@ -8,16 +8,26 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.stages import FloatArray, Insight, LayerInsight, QuantModel, Relevance
+from compiler.stages import (
+    Dataset,
+    FloatArray,
+    Insight,
+    LabelArray,
+    LayerInsight,
+    QuantModel,
+    Relevance,
+)
 from hw_targets.errors import LiftFlowError, VerificationError
 from passes._graph import predict
 from passes._heatmaps import Heatmaps, choose_shown, heatmaps
 from passes._relevance import Settings, choose, measure
+from passes._score import r_squared, score
 from passes._similarity import mean, similarity
 from passes._threads import threads_for
 from passes._uses import QUANT_NETWORK
 from passes.attribute import TOLERANCE, Attribute, prove_complete
 from passes.base import Context, Pass
+from passes.deeplift import SIGNS
 
 if TYPE_CHECKING:
     from passes._brevitas_network import QuantNetwork
@@ -34,8 +44,8 @@ TWIN_SAMPLES = 8
 TWIN_TOLERANCE = 1e-5
 """Of the greatest logit: weights and biases of the twin are rounded to float32."""
 
-ONE_TARGET = ("margin", "true", "predicted")
-"""Targets that give one heatmap a sample; for others the margin is explained."""
+ONE_TARGET = ("margin", "true", "predicted", SIGNS)
+"""Targets that give one heatmap a sample; for others the margin is explained, or the signs."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +122,10 @@ class Explain(Pass[QuantModel, QuantModel]):
         return replace(model, insight=insight)
 
     def _insight(self, model: QuantModel, twin: Twin, ctx: Context) -> Insight:
-        target = model.relevance.target if model.relevance.target in ONE_TARGET else "margin"
         reference, data = model.relevance.reference, ctx.data
+        target = SIGNS if data.regression else "margin"
+        if model.relevance.target in ONE_TARGET:
+            target = model.relevance.target
         shown = choose_shown(
             data, self.shown, reference, target, model.reference, ctx.rng(self.name)
         )
@@ -121,7 +133,7 @@ class Explain(Pass[QuantModel, QuantModel]):
         before = heatmaps(model.reference, shown, self.batch, ctx.device)
         after = heatmaps(twin.module, shown, self.batch, ctx.device)
         _prove_heatmaps(before, after, ctx)
-        ctx.say(f"relevance of channels to {data.classes} classes", 0.5)
+        ctx.say(f"relevance of channels to {data.classes or 'no'} classes", 0.5)
         distance = model.relevance.distance
         settings = Settings(
             self.samples, reference, target, self.batch, weights=False, distance=distance
@@ -130,7 +142,7 @@ class Explain(Pass[QuantModel, QuantModel]):
         prove_complete(relevance, ctx)
         return Insight(
             samples=shown.samples,
-            labels=data.train_y[shown.samples],
+            labels=_labels(data, shown.samples),
             images=shown.inputs,
             before=before.contributions,
             after=after.contributions,
@@ -154,22 +166,35 @@ def _prove_heatmaps(before: Heatmaps, after: Heatmaps, ctx: Context) -> None:
 
 
 def _agreement(model: QuantModel, twin: Twin, samples: int, ctx: Context) -> float:
-    """Share of training samples that the twin classes as the quantized network does."""
+    """Share of training samples that the twin classes as the quantized network does.
+
+    Of a regression, R^2 of the twin's outputs, were the quantized network's the ones wanted.
+    """
     from passes import _brevitas_exact as exact
 
     # The samples that relevance is measured on.
     picked, _ = choose(ctx.data, samples, ctx.rng("relevance"))
     seen = ctx.data.train_x[picked]
-    expected = exact.classes(cast("QuantNetwork", model.module), seen)
-    return float((predict(twin.module, seen, ctx.device).argmax(1) == expected).mean())
+    network = cast("QuantNetwork", model.module)
+    outputs, expected = predict(twin.module, seen, ctx.device), exact.integer_logits(network, seen)
+    if ctx.data.regression:
+        return r_squared(outputs, expected * exact.logit_step(network))
+    return score(outputs, expected.argmax(1))
+
+
+def _labels(data: Dataset, samples: LabelArray) -> LabelArray:
+    if data.regression:
+        return np.full(len(samples), -1, dtype=np.int64)
+    return data.train_y[samples].astype(np.int64)
 
 
 def _layers(relevance: Relevance, twin: Twin) -> dict[str, LayerInsight]:
+    """None where samples have no classes."""
     found = {}
     for layer, step in twin.layers.items():
         classes = relevance.layers[step].classes
-        assert classes is not None  # one target each, and every sample has a class
-        found[layer] = layer_insight(classes)
+        if classes is not None:
+            found[layer] = layer_insight(classes)
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from compiler.stages import QonnxModel, QuantModel
 from hw_targets.errors import InfeasibleError
+from passes._score import agreeing, answers_of
 from passes._uses import QUANT_NETWORK
 from passes.base import Context, Pass
 
@@ -30,8 +31,9 @@ class ExportQonnx(Pass[QuantModel, QonnxModel]):
     The exchange format's description: Pappalardo et al., "QONNX: Representing Arbitrary-Precision
     Quantized Neural Networks", 2022.
 
-    least_accuracy: share of test samples the quantized network must get right, or the compilation
-    ends here, before any hardware is made. None asks for nothing.
+    least_accuracy: share of test samples the quantized network must get right, or R^2 that it must
+    reach in a regression, or the compilation ends here, before any hardware is made. None asks for
+    nothing.
     """
 
     name: ClassVar[str] = "export-qonnx"
@@ -45,7 +47,7 @@ class ExportQonnx(Pass[QuantModel, QonnxModel]):
 
     def run(self, model: QuantModel, ctx: Context) -> QonnxModel:
         """Raises InfeasibleError when the network is less accurate than asked for."""
-        self._require_accuracy(model.accuracy)
+        self._require_accuracy(model.accuracy, model.network.regression)
         from passes import _brevitas_exact as exact
         from passes import _qonnx as qonnx
 
@@ -72,10 +74,11 @@ class ExportQonnx(Pass[QuantModel, QonnxModel]):
             measured=f"{difference:.1e} on {len(samples)} samples",
             required=f"{TOLERANCE:.0e}",
         )
-        predictions = exact.rounded(brevitas).argmax(axis=1)
-        equal = int((np.round(found).argmax(axis=1) == predictions).sum())
+        outputs = exact.rounded(brevitas)
+        predictions = exact.answers(network, outputs)
+        equal = agreeing(exact.answers(network, np.round(found).astype(np.int64)), predictions)
         ctx.prove(
-            "QONNX's classes equal Brevitas's",
+            f"QONNX's {answers_of(model.network)} equal Brevitas's",
             equal == len(predictions),
             measured=f"{equal} of {len(predictions)}",
             required="all",
@@ -87,8 +90,9 @@ class ExportQonnx(Pass[QuantModel, QonnxModel]):
             input=model.input,
             network=model.network,
             allocation=model.allocation,
-            accuracy=float((predictions == ctx.data.test_y).mean()),
+            accuracy=exact.measured(network, outputs, ctx.data.test_y),
             predictions=predictions,
+            step=step if model.network.regression else 0.0,
         )
 
     def _prove_weights(
@@ -121,10 +125,13 @@ class ExportQonnx(Pass[QuantModel, QonnxModel]):
                 required="all",
             )
 
-    def _require_accuracy(self, reached: float) -> None:
+    def _require_accuracy(self, reached: float, regression: bool) -> None:
         if self.least_accuracy is not None and reached < self.least_accuracy:
             raise InfeasibleError(
-                f"the quantized network gets {reached:.2%} of the test samples right, "
+                f"the quantized network reaches an R^2 of {reached:.4f} on the test samples, less "
+                f"than the goal of {self.least_accuracy:.4f}"
+                if regression
+                else f"the quantized network gets {reached:.2%} of the test samples right, "
                 f"{100 * (self.least_accuracy - reached):.2f} points less than the goal of "
                 f"{self.least_accuracy:.2%}",
                 where="goals.accuracy",

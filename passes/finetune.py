@@ -10,10 +10,11 @@ from typing import ClassVar
 import torch
 
 from compiler.stages import ScoredModel
-from passes._distill import Distillation
+from passes._distill import Distillation, refuse_augmentation, variance_of
 from passes._graph import accuracy, placed
 from passes._norms import fit_with_norms
 from passes._relevance import remeasure
+from passes._score import told
 from passes._statistics import statistics_samples
 from passes._threads import threads_for
 from passes._training import Schedule
@@ -26,7 +27,8 @@ from passes.base import PRECISIONS, Context, Pass
 class Finetune(Pass[ScoredModel, ScoredModel]):
     """Train the pruned network in float before bits are allocated; masked weights stay zero.
 
-    Loss is cross entropy mixed with distillation from the network before pruning. Batch norms that
+    Loss is cross entropy, of a regression the squared error, mixed with distillation from the
+    network before pruning. Batch norms that
     were folded into layers are put back for the training and folded again. Relevance is measured
     anew on the trained network.
 
@@ -71,6 +73,11 @@ class Finetune(Pass[ScoredModel, ScoredModel]):
             }
         )
 
+    def refuse(self, ctx: Context) -> None:
+        """Raises LiftFlowError where the targets do not move with the samples."""
+        if self.epochs:
+            refuse_augmentation(ctx.data, self.shift, self.mirror, self.name)
+
     def run(self, model: ScoredModel, ctx: Context) -> ScoredModel:
         if self.epochs == 0:
             return model
@@ -82,7 +89,7 @@ class Finetune(Pass[ScoredModel, ScoredModel]):
             shift=self.shift,
             mirror=self.mirror,
             clip=self.clip,
-            distillation=Distillation(self.distill),
+            distillation=Distillation(self.distill, variance=variance_of(ctx.data)),
             precision=self.precision,
         )
         module = copy.deepcopy(model.module)
@@ -104,7 +111,7 @@ class Finetune(Pass[ScoredModel, ScoredModel]):
         relevance = remeasure(module, model.network, model.relevance, norms, ctx)
         prove_complete(relevance, ctx)
         measured = accuracy(module, ctx.data.test_x, ctx.data.test_y, ctx.device)
-        ctx.say(f"accuracy {measured:.2%}", 1.0)
+        ctx.say(told(measured, ctx.data.regression), 1.0)
         return dataclasses.replace(
             model, module=module, relevance=relevance, accuracy=measured, norms=norms
         )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import numpy as np
-
 from compiler.stages import DataflowModel
 from hw_targets import finn_adapter
 from hw_targets.errors import LiftFlowError
@@ -14,6 +12,7 @@ from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.kernel import Kernel
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.wiring import evaluate
+from passes._score import agreeing, answers_of
 from passes.base import Context, Pass
 
 COMPARED = 4
@@ -26,7 +25,7 @@ class Fold(Pass[DataflowModel, DataflowModel]):
 
     Leaves FINN's own folding configuration as folding.json. Then the kernels that the RTL is made
     of are proven, by their exact integer models, to give FINN's values node by node on a few
-    frames and the quantized network's class on every test sample.
+    frames and the quantized network's class, or outputs, on every test sample.
     """
 
     name: ClassVar[str] = "fold"
@@ -35,6 +34,7 @@ class Fold(Pass[DataflowModel, DataflowModel]):
         "hw_targets.finn_adapter",
         "hw_targets.lanes",
         "hw_targets.rtl",
+        "passes._score",
     )
 
     def run(self, model: DataflowModel, ctx: Context) -> DataflowModel:
@@ -71,9 +71,9 @@ class Fold(Pass[DataflowModel, DataflowModel]):
         equal = 0
         for start in range(0, len(encoded), 256):
             *_, (_, values) = evaluate(instances, streamed[start : start + 256])
-            equal += int(np.sum(values[:, 0] == model.predictions[start : start + 256]))
+            equal += agreeing(values, model.predictions[start : start + 256])
         ctx.prove(
-            "the kernels' models give the quantized network's classes",
+            f"the kernels' models give the quantized network's {answers_of(model.network)}",
             equal == len(encoded),
             measured=f"{equal} of {len(encoded)} test samples",
             required="all",

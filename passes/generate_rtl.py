@@ -13,6 +13,7 @@ from hw_targets.cost import estimate
 from hw_targets.cost.latency import design_latency
 from hw_targets.network import NetworkShape
 from hw_targets.rtl.design import Design
+from passes._score import agreeing
 from passes.base import Context, Pass
 
 
@@ -20,8 +21,9 @@ from passes.base import Context, Pass
 class GenerateRtl(Pass[DataflowModel, RtlDesign]):
     """One of our kernels for every node of the folded FINN graph, stitched into one top module.
 
-    Proves that the kernels' integer models, chained, give the quantized network's class for every
-    test sample. FIFOs have their least depth here; `simulate` measures what they need.
+    Proves that the kernels' integer models, chained, give the quantized network's class, or its
+    outputs, for every test sample. FIFOs have their least depth here; `simulate` measures what
+    they need.
     """
 
     name: ClassVar[str] = "generate-rtl"
@@ -32,6 +34,7 @@ class GenerateRtl(Pass[DataflowModel, RtlDesign]):
         "hw_targets.boards",
         "hw_targets.finn_adapter",
         "hw_targets.lanes",
+        "passes._score",
     )
 
     board: str = "ulx3s-85f"
@@ -40,13 +43,14 @@ class GenerateRtl(Pass[DataflowModel, RtlDesign]):
         design = design_of(model.name, model.path, model.network, model.allocation)
         ctx.say("integer model over the test split", None)
         frames = model.input.stream(ctx.data.test_x)
-        *_, labels = design.reference(frames)
-        classes = labels[:, 0]
-        wrong = int((classes != model.predictions).sum())
+        *_, answers = design.reference(frames)
+        right = agreeing(answers, model.predictions)
+        what = "outputs" if model.network.regression else "class"
+        claim = f"the kernels' integer models give the quantized network's {what}"
         ctx.prove(
-            "the kernels' integer models give the quantized network's class for every test sample",
-            wrong == 0,
-            measured=f"{len(frames) - wrong} of {len(frames)} equal",
+            f"{claim} for every test sample",
+            right == len(frames),
+            measured=f"{right} of {len(frames)} equal",
             required="all",
         )
         folder = ctx.workdir / "rtl"
@@ -79,6 +83,7 @@ class GenerateRtl(Pass[DataflowModel, RtlDesign]):
             latency_estimate=design_latency(design.units, design.links),
             finn=model.path,
             folding=model.folding,
+            step=model.step,
         )
 
 

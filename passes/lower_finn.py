@@ -10,6 +10,7 @@ import numpy as np
 from compiler.stages import DataflowModel, QonnxModel
 from hw_targets import finn_adapter
 from hw_targets.errors import LiftFlowError
+from passes._score import agreeing, answers_of
 from passes.base import Context, Pass
 
 LOOKED_INTO = 4
@@ -20,14 +21,16 @@ LOOKED_INTO = 4
 class LowerFinn(Pass[QonnxModel, DataflowModel]):
     """Write FINN's hardware nodes for every operation; integer-exact against QONNX.
 
-    frames: test samples, spread evenly, whose classes FINN's Python execution, which is slow, must
-    give as QONNX does; `fold` checks all test samples on our kernels' models.
+    frames: test samples, spread evenly, whose classes (of a regression, outputs) FINN's Python
+    execution, which is slow, must give as QONNX does; `fold` checks all test samples on our
+    kernels' models.
     """
 
     name: ClassVar[str] = "lower-finn"
     tools: ClassVar[tuple[str, ...]] = ("finn-plus", "qonnx", "onnx", "onnxruntime")
     uses: ClassVar[tuple[str, ...]] = (
         "passes._qonnx",
+        "passes._score",
         "hw_targets.finn_adapter",
         "hw_targets.lanes",
     )
@@ -48,9 +51,9 @@ class LowerFinn(Pass[QonnxModel, DataflowModel]):
         ctx.say(f"executing the FINN graph on {len(chosen)} frames", 0.6)
         encoded = model.input.encode(ctx.data.test_x[chosen])
         steps = finn_adapter.trace(path, encoded)
-        equal = int((steps[-1][1][:, 0] == model.predictions[chosen]).sum())
+        equal = agreeing(steps[-1][1], model.predictions[chosen])
         ctx.prove(
-            "the FINN graph's classes equal QONNX's",
+            f"the FINN graph's {answers_of(model.network)} equal QONNX's",
             equal == len(chosen),
             measured=f"{equal} of {len(chosen)} test samples",
             required="all",
@@ -63,6 +66,7 @@ class LowerFinn(Pass[QonnxModel, DataflowModel]):
             network=model.network,
             allocation=model.allocation,
             predictions=model.predictions,
+            step=model.step,
         )
 
     def _prove_activations(

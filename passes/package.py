@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from compiler.stages import Deployment, Implementation
+from compiler.stages import Deployment, Implementation, RtlDesign
 from hw_targets.boards import load_board
 from hw_targets.shells import driver, protocol, samples
+from hw_targets.shells.accelerator import MANIFEST
 from hw_targets.shells.loading import load_commands
 from hw_targets.shells.protocol import VERSION
 from passes import _package_readme
@@ -34,11 +35,13 @@ sys.exit(main())
 class Package(Pass[Implementation, Deployment]):
     """A folder with the bitstream (or the build plan), driver, model.json, samples and README.
 
+    Where there is no shell for what the accelerator gives, the RTL is in it instead.
+
     The folder needs nothing of LiftFlow: the driver runs on Python's standard library and
     pyserial.
 
     board: name or TOML file; by default the name that the implementation carries.
-    sample_count: test samples that go with it, with the classes to expect.
+    sample_count: test samples that go with it, with the classes, or output integers, to expect.
     """
 
     name: ClassVar[str] = "package"
@@ -65,6 +68,9 @@ class Package(Pass[Implementation, Deployment]):
             _host_driver(folder)
             commands = load_commands(board, f"{model.name}.bit")
             readme = _package_readme.for_serial(model, board, commands, count)
+        elif board.flow == "ecp5":
+            shutil.copytree(model.design.folder, folder / "rtl")
+            readme = _package_readme.for_rtl(model, board, count)
         else:
             shutil.copytree(model.plan, folder / "plan", ignore=shutil.ignore_patterns("logs"))
             if model.bitstream is not None:
@@ -76,9 +82,18 @@ class Package(Pass[Implementation, Deployment]):
         )
         return Deployment(name=model.name, folder=folder, implementation=model, files=tuple(files))
 
+    def _output(self, design: RtlDesign) -> dict[str, Any]:
+        """What a host needs to turn a regression's integers into values."""
+        if not design.network.regression:
+            return {}
+        stream = json.loads((design.folder / MANIFEST).read_text())["output"]
+        shape = list(design.network.output_shape)
+        return {"output": {**stream, "shape": shape, "step": design.step}}
+
     def _description(self, model: Implementation, ctx: Context) -> dict[str, Any]:
         form = model.design.input
         return {
+            **self._output(model.design),
             "name": model.name,
             "board": model.board,
             "digest": model.design.digest,

@@ -18,6 +18,7 @@ from passes._canonical import Block, Chain, arrange, steps
 from passes._graph import accuracy, build_chain, build_graph, ir_text, predict
 from passes._lower_ops import Lowered, Op, Problem, lower
 from passes._network_shape import network_shape
+from passes._score import told
 from passes.base import Context, Pass
 
 # Folding batch norms reorders float32 sums; 1e-4 of the greatest |logit| is a hundred times what
@@ -32,9 +33,10 @@ class Prepare(Pass[FloatModel, FloatModel]):
     Takes convolutions of one and two dimensions (zero padding of any form, dilation, groups),
     Linear, BatchNorm, ReLU, ReLU6, Hardtanh, max and average pooling, nearest upsampling by whole
     factors, residual adds, concatenation, option-A shortcuts, Flatten, Dropout and Identity, as
-    modules or functions, ending in a Linear or in a convolution that is one; everything else is
-    refused by name, all of it at once. A layer used twice becomes two, each with its own copy of
-    the weights. Signals, (channels, length), become images one pixel high inside.
+    modules or functions, ending in a Linear or in a convolution that is one, a regression in any
+    convolution; everything else is refused by name, all of it at once. A layer used twice becomes
+    two, each with its own copy of the weights. Signals, (channels, length), become images one
+    pixel high inside.
 
     Gives a `torch.fx.GraphModule` under the user's names. A chain that hardware can compute comes
     as conv / linear -> relu -> maxpool -> flatten; `support` tells what in a network hardware
@@ -55,13 +57,14 @@ class Prepare(Pass[FloatModel, FloatModel]):
         "passes._modules",
         "passes._graph",
         "passes._network_shape",
+        "passes._score",
         "passes._brevitas_structure",
     )
 
     def run(self, model: FloatModel, ctx: Context) -> FloatModel:
         """Raises UnsupportedError naming every layer that cannot be mapped."""
         lowered = lower(model.module, model.input_shape)
-        module, tail, norms = _prepared(lowered)
+        module, tail, norms = _prepared(lowered, ctx.data.regression)
         if lowered.copies:
             ctx.say(f"used more than once, weights copied: {', '.join(lowered.copies)}", None)
         ctx.say("checking against the user's module", 0.5)
@@ -70,11 +73,13 @@ class Prepare(Pass[FloatModel, FloatModel]):
             ctx.say(f"left out {tail.name}: it does not change the class", None)
         (ctx.workdir / "prepared.txt").write_text(ir_text(module, model.input_shape))
         measured = accuracy(module, ctx.data.test_x, ctx.data.test_y, ctx.device)
-        ctx.say(f"accuracy {measured:.2%}", 1.0)
+        ctx.say(told(measured, ctx.data.regression), 1.0)
         return dataclasses.replace(
             model,
             module=module,
-            network=network_shape(module, model.name, model.input_shape, model.input),
+            network=network_shape(
+                module, model.name, model.input_shape, model.input, ctx.data.regression
+            ),
             accuracy=measured,
             norms=norms,
         )
@@ -94,6 +99,8 @@ class Prepare(Pass[FloatModel, FloatModel]):
             measured=f"{deviation:.2g} on {len(got)} test samples",
             required=f"at most {allowed:.2g} ({TOLERANCE:g} of the greatest output)",
         )
+        if ctx.data.regression:
+            return
         # Two outputs closer than the tolerance have no order to keep.
         best = np.sort(expected, axis=1)
         clear = best[:, -1] - best[:, -2] > 2 * allowed
@@ -106,46 +113,53 @@ class Prepare(Pass[FloatModel, FloatModel]):
         )
 
 
-def support(module: nn.Module, input_shape: tuple[int, ...]) -> list[Problem]:
+def support(
+    module: nn.Module, input_shape: tuple[int, ...], regression: bool = False
+) -> list[Problem]:
     """Everything in `module` that hardware cannot compute; empty when it can be compiled.
 
     Args:
         input_shape: of one sample, without the batch.
+        regression: the outputs themselves are the answer, not the class of the greatest.
     """
     lowered = lower(module, input_shape)
-    if _chain(lowered) is not None:
+    if _chain(lowered, regression) is not None:
         return []
-    branches = _branches.arrange(lowered.ops)
+    branches = _branches.arrange(lowered.ops, regression)
     problems = _unmapped(lowered, branches)
     if problems:
         return problems
     return _kernels.problems(graph_structure(build_graph(branches.steps), input_shape))
 
 
-def require_support(module: nn.Module, input_shape: tuple[int, ...]) -> None:
+def require_support(
+    module: nn.Module, input_shape: tuple[int, ...], regression: bool = False
+) -> None:
     """Raises UnsupportedError naming every layer that hardware cannot compute."""
-    problems = support(module, input_shape)
+    problems = support(module, input_shape, regression)
     if problems:
         raise refusal(problems)
 
 
 def prepared_network(
-    module: nn.Module, input_shape: tuple[int, ...]
+    module: nn.Module, input_shape: tuple[int, ...], regression: bool = False
 ) -> tuple[nn.Module, Op | None, dict[str, FoldedNorm]]:
     """The prepared network, a softmax left out, and the norms that were folded, by layer.
 
     Raises:
         UnsupportedError: names every layer that cannot be mapped.
     """
-    return _prepared(lower(module, input_shape))
+    return _prepared(lower(module, input_shape), regression)
 
 
-def _prepared(lowered: Lowered) -> tuple[nn.Module, Op | None, dict[str, FoldedNorm]]:
-    chain = _chain(lowered)
+def _prepared(
+    lowered: Lowered, regression: bool
+) -> tuple[nn.Module, Op | None, dict[str, FoldedNorm]]:
+    chain = _chain(lowered, regression)
     if chain is not None:
         gains = {block.layer.name: _folded_norm(block) for block in chain.blocks if block.norms}
         return build_chain(steps(chain)), chain.tail, gains
-    branches = _branches.arrange(lowered.ops)
+    branches = _branches.arrange(lowered.ops, regression)
     problems = _unmapped(lowered, branches)
     if problems:
         raise refusal(problems)
@@ -153,11 +167,11 @@ def _prepared(lowered: Lowered) -> tuple[nn.Module, Op | None, dict[str, FoldedN
     return build_graph(branches.steps), branches.tail, gains
 
 
-def _chain(lowered: Lowered) -> Chain | None:
+def _chain(lowered: Lowered, regression: bool) -> Chain | None:
     """The network as a chain of layers, None where it is none."""
     if not lowered.plain:
         return None
-    chain = arrange(lowered.ops)
+    chain = arrange(lowered.ops, regression)
     return None if chain.problems else chain
 
 

@@ -205,7 +205,7 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         pruned = dataclasses.replace(model, module=copy.deepcopy(model.module))
         samples = statistics_samples(ctx, self.name)
         outputs = output_statistics(placed(model.module, ctx.device), samples)
-        share, step = 0.0, 0
+        share, step, left = 0.0, 0, total
         while step < self.steps or not (wanted is None or wanted.met(pruned.network)):
             step += 1
             # A board's goal may need some more than its plan said: relevance is measured anew.
@@ -226,7 +226,7 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         if wanted is None:
             ctx.prove(
                 f"at least the asked share of {_NAMES[self.cost]} is removed",
-                share >= asked,
+                left <= total * (1 - asked) + 1e-6,
                 measured=f"{share:.4f}",
                 required=f"{asked:g}",
             )
@@ -297,7 +297,9 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
         restored = placed(model.module, ctx.device)
         norms = rescaled(norms, restore_statistics(restored, wanted, samples))
         module = restored.cpu()
-        network = network_shape(module, model.name, model.input_shape, model.input)
+        network = network_shape(
+            module, model.name, model.input_shape, model.input, model.network.regression
+        )
         relevance = remeasure(
             module, network, model.relevance, norms, ctx, self.batch, weights=last
         )

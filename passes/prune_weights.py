@@ -20,6 +20,7 @@ from passes._guides import guides
 from passes._prune_plan import channel_counts
 from passes._reconstruct import reconstruct
 from passes._relevance import remeasure
+from passes._score import told
 from passes._sparsity import Mask, Pattern, Scores, keep_masks, parse_pattern
 from passes._statistics import (
     output_statistics,
@@ -125,7 +126,7 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
             measured=f"{zeros / model.network.weights:.4f}",
             required=f"{least:.4f}",
         )
-        ctx.say(f"{zeroed:.1%} of weights zero, accuracy {measured:.2%}", 1.0)
+        ctx.say(f"{zeroed:.1%} of weights zero, {told(measured, ctx.data.regression)}", 1.0)
         return dataclasses.replace(
             model,
             module=module,

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from compiler.stages import QuantModel, ScoredModel
 from hw_targets.errors import LiftFlowError
+from passes._score import told
 from passes._uses import QUANT_NETWORK
 from passes.base import Context, Pass
 
@@ -76,7 +77,7 @@ class Quantize(Pass[ScoredModel, QuantModel]):
         network.eval()
         exact.settle(network)
         accuracy = exact.accuracy(network, ctx.data.test_x, ctx.data.test_y)
-        ctx.say(f"accuracy {accuracy:.2%} before retraining", 1.0)
+        ctx.say(f"{told(accuracy, ctx.data.regression)} before retraining", 1.0)
         return QuantModel(
             name=model.name,
             module=network,

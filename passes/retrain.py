@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from compiler.stages import Epoch, QuantModel
+from passes._score import told
 from passes._threads import threads_for
 from passes._uses import QUANT_NETWORK, TRAINING
 from passes.base import PRECISIONS, Context, Pass
@@ -24,9 +25,10 @@ class Retrain(Pass[QuantModel, QuantModel]):
 
     A training that leaves the loss on what it trains on above what it was has failed, and hands
     back the network as it came. Held-out samples could not tell: the float network knows them.
-    Loss is cross entropy mixed with distillation from the float network before pruning. Masks
-    stay zero, codebooks keep who shares an entry while entries move. The test split is measured
-    once, after the choice. An interrupted training goes on at its last epoch.
+    Loss is cross entropy, of a regression the squared error, mixed with distillation from the
+    float network before pruning. Masks stay zero, codebooks keep who shares an entry while entries
+    move. The test split is measured once, after the choice. An interrupted training goes on at its
+    last epoch.
 
     epochs: 0 passes the model through. batch: samples a step. lr: step of Adam's, as a share of
     each tensor's root mean square; it falls on a cosine. distill: share of the loss that is
@@ -74,6 +76,14 @@ class Retrain(Pass[QuantModel, QuantModel]):
             }
         )
 
+    def refuse(self, ctx: Context) -> None:
+        """Raises LiftFlowError where the targets do not move with the samples."""
+        if not self.epochs:
+            return
+        from passes._distill import refuse_augmentation
+
+        refuse_augmentation(ctx.data, self.shift, self.mirror, self.name)
+
     def run(self, model: QuantModel, ctx: Context) -> QuantModel:
         if self.epochs == 0:
             ctx.say("no retraining asked for", 1.0)
@@ -104,7 +114,8 @@ class Retrain(Pass[QuantModel, QuantModel]):
         exact.settle(network)
         network.eval()
         accuracy = exact.accuracy(network, ctx.data.test_x, ctx.data.test_y)
-        ctx.say(f"accuracy {accuracy:.2%}, of epoch {state.best_epoch} of {state.epoch}", 1.0)
+        reached = told(accuracy, ctx.data.regression)
+        ctx.say(f"{reached}, of epoch {state.best_epoch} of {state.epoch}", 1.0)
         return replace(
             model,
             module=network,
@@ -122,9 +133,9 @@ class Retrain(Pass[QuantModel, QuantModel]):
         """
         from passes import _brevitas_train as train
         from passes._checkpoint import Checkpoint
-        from passes._distill import Distillation
+        from passes._distill import Distillation, variance_of
 
-        distillation = Distillation(self.distill, self.temperature)
+        distillation = Distillation(self.distill, self.temperature, variance_of(ctx.data))
         drawing = train.Drawing(self.samples, self.shift, self.mirror)
         trainer = train.Trainer(
             model, network, ctx, distillation, self.holdout, drawing, self.precision
@@ -147,8 +158,9 @@ class Retrain(Pass[QuantModel, QuantModel]):
             loss = trainer.epoch(optimizer, state.epoch, self.batch)
             held_loss, held_right = trainer.held_out()
             state.epoch += 1
+            held = told(held_right, ctx.data.regression)
             ctx.say(
-                f"epoch {state.epoch}/{self.epochs}: loss {loss:.4f}, held out {held_right:.2%}",
+                f"epoch {state.epoch}/{self.epochs}: loss {loss:.4f}, held out {held}",
                 state.epoch / self.epochs,
             )
             state.history += (Epoch(loss, held_right),)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from compiler.stages import Codebook, QuantModel
 from hw_targets.errors import LiftFlowError
 from passes._allocation_bits import least_error
+from passes._score import told
 from passes._uses import QUANT_NETWORK
 from passes.base import Context, Pass
 
@@ -93,7 +94,7 @@ class ShareWeights(Pass[QuantModel, QuantModel]):
                 measured=f"{mean:.3f}",
                 required=f"at most {self.mean_index_bits:g}",
             )
-        ctx.say(f"accuracy {accuracy:.2%} with {mean:.2f} index bits a weight", 1.0)
+        ctx.say(f"{told(accuracy, ctx.data.regression)} with {mean:.2f} index bits a weight", 1.0)
         return replace(model, module=network, codebooks=codebooks, accuracy=accuracy)
 
     def _codebooks(self, layers: Mapping[str, _Layer]) -> dict[str, Codebook]:

@@ -11,13 +11,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.stages import RtlDesign, SimReport
+from compiler.stages import RtlDesign, SimReport, TargetArray, streamed
 from hw_targets.flows.simulator import SimRun, Simulator, build
 from hw_targets.flows.verilator import toolchain
 from hw_targets.rtl.design import Design
 from hw_targets.rtl.kernel import IntArray
 from hw_targets.rtl.label_select import LabelSelect
 from passes._fifo_measure import FifoBench
+from passes._score import agreeing, r_squared
 from passes.base import Context, Pass
 from passes.generate_rtl import design_of
 
@@ -32,7 +33,8 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
     FIFO depths come first: a build whose FIFOs take their depth at run time is measured with deep
     ones and then with ever smaller ones. The final RTL then runs without stalls, for throughput and
     latency, and with random stalls on both sides. Classes must equal the quantized network's on
-    every frame, and the logits before the arg-max the integer model's, bit for bit.
+    every frame, and the logits before the arg-max the integer model's, bit for bit; of a regression
+    all outputs must.
 
     in_valid, out_ready: share of cycles in which the stalled run offers input and takes output.
     deepest_fifo: greatest depth that sizing considers, in words. sizings: most simulations that it
@@ -47,6 +49,7 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         "hw_targets.flows",
         "passes._fifo_measure",
         "passes._fifo_sizing",
+        "passes._score",
         "passes.generate_rtl",
     )
 
@@ -88,13 +91,12 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         seconds = time.monotonic() - began
         ctx.say(f"{len(frames)} frames with random stalls", None)
         stalled = self._stalled(simulator, design, frames, ctx)
-        mismatches = 0
+        mismatches, what = 0, "outputs" if model.network.regression else "class"
         for title, result in (("", quiet), (" with random stalls", stalled)):
-            classes = result.outputs[:, 0]
-            wrong = int((classes != predictions).sum())
+            wrong = len(frames) - agreeing(result.outputs, predictions)
             mismatches += wrong
             ctx.prove(
-                f"the RTL gives the quantized network's class for every frame{title}",
+                f"the RTL gives the quantized network's {what} for every frame{title}",
                 wrong == 0,
                 measured=f"{len(frames) - wrong} of {len(frames)} equal",
                 required="all",
@@ -109,7 +111,7 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         report = SimReport(
             frames=len(frames),
             mismatches=mismatches,
-            accuracy=float((quiet.outputs[:, 0] == ctx.data.test_y[chosen]).mean()),
+            accuracy=self._accuracy(model, quiet.outputs, ctx.data.test_y[chosen]),
             interval=quiet.frame_cycles,
             bound=bound,
             latency=quiet.latency,
@@ -118,6 +120,11 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         )
         ctx.say(f"{quiet.total_cycles / max(seconds, 1e-9):,.0f} cycles a second", 1.0)
         return dataclasses.replace(model, folder=folder, digest=manifest.digest, sim=report)
+
+    def _accuracy(self, model: RtlDesign, outputs: IntArray, wanted: TargetArray) -> float:
+        if model.network.regression:
+            return r_squared(outputs * model.step, streamed(wanted))
+        return float((outputs[:, 0] == wanted).mean())
 
     def _size_fifos(self, design: Design, frames: IntArray, ctx: Context) -> tuple[int, ...]:
         """Least depths that keep the throughput of deep FIFOs."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from compiler.frontend.builtin import BUILTIN
 from compiler.frontend.locate import brief, call
-from compiler.stages import Dataset, FloatArray, LabelArray
+from compiler.stages import Dataset, FloatArray, LabelArray, TargetArray
 from hw_targets.errors import LiftFlowError
 
 _KEYS = (
@@ -28,7 +28,9 @@ def load_dataset(source: str, base: Path, *, cache: Path | None = None) -> Datas
         source: a name of `BUILTIN`; the path of an .npz with train_x, train_y, test_x, test_y (or
             Xtrain, Ytrain, Xtest, Ytest), uint8 images scaled to x / 255 and grey images of
             (N, H, W) given their channel axis; or `file.py:function` / `package.module:function`
-            returning a `Dataset` or those four arrays as a tuple, taken as they are.
+            returning a `Dataset` or those four arrays as a tuple, taken as they are. Integer
+            labels are classes; labels of floats are the outputs wanted, which is a regression, as
+            is a `Dataset` of 0 classes.
         base: folder that relative paths start from.
         cache: where downloads go, `base / "data"` if None.
 
@@ -53,15 +55,18 @@ def validate(data: Dataset, *, where: str) -> Dataset:
     for split, x, y in (("train", data.train_x, data.train_y), ("test", data.test_x, data.test_y)):
         if len(x) == 0:
             raise LiftFlowError(f"the {split} split is empty", where=where)
-        if y.ndim != 1 or len(x) != len(y):
+        if len(x) != len(y) or (y.ndim != 1 and not data.regression):
             raise LiftFlowError(
                 f"{split} has {len(x)} samples and labels of shape {y.shape}",
                 where=where,
-                mend="give one class index a sample",
+                mend="give one class index a sample, or the outputs wanted as floats",
             )
         if not np.isfinite(x).all():
             raise LiftFlowError(f"{split} samples are not all finite", where=where)
-        if int(y.min()) < 0 or int(y.max()) >= data.classes:
+        if data.regression:
+            if not np.isfinite(y).all():
+                raise LiftFlowError(f"{split} targets are not all finite", where=where)
+        elif int(y.min()) < 0 or int(y.max()) >= data.classes:
             raise LiftFlowError(
                 f"{split} labels range from {y.min()} to {y.max()}, not within 0 to "
                 f"{data.classes - 1}",
@@ -78,8 +83,26 @@ def validate(data: Dataset, *, where: str) -> Dataset:
             where=where,
             mend="give (features,) or (channels, height, width)",
         )
+    if data.regression:
+        return _validate_targets(data, where)
     if data.classes < 2:
         raise LiftFlowError("all labels are 0", where=where, mend="give at least two classes")
+    return data
+
+
+def _validate_targets(data: Dataset, where: str) -> Dataset:
+    if data.train_y.shape[1:] != data.test_y.shape[1:]:
+        raise LiftFlowError(
+            f"train targets are {data.train_y.shape[1:]}, test targets {data.test_y.shape[1:]}",
+            where=where,
+        )
+    for split, y in (("train", data.train_y), ("test", data.test_y)):
+        if len(y) > 1 and not np.ptp(y, axis=0).any():
+            raise LiftFlowError(
+                f"{split} targets are the same for every sample",
+                where=where,
+                mend="give targets that vary: R^2 is measured against their variance",
+            )
     return data
 
 
@@ -137,6 +160,10 @@ def _assemble(
     classes: int | None = None,
 ) -> Dataset:
     x = {split: _floats(value, f"{split} samples", where) for split, value in samples.items()}
+    y: dict[str, TargetArray]
+    if classes == 0 or (classes is None and any(_floating(each) for each in labels.values())):
+        y = {split: _targets(value, f"{split} targets", where) for split, value in labels.items()}
+        return Dataset(name, x["train"], y["train"], x["test"], y["test"], 0)
     y = {split: _labels(value, f"{split} labels", where) for split, value in labels.items()}
     if classes is None:
         classes = 1 + max((int(v.max()) for v in y.values() if v.size), default=0)
@@ -160,6 +187,19 @@ def _floats(value: Any, what: str, where: str) -> FloatArray:
     if array.ndim == 0:
         raise LiftFlowError(f"{what} are a single number", where=where)
     return array
+
+
+def _floating(value: Any) -> bool:
+    try:
+        return bool(np.issubdtype(np.asarray(value).dtype, np.floating))
+    except (TypeError, ValueError, RuntimeError):
+        return False  # told when it is read
+
+
+def _targets(value: Any, what: str, where: str) -> FloatArray:
+    """One number a sample is an output of its own."""
+    array = _floats(value, what, where)
+    return array[:, None] if array.ndim == 1 else array
 
 
 def _labels(value: Any, what: str, where: str) -> LabelArray:

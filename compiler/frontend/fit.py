@@ -1,4 +1,4 @@
-"""Does the network take these samples, and does it answer with a score a class?"""
+"""Does the network take these samples, and does it answer as the data asks?"""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from hw_targets.errors import LiftFlowError
 
 
 def check_fits(model: nn.Module, data: Dataset) -> int:
-    """The number of classes `model` scores; runs it once on one test sample.
+    """The number of classes `model` scores, 0 of a regression; runs it once on one test sample.
 
     Raises:
         LiftFlowError: the sample does not fit (names the layer, what it expects and what it got),
-            or the output is not one finite score for each of the data's classes.
+            or the output is not one finite score for each of the data's classes; of a regression,
+            not of the targets' shape.
     """
     sample = torch.from_numpy(data.test_x[:1])
     entered: list[tuple[str, nn.Module, Any]] = []
@@ -28,6 +29,9 @@ def check_fits(model: nn.Module, data: Dataset) -> int:
             output = model(sample)
     except Exception as error:
         raise _misfit(error, entered, data) from error
+    if data.regression:
+        _check_outputs(output, data)
+        return 0
     if not isinstance(output, Tensor) or output.ndim != 2 or output.shape[0] != 1:
         got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise LiftFlowError(
@@ -40,9 +44,29 @@ def check_fits(model: nn.Module, data: Dataset) -> int:
             f"the model scores {classes} classes, {data.name} has {data.classes}",
             mend="use the data the model was trained on",
         )
+    _check_finite(output)
+    return classes
+
+
+def _check_outputs(output: object, data: Dataset) -> None:
+    wanted = tuple(data.test_y.shape[1:])
+    got = tuple(output.shape[1:]) if isinstance(output, Tensor) else type(output).__name__
+    if not isinstance(output, Tensor) or got != wanted:
+        raise LiftFlowError(
+            f"for one sample the model gives {got}, the targets of {data.name} are {wanted}",
+            mend="give targets of the outputs' shape, or integer labels for classes",
+        )
+    if output.ndim not in (2, 4):
+        raise LiftFlowError(
+            f"for one sample the model gives {got}",
+            mend="let forward return (outputs,) or (channels, height, width) a sample",
+        )
+    _check_finite(output)
+
+
+def _check_finite(output: Tensor) -> None:
     if not bool(torch.isfinite(output).all()):
         raise LiftFlowError("the model's output is not finite", mend="check its weights")
-    return classes
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def _from_config(config: Config, path: Path, given: Given) -> Source:
     from passes._network_shape import network_shape
     from passes.prepare import prepared_network
 
-    start, _ = frontend.load(
+    start, data = frontend.load(
         name=config.name,
         factory=config.model.factory,
         weights=config.model.weights,
@@ -126,10 +126,10 @@ def _from_config(config: Config, path: Path, given: Given) -> Source:
         input_scale=config.data.input_scale,
     )
     try:
-        module, _, _ = prepared_network(start.module, start.input_shape)
+        module, _, _ = prepared_network(start.module, start.input_shape, data.regression)
     except UnsupportedError as error:
         raise UnsupportedError(error.what, where=str(path), mend=error.mend) from error
-    network = network_shape(module, config.name, start.input_shape, start.input)
+    network = network_shape(module, config.name, start.input_shape, start.input, data.regression)
     weight_bits, act_bits = given.weight_bits or DEFAULT_BITS, given.act_bits or DEFAULT_BITS
     governors = {unit.governor for unit in network.units}
     widths = Widths(

@@ -17,6 +17,7 @@ from compiler.report.schema import (
     Compression,
     LayerRow,
     MarginRow,
+    Outputs,
     PassRow,
     Performance,
     Report,
@@ -31,6 +32,7 @@ from compiler.stages import (
     FloatModel,
     Implementation,
     Insight,
+    QonnxModel,
     QuantModel,
     RtlDesign,
     ScoredModel,
@@ -59,7 +61,9 @@ def build_report(result: RunResult, *, board: Board, goals: Goals, data: Dataset
         dataset=data.name,
         fingerprint=fingerprint(result),
         goals=goals.model_dump(),
+        score="R^2" if data.regression else "accuracy",
         accuracy=_accuracy(result, stages, len(data.test_y)),
+        outputs=_outputs(stages.get(QonnxModel)),
         compression=_compression(final, stages.get(QuantModel)),
         resources=_resources(board, allocation, made),
         performance=_performance(allocation, rtl, made),
@@ -142,6 +146,12 @@ def _accuracy(result: RunResult, stages: dict[type, Any], samples: int) -> list[
     if rtl and rtl.sim:
         rows.append(Accuracy(stage="RTL", value=rtl.sim.accuracy, samples=rtl.sim.frames))
     return rows
+
+
+def _outputs(model: QonnxModel | None) -> Outputs | None:
+    if model is None or not model.network.regression:
+        return None
+    return Outputs(shape=list(model.network.output_shape), step=model.step)
 
 
 def _compression(scored: ScoredModel | None, quant: QuantModel | None) -> Compression | None:

@@ -31,6 +31,9 @@ def render(report: Report, insight: Insight | None = None) -> str:
     )
     environment.filters["count"] = _count
     environment.filters["percent"] = lambda value: "–" if value is None else f"{value:.1%}"
+    environment.filters["score"] = lambda value: (
+        f"{value:.1%}" if report.score == "accuracy" else f"R^2 {value:.4f}"
+    )
     environment.filters["reason"] = reason
     environment.filters["peak"] = _peak
     environment.filters["selective"] = _selective

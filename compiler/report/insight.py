@@ -20,6 +20,7 @@ TARGETS = {
     "margin": "the margin of the true class's logit over the best other",
     "true": "the logit of the true class",
     "predicted": "the logit of the class predicted before compression",
+    "signs": "all outputs together, each with a sign drawn for the sample",
 }
 """What heatmaps explain, in words."""
 
@@ -40,7 +41,10 @@ def section(insight: Insight | None) -> InsightSection | None:
         spearman_chance=_known(alike.spearman_chance),
         heatmaps=[
             HeatmapRow(
-                sample=int(sample), label=str(label), cosine=_known(cosine), spearman=_known(rank)
+                sample=int(sample),
+                label=str(label) if label >= 0 else "",
+                cosine=_known(cosine),
+                spearman=_known(rank),
             )
             for sample, label, cosine, rank in zip(
                 insight.samples, insight.labels, alike.cosine, alike.spearman, strict=True

@@ -14,11 +14,25 @@ class _Model(BaseModel):
 
 
 class Accuracy(_Model):
-    """Share of `samples` test samples classified right, at one stage of the way."""
+    """The report's `score` on `samples` test samples, at one stage of the way.
+
+    "accuracy" is the share classified right; "R^2", of a regression, 1 - squared error / variance.
+    """
 
     stage: str
     value: float
     samples: int
+
+
+class Outputs(_Model):
+    """What the accelerator of a regression gives for a frame.
+
+    shape: of the network's output, (channels, height, width) or (features,); they come as signed
+    integers, channels last. step: value of one count.
+    """
+
+    shape: list[int]
+    step: float
 
 
 class Compression(_Model):
@@ -128,7 +142,8 @@ class PassRow(_Model):
 class HeatmapRow(_Model):
     """One training sample's heatmaps before and after compression, how alike they are.
 
-    sample: its index. cosine, spearman: -1 to 1, None where a map is constant.
+    sample: its index. label: its class, "" of a regression. cosine, spearman: -1 to 1, None where
+    a map is constant.
     """
 
     sample: int
@@ -161,7 +176,7 @@ class InsightSection(_Model):
 
     cosine, spearman: means over `heatmaps`; `_chance`: between maps of different samples.
     agreement: share of `measured` samples that the explained float twin, whose activations are not
-    rounded, classes as the quantized network does.
+    rounded, classes as the quantized network does; of a regression, R^2 between their outputs.
     """
 
     target: str
@@ -186,7 +201,9 @@ class Report(_Model):
     dataset: str
     fingerprint: str
     goals: dict[str, float | None]
+    score: Literal["accuracy", "R^2"] = "accuracy"
     accuracy: list[Accuracy]
+    outputs: Outputs | None = None
     compression: Compression | None
     resources: list[ResourceRow]
     performance: Performance | None

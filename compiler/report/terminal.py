@@ -39,11 +39,16 @@ def print_report(report: Report, folder: Path, console: Console) -> None:
 
 def rows(report: Report) -> list[tuple[str, str]]:
     """Label and text of each line of the summary, units written out."""
-    lines = []
+    lines: list[tuple[str, str]] = []
     if report.accuracy:
-        steps = "  ".join(f"{row.stage} {row.value:.2%}" for row in report.accuracy)
-        lines.append(("accuracy", steps))
+        form = ".2%" if report.score == "accuracy" else ".4f"
+        steps = "  ".join(f"{row.stage} {row.value:{form}}" for row in report.accuracy)
+        lines.append((report.score, steps))
         lines.append(("", f"of {report.accuracy[0].samples} test samples"))
+    if report.outputs:
+        shape = " x ".join(map(str, report.outputs.shape))
+        text = f"{shape} integers, channels last; value = integer x {report.outputs.step:.6g}"
+        lines.append(("outputs", text))
     if report.compression:
         size = report.compression
         lines.append(("MACs", _cut(size.macs_before, size.macs_after)))

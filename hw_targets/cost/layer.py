@@ -1,8 +1,9 @@
 """The hardware units a layer becomes, in stream order: the same that lowering builds.
 
 Padding, sliding window, matrix-vector unit, then threshold and pooling, or bias and label select
-for the logits. Each has lanes of its own (`hw_targets.lanes`); width converters join those whose
-lanes differ. In front of every unit, converters too, stands one FIFO.
+for the logits, or bias alone for a regression's outputs. Each has lanes of its own
+(`hw_targets.lanes`); width converters join those whose lanes differ. In front of every unit,
+converters too, stands one FIFO.
 """
 
 from __future__ import annotations
@@ -147,6 +148,8 @@ def bias_kernel(layer: LayerShape, lanes: int, acc_bits: int) -> ChannelAdd:
 
 def end_kernels(layer: LayerShape, lanes: int, bits: int) -> tuple[Kernel, ...]:
     """Pooling, or for the logits label select, of values of `bits`, without FIFOs; or none."""
+    if layer.answers:
+        return ()
     if not layer.activation:
         return (LabelSelect(layer.out_channels, lanes, bits, True),)
     if layer.pool > 1:
@@ -164,6 +167,11 @@ def joined(in_lanes: int | None, into: Stream, pace: int | None) -> tuple[Kernel
         return ()
     units = converters(in_lanes, into.lanes, into.bits, into.elements, into.signed, pace)
     return tuple(kernel for unit in units for kernel in with_fifo(unit))
+
+
+def output_fifo(stream: Stream) -> Fifo:
+    """The FIFO of a design's output."""
+    return Fifo(stream.width, MIN_FIFO_DEPTH, stream.beats)
 
 
 def with_fifo(unit: Kernel) -> tuple[Kernel, Kernel]:
@@ -226,5 +234,5 @@ def kernels_of(
         lanes = unit.output.lanes
     if not layer.activation:
         # The design's output has a FIFO of its own.
-        kernels.append(Fifo(units[-1].output.width, MIN_FIFO_DEPTH, 1))
+        kernels.append(output_fifo(units[-1].output))
     return tuple(kernels)

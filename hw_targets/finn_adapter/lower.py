@@ -38,8 +38,9 @@ def lower(source: Path, target: Path, network: NetworkShape) -> tuple[str, ...]:
     """Lower the QONNX file `source` to FINN hardware nodes in `target`; their types in order.
 
     The graph's input is integer frames (1, height, width, channels) or (1, features) in the format
-    of `network`, its output the class index. Nodes are named after the layers and units of
-    `network`; nothing is folded yet. The file's bytes depend on nothing but the source.
+    of `network`, its output the class index, or of a regression the outputs, channels last, as
+    integers. Nodes are named after the layers and units of `network`; nothing is folded yet. The
+    file's bytes depend on nothing but the source.
 
     Raises:
         UnsupportedError: names an operation that has no hardware, with the reason.
@@ -109,7 +110,10 @@ class _Lowering:
         logits = self.values.get(self.source.graph.output[0].name)
         if logits is None:
             raise UnsupportedError("nothing computes the output", where=WHERE)
-        return self.emit.model(self.classes(logits))
+        outputs = self.outputs(logits)
+        if not self.network.regression:
+            outputs = self.emit.label("label", outputs)
+        return self.emit.model(outputs)
 
     def ordered(self) -> list[Any]:
         """The nodes that compute activations, depth first: each after all that it takes."""
@@ -155,12 +159,12 @@ class _Lowering:
             raise _refused(node, f"its input {node.input[index]} is not constant", "fold constants")
         return np.asarray(values, dtype=np.float64)
 
-    def classes(self, logits: _Value) -> Tensor:
-        """Bias and arg-max behind the accumulators of the last layer."""
+    def outputs(self, logits: _Value) -> Tensor:
+        """The last layer's accumulators with its bias, all of one step."""
         step = _single(logits.step)
         if len(step) != 1 or logits.relu:
             raise UnsupportedError(
-                "the logits have a scale for each class",
+                "the outputs have a scale for each channel",
                 where=WHERE,
                 mend="give the last layer one weight scale",
             )
@@ -172,8 +176,7 @@ class _Lowering:
                 mend="quantize the network with LiftFlow's quantize pass",
             )
         name = f"{identifier(self.network.layers[-1].name)}_bias"
-        biased = self.emit.bias(name, logits.tensor, np.round(counts).astype(np.int64))
-        return self.emit.label("label", biased)
+        return self.emit.bias(name, logits.tensor, np.round(counts).astype(np.int64))
 
     # One method a kind of operation.
 

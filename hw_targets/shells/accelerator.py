@@ -15,7 +15,8 @@ MANIFEST = "manifest.json"
 class Accelerator:
     """Interface of one accelerator: `beats` transfers of `lanes` x `bits` in, one class index out.
 
-    digest: hexadecimal, at least 16 digits. out_bits: width of the class index. sources and
+    That of a regression, with `classes` 0, gives its outputs, which the serial shell has no answer
+    for. digest: hexadecimal, at least 16 digits. out_bits: width of what comes out. sources and
     memories: paths in the design's folder, the sources in the order to read them.
     """
 
@@ -34,13 +35,14 @@ class Accelerator:
         """From the `manifest.json` of an RTL folder.
 
         Raises:
-            LiftFlowError: no or another manifest, or an output that is not one class index.
+            LiftFlowError: no or another manifest, or with classes an output that is not one index.
         """
         path = folder / MANIFEST
         try:
             manifest = json.loads(path.read_text())
             source, result = manifest["input"], manifest["output"]
-            if result["beats"] != 1 or result["lanes"] != 1 or result["bits"] > 16:
+            one = result["beats"] == 1 and result["lanes"] == 1 and result["bits"] <= 16
+            if classes and not one:
                 raise LiftFlowError(
                     "the shell takes one class index of at most 16 bits a frame, not "
                     f"{result['beats']} beats of {result['lanes']} x {result['bits']} bits",
@@ -52,7 +54,7 @@ class Accelerator:
                 lanes=source["lanes"],
                 bits=source["bits"],
                 beats=source["beats"],
-                out_bits=result["bits"],
+                out_bits=result["bits"] * result["lanes"],
                 classes=classes,
                 sources=tuple(manifest["sources"]),
                 memories=tuple(manifest["memories"]),

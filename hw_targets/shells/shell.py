@@ -53,6 +53,12 @@ class Shell:
                 where=self.board.name,
                 mend="use a board of flow ecp5; `liftflow boards` lists them",
             )
+        if not self.accelerator.classes:
+            raise LiftFlowError(
+                "the serial shell answers with a class, and this network gives outputs",
+                where=self.board.name,
+                mend="put the RTL into a design of your own",
+            )
         uart_divider(self.mhz, self.baud)
         size = beat_bytes(self.accelerator.lanes, self.accelerator.bits) * self.accelerator.beats
         if size > 0xFFFF:

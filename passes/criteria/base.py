@@ -26,10 +26,10 @@ class Setup:
     """What a criterion may know besides the samples.
 
     module: prepared network in eval mode, on the device of the samples. target: what DeepLIFT and
-    the criteria that share it explain. classes: of the data set. norms: layer -> its folded batch
-    norms. shown: indices of the training samples whose inputs' contributions are kept. weights:
-    False where only channels are asked for; weights' scores are 0. distance: share of the way from
-    a sample to what is named as reference, where its reference lies.
+    the criteria that share it explain. classes: of the data set, 0 of a regression. norms: layer ->
+    its folded batch norms. shown: indices of the training samples whose inputs' contributions are
+    kept. weights: False where only channels are asked for; weights' scores are 0. distance: share
+    of the way from a sample to what is named as reference, where its reference lies.
     """
 
     module: nn.Module
@@ -46,7 +46,8 @@ class Setup:
 class Batch:
     """Samples, on the device of the network.
 
-    indices: (batch,) of the training samples. inputs: (batch, *sample). labels: (batch,).
+    indices: (batch,) of the training samples. inputs: (batch, *sample). labels: (batch,), of a
+    regression (batch, *outputs).
     references: as `inputs`; None for criteria that compare with none.
     """
 
@@ -76,7 +77,7 @@ class Criterion(ABC):
     needs_means: ClassVar[bool] = False
     """What activations are on average: it looks at samples before it takes any in."""
     needs_classes: ClassVar[bool] = False
-    """A label of every sample; it cannot explain the outputs of a regression."""
+    """What is right for every sample, a class or the outputs wanted."""
     nearer_in_chains: ClassVar[bool] = False
     """Are references nearer to the sample better for it where no branch goes past a layer?"""
 

@@ -14,7 +14,7 @@ from hw_targets.errors import LiftFlowError
 from passes._graph import activation_sources
 from passes.criteria.base import Batch, MeanCriterion, Setup, Shown, per_channel
 from passes.criteria.positions import over_positions, weight_gradients
-from passes.deeplift import Attribution, attribute_targets, target_coefficients
+from passes.deeplift import OF_OUTPUTS, Attribution, attribute_targets, target_coefficients
 
 
 class DeepLift(MeanCriterion):
@@ -41,7 +41,7 @@ class DeepLift(MeanCriterion):
         self._governed: dict[str, list[str]] = {}
         for relu, layer in governed.items():
             self._governed.setdefault(layer, []).append(relu)
-        classes = 0 if setup.target == "output" else setup.classes
+        classes = 0 if setup.target in OF_OUTPUTS else setup.classes
         self._classes = _Classes(classes, {n: len(m.weight) for n, m in self.layers.items()})
         self._averaged: dict[str, Tensor] = {}
         self._shown: dict[int, Tensor] = {}
@@ -51,7 +51,9 @@ class DeepLift(MeanCriterion):
         assert batch.references is not None
         with torch.no_grad():
             logits = self.setup.module(batch.inputs)
-            coefficients = target_coefficients(self.setup.target, logits, batch.labels)
+            coefficients = target_coefficients(
+                self.setup.target, logits, batch.labels, batch.inputs
+            )
         self.means.counts[half] += len(batch.inputs)
         self._classes.count(batch.labels)
         self._averaged = dict(self.averages)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from passes._distill import sample_losses
 from passes.criteria.base import Batch, MeanCriterion, per_channel, recorded
 from passes.criteria.positions import over_positions, weight_gradients
 from passes.deeplift import target_coefficients
@@ -67,7 +67,7 @@ class OfGradients(MeanCriterion):
 
 
 class Taylor(OfGradients):
-    """First order of the cross-entropy loss.
+    """First order of the loss: cross entropy, or the squared error of a regression.
 
     Source: Molchanov et al., "Pruning Convolutional Neural Networks for Resource Efficient
     Inference", ICLR 2017, arXiv 1611.06440; of weights, "Importance Estimation for Neural Network
@@ -77,7 +77,7 @@ class Taylor(OfGradients):
     needs_classes: ClassVar[bool] = True
 
     def objectives(self, logits: Tensor, batch: Batch) -> Tensor:
-        return F.cross_entropy(logits, batch.labels, reduction="none")[None]
+        return sample_losses(logits, batch.labels)[None]
 
 
 class Gradient(OfGradients):
@@ -87,8 +87,10 @@ class Gradient(OfGradients):
     """
 
     def objectives(self, logits: Tensor, batch: Batch) -> Tensor:
-        coefficients = target_coefficients(self.setup.target, logits.detach(), batch.labels)
-        return (logits * coefficients).sum(2)
+        coefficients = target_coefficients(
+            self.setup.target, logits.detach(), batch.labels, batch.inputs
+        )
+        return (logits * coefficients).flatten(2).sum(2)
 
 
 class GradientReference(Gradient):

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
+from passes._distill import sample_losses
 from passes.criteria.base import Batch, Criterion, Scores, Setup
 
 PROBES = 8
@@ -19,9 +19,9 @@ PROBES = 8
 class Hessian(Criterion):
     """weights: h x |weight| / 2, where h is the filter's mean of the Hessian's diagonal.
 
-    channels: h x squared norm of the filter / 2. The Hessian is that of the mean cross-entropy
-    loss with respect to all weights, its diagonal Hutchinson's estimate E[v * (H v)] over random
-    signs v. An estimate below zero counts as zero.
+    channels: h x squared norm of the filter / 2. The Hessian is that of the mean loss, cross
+    entropy or the squared error of a regression, with respect to all weights, its diagonal
+    Hutchinson's estimate E[v * (H v)] over random signs v. An estimate below zero counts as zero.
 
     Source: Dong et al., "HAWQ-V2", NeurIPS 2020, arXiv 1911.03852.
     """
@@ -45,7 +45,7 @@ class Hessian(Criterion):
         }
         with torch.enable_grad():
             logits = functional_call(self.setup.module, weights, (batch.inputs,))
-            loss = F.cross_entropy(logits, batch.labels, reduction="sum")
+            loss = sample_losses(logits, batch.labels).sum()
             gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
         for probe in range(PROBES):
             products = self._products(gradients, list(weights.values()), probe + 1 < PROBES)

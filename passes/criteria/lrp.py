@@ -7,10 +7,11 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from hw_targets.errors import LiftFlowError
 from passes._graph import layers_of
 from passes.criteria.base import Batch, MeanCriterion, Setup, recorded, refuse_unless
 from passes.criteria.positions import over_positions, weight_gradients
-from passes.deeplift import target_coefficients
+from passes.deeplift import SIGNS, target_coefficients
 
 KNOWN = (nn.Conv2d, nn.Linear, nn.ReLU, nn.MaxPool2d, nn.Flatten)
 EPSILON = 1e-9
@@ -28,8 +29,11 @@ class Lrp(MeanCriterion):
     """
 
     def __init__(self, setup: Setup) -> None:
-        """Raises LiftFlowError naming the first module that has no rule here."""
+        """Raises LiftFlowError naming the first module that has no rule here, or the target."""
         super().__init__(setup)
+        if setup.target == SIGNS:
+            what = "layer-wise relevance propagation explains single outputs, not signs"
+            raise LiftFlowError(what, where="attribute", mend="use another criterion or target")
         mend = "use another criterion, such as deeplift"
         refuse_unless(setup.module, KNOWN, "layer-wise relevance propagation rule", mend)
         # Captum leaves tensors on the modules it went through.
@@ -44,7 +48,7 @@ class Lrp(MeanCriterion):
 
         with torch.no_grad():
             logits = recorded(self.layers, keep, lambda: self.setup.module(batch.inputs))
-            targets = target_coefficients(self.setup.target, logits, batch.labels)
+            targets = target_coefficients(self.setup.target, logits, batch.labels, batch.inputs)
         for coefficients in targets:
             for name, relevance in self._relevances(batch.inputs, coefficients).items():
                 self._add(name, half, *values[name], relevance, 1 / len(targets))

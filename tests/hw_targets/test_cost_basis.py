@@ -120,17 +120,22 @@ def test_contents_of_many_words_leave_everything() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_tables_have_as_many_leaves_as_results_change(family: str) -> None:
+@pytest.mark.parametrize(("in_signed", "out_signed"), [(0, 0), (1, 0), (1, 1)])
+def test_tables_have_as_many_leaves_as_results_change(
+    family: str, in_signed: int, out_signed: int
+) -> None:
     described = load_family(family)
-    for in_bits, out_bits in itertools.product(range(1, 9), range(1, 9)):
-        fields = {"lanes": 3, "in_bits": in_bits, "in_signed": 0, "out_bits": out_bits}
-        basis = BASES["Table"](
-            {name: float(value) for name, value in {**fields, "out_signed": 0}.items()}, described
-        )
-        most = 2 ** max(0, in_bits - described.lut_inputs)
-        columns = min(out_bits, 2**in_bits - 1)
-        leaves = sum(min(most, 2**column) for column in range(columns))
-        assert basis.lut["leaves"] == 3 * leaves
+    signs = {"in_signed": float(in_signed), "out_signed": float(out_signed)}
+    for in_bits, out_bits in itertools.product(range(2, 9), range(2, 9)):
+        fields = {"lanes": 3.0, "in_bits": float(in_bits), "out_bits": float(out_bits)}
+        basis = BASES["Table"]({**fields, **signs}, described)
+        address = in_bits - (in_signed and not out_signed)
+        columns = min(out_bits, 2**address - 1)
+        made = range(out_signed, columns)
+        most = 2 ** max(0, address - described.lut_inputs)
+        leaves = sum(min(most, 2**column) for column in made)
+        assert basis.lut["leaves"] == (3 * leaves if most > 1 else 0)
+        assert basis.lut["split"] + basis.lut["columns"] == 3 * len(made)
         assert basis.ff["columns"] == 3 * columns
 
 

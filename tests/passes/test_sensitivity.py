@@ -56,7 +56,7 @@ def test_shifts_of_all_layers_sum_to_what_rounding_does_to_the_output(tmp_path: 
     module = copy.deepcopy(model.module)
     with torch.no_grad():
         logits = module(x)
-        coefficients = target_coefficients(model.relevance.target, logits, y)[0]
+        coefficients = target_coefficients(model.relevance.target, logits, y, x)[0]
         for name, layer in layers_of(module).items():
             layer.weight.copy_(rounded[name][3])
         moved = float(((module(x) - logits) * coefficients).sum())

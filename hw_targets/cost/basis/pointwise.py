@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, least, most, pow2, some, where
+from hw_targets.cost.basis.arithmetic import (
+    Number,
+    ceil,
+    clog2,
+    flag,
+    least,
+    most,
+    pow2,
+    some,
+    where,
+)
 from hw_targets.cost.basis.mvu import TABLE_WORDS
 from hw_targets.cost.basis.terms import FEW_WORDS, Basis, Fields, block_ram, carry, distinct
 from hw_targets.families import Family
@@ -67,20 +77,23 @@ def table(k: Fields, family: Family) -> Basis:
     """A tree of LUTs a bit, as large as a rescaling of integers makes it.
 
     Its results ascend: the first bit changes once over the inputs, every further one twice as
-    often, until hardly a leaf of the tree is constant. Where a result has no sign, inputs below
-    zero are all one word. Of few words not all columns differ.
+    often, until no leaf of the tree is constant. A sign passes through; where only the input has
+    one, all below zero are one word. Of few words not all columns differ.
     """
     lanes = k["lanes"]
-    rectified = k["in_signed"] * (1 - k["out_signed"])
+    both, rectified = k["in_signed"] * k["out_signed"], k["in_signed"] * (1 - k["out_signed"])
     address = most(k["in_bits"] - rectified, 0.0)
-    columns = least(k["out_bits"], pow2(k["in_bits"]) - 1)
-    levels = most(address - family.lut_inputs, 0.0)
-    early = least(columns, levels)
+    columns = least(k["out_bits"], most(pow2(address) - 1, 1.0))
+    made, levels = columns - both, most(address - family.lut_inputs, 0.0)
+    split = lanes * flag(levels > 0)
+    # Columns with fewer changes than the tree has leaves.
+    early = most(least(made, levels - both), 0.0)
+    changes = (1 + both) * (pow2(early) - 1) + (made - early) * pow2(levels)
     lut = {
         "const": 1.0,
-        "columns": lanes * columns,
-        "leaves": lanes * (pow2(early) - 1 + (columns - early) * pow2(levels)),
-        "split": flag(levels > 0) * lanes * (columns - 1),
+        "columns": (lanes - split) * made,
+        "leaves": split * changes,
+        "split": split * made,
         "rectified": rectified * lanes * columns * flag(k["in_bits"] > family.lut_inputs),
     }
     return Basis(lut, {"const": 1.0, "columns": lanes * columns}, dsp=0.0, bram=0.0)
