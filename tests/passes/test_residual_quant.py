@@ -52,9 +52,11 @@ def brevitas_integers(network: Any, samples: np.ndarray) -> list[np.ndarray]:
 def test_every_claim_holds(name: str) -> None:
     found = graph(name)
     assert [check.passed for check in found.checks["export"]] == [True, True]
-    assert [check.claim for check in found.checks["allocate"]] == [
-        "mean weight bits within the limit"
-    ]
+    assert all(check.passed for check in found.checks["allocate"])
+    *budgets, bits = [check.claim for check in found.checks["allocate"]]
+    assert bits == "mean weight bits within the limit"
+    # Of "mixed" hardware has no average over the pixels that are there.
+    assert len(budgets) == (0 if name == "mixed" else 4)
     np.testing.assert_array_equal(
         found.exported.predictions, exact.classes(found.trained.module, found.data.test_x)
     )
