@@ -243,9 +243,9 @@ class Ends(nn.Module):
 @pytest.mark.parametrize(
     ("end", "said"),
     [
-        (nn.ReLU(), r"end \(ReLU\): it is behind the last layer"),
+        (nn.ReLU(), r"end \(ReLU\): it gives the outputs, end with the Conv2d or Linear"),
         (nn.Softmax(1), r"end \(Softmax\): it changes the outputs"),
-        (nn.MaxPool2d(2), r"end \(MaxPool2d\): it is behind the last layer"),
+        (nn.MaxPool2d(2), r"end \(MaxPool2d\): it gives the outputs"),
     ],
 )
 def test_ends_that_are_no_layer_are_refused(end: nn.Module, said: str) -> None:
