@@ -16,6 +16,7 @@ from passes import generate_rtl
 from passes.allocate import Allocate
 from passes.base import Context
 
+
 def price_what_can_be() -> None:
     """Let `generate-rtl` report no cost for units of kinds that were never calibrated."""
     known = generate_rtl.estimate
