@@ -107,13 +107,8 @@ class _Walk:
         self._layers = {layer.name: layer for layer in network.layers}
         self._owned = owners(network)
         channels, *size = network.input_shape
-        if len(size) == 1:
-            raise UnsupportedError(
-                "no hardware: its input is a signal of one dimension",
-                where=network.name,
-                mend="give it images one pixel high",
-            )
-        height, width = size or (1, 1)
+        # One-dimensional signals are images of one row.
+        height, width = (1, *size) if len(size) == 1 else size or (1, 1)
         self._values = {ENTRY: Value(INPUT, channels, (height, width))}
         self._streams = {INPUT: self._values[ENTRY]}
         self._nodes: list[Node] = []
@@ -164,8 +159,7 @@ class _Walk:
 
             value = self._add(f"{name}_pad", [value], out, pad, layer, "pad")
         if needs_window(layer):
-            window_kernel(layer, 1, 1, False)  # refuses what has no hardware
-            out = Value(value.source, prod(layer.kernel) * layer.in_channels, layer.out_size)
+            out = Value(value.source, prod(layer.window) * layer.in_channels, layer.out_size)
 
             def window(into: Stream, lanes: int, _: Choices) -> Kernel:
                 return window_kernel(layer, lanes, into.bits, into.signed)
@@ -204,8 +198,10 @@ class _Walk:
         owner = self._owned.get(unit.name, "")
         name = identifier(owner or unit.name)
         if after != before:
-            raise _refused(unit, "it has ceil_mode", "leave it out")
-        if any(before):
+            # Its last windows reach beyond the border as much as they like.
+            sizes = zip(value.size, before, unit.shape[1:], kernel, stride, strict=True)
+            after = tuple(max(0, (n - 1) * s + k - size - p) for size, p, n, k, s in sizes)
+        if any((*before, *after)):
             if value.raw:
                 raise _refused(unit, "it pads values that may be negative", "put a ReLU before it")
             value = self._pad(f"{name}_pool_pad", value, (*before, *after), unsigned=unit)
@@ -359,9 +355,10 @@ class _Walk:
 
     def _logits(self, value: Value) -> None:
         layer = self._network.layers[-1]
-        if value.raw != layer.name or value.pixels > 1:
+        alone = value.raw == layer.name and (self._network.regression or value.pixels == 1)
+        if not alone:
             raise UnsupportedError(
-                "its logits do not come from its last layer alone",
+                "no hardware: its outputs do not come from its last layer alone",
                 where=self._network.name,
                 mend="end with a linear layer",
             )
@@ -374,7 +371,8 @@ class _Walk:
 
         name = f"{identifier(layer.name)}_bias"
         value = self._add(name, [value], replace(value, raw=""), bias, layer, "act")
-        self._add("label", [value], value, label, layer, "label")
+        if not self._network.regression:
+            self._add("label", [value], value, label, layer, "label")
 
     def _fork(self) -> None:
         """Duplicates every stream that several inputs take."""

@@ -1,7 +1,8 @@
 """All kernels of a network under one choice of bits and folding a layer, FIFOs and converters too.
 
-What is built afterwards has the same kernels, but for the depths of FIFOs, which are measured, and
-the biases of the logits, which are known only then.
+What is built afterwards has the same kernels, but for the depths of FIFOs, which are measured, the
+biases of the logits, which are known only then, and quantizers whose scale turns out to be that of
+what they take, which are left out.
 """
 
 from __future__ import annotations
