@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
-from hw_targets.cost.graph import Choices, nodes_of
+from hw_targets.cost.graph import nodes_of
+from hw_targets.cost.graph_nodes import Choices
 from hw_targets.cost.latency import design_latency, latency_cycles
 from hw_targets.cost.layer import (
     MIN_FIFO_DEPTH,

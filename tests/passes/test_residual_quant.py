@@ -205,9 +205,9 @@ def test_the_file_s_weights_are_the_network_s() -> None:
         np.testing.assert_array_equal(weights, expected)
 
 
-def test_lowering_to_hardware_is_refused(tmp_path: Path) -> None:
-    found = graph("residual")
-    with pytest.raises(UnsupportedError, match="--until export-qonnx"):
+def test_lowering_refuses_what_has_no_hardware(tmp_path: Path) -> None:
+    found = graph("mixed")
+    with pytest.raises(UnsupportedError, match="count_include_pad=True"):
         LowerFinn().run(found.exported, context(tmp_path, data_for(test=1)))
 
 
