@@ -18,7 +18,8 @@ from typing import Literal
 
 import numpy as np
 
-from hw_targets.cost.graph import Node, nodes_of
+from hw_targets.cost.graph import nodes_of
+from hw_targets.cost.graph_nodes import Node
 from hw_targets.cost.layer import MIN_FIFO_DEPTH, joined
 from hw_targets.cost.model import estimate, estimate_many
 from hw_targets.cost.planned import planned_instances

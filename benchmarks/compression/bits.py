@@ -9,9 +9,9 @@ from benchmarks.compression.bench import Bench, Row
 from benchmarks.compression.floats import RECIPES
 from compiler.stages import Allocation, LayerChoice, QuantModel, ScoredModel
 from passes._allocation_bits import least_error, mean
+from passes._allocation_model import governed_elements
 from passes._graph import layers_of
 from passes._sensitivity import SENSITIVITIES
-from passes.allocate import governed_elements
 from passes.quantize import Quantize
 from passes.retrain import Retrain
 

@@ -6,16 +6,16 @@ The same ones, under the same names, that lowering makes of the exported network
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from math import gcd, prod
 from typing import Literal
 
+from hw_targets.cost import graph_nodes as kernels
+from hw_targets.cost.graph_nodes import Choices, Make, Node, Pair, Value, refused
 from hw_targets.cost.layer import (
-    Choice,
     bias_kernel,
-    chosen_lanes,
     matrix_kernel,
     needs_pad,
     needs_window,
@@ -23,72 +23,11 @@ from hw_targets.cost.layer import (
     window_kernel,
 )
 from hw_targets.errors import UnsupportedError
-from hw_targets.lanes import fewest
 from hw_targets.network import INPUT as ENTRY
-from hw_targets.network import JOIN_BITS, LayerShape, NetworkShape, Unit, identifier, owners
-from hw_targets.rtl.add import Add
-from hw_targets.rtl.concat import Concat
-from hw_targets.rtl.duplicate import Duplicate
+from hw_targets.network import LayerShape, NetworkShape, Unit, identifier, owners
 from hw_targets.rtl.kernel import Kernel, Source, Stream
 from hw_targets.rtl.label_select import LabelSelect
-from hw_targets.rtl.maxpool import MaxPool
-from hw_targets.rtl.pad import Pad
-from hw_targets.rtl.reduce import Reduce
-from hw_targets.rtl.swu import Swu
-from hw_targets.rtl.table import MOST_IN_BITS, Table
-from hw_targets.rtl.threshold import Threshold
-from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.wiring import INPUT
-
-Choices = Mapping[str, Choice]
-"""Layer -> its bits and folding."""
-Make = Callable[[Stream, int, Choices], Kernel]
-"""From what comes and a number of lanes to the kernel."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """A unit. sources: of its streams. channels, elements: what bounds its lanes, if no layer's.
-
-    layer: whose own unit it is, which then says its lanes. raw: the layer whose accumulators it
-    takes, unless they have been quantized before, "" for none.
-    """
-
-    name: str
-    sources: tuple[Source, ...]
-    make: Make
-    channels: int
-    elements: int
-    layer: LayerShape | None = None
-    part: str = ""
-    raw: str = ""
-
-    def lanes(self, choices: Choices, interval: int) -> int:
-        """Those of the layer's choice, or the fewest that keep `interval` cycles a frame."""
-        if self.layer is None:
-            return fewest(self.channels, self.elements, interval)
-        choice = choices[self.layer.name]
-        lanes = chosen_lanes(self.layer, choice)
-        of_part = {"pad": lanes.pad, "window": lanes.window, "matrix": choice.pe, "act": lanes.act}
-        return of_part.get(self.part, lanes.end)
-
-
-@dataclass(frozen=True)
-class Value:
-    """What a unit of the network gives, as a stream: an image, or a vector of one pixel."""
-
-    source: Source
-    channels: int
-    size: tuple[int, int]
-    raw: str = ""
-
-    @property
-    def pixels(self) -> int:
-        return prod(self.size)
-
-    @property
-    def elements(self) -> int:
-        return self.channels * self.pixels
 
 
 @cache
@@ -107,13 +46,8 @@ class _Walk:
         self._layers = {layer.name: layer for layer in network.layers}
         self._owned = owners(network)
         channels, *size = network.input_shape
-        if len(size) == 1:
-            raise UnsupportedError(
-                "no hardware: its input is a signal of one dimension",
-                where=network.name,
-                mend="give it images one pixel high",
-            )
-        height, width = size or (1, 1)
+        # One-dimensional signals are images of one row.
+        height, width = (1, *size) if len(size) == 1 else size or (1, 1)
         self._values = {ENTRY: Value(INPUT, channels, (height, width))}
         self._streams = {INPUT: self._values[ENTRY]}
         self._nodes: list[Node] = []
@@ -154,8 +88,7 @@ class _Walk:
 
     def _layer(self, unit: Unit, x: list[Value]) -> Value:
         (value,), layer, name = x, self._layers[unit.name], identifier(unit.name)
-        if value.raw:
-            raise _refused(unit, "no quantizer is before it", "put a ReLU in front")
+        _require_grid(unit, value)
         if needs_pad(layer):
             out = replace(value, size=layer.padded_size)
 
@@ -164,8 +97,7 @@ class _Walk:
 
             value = self._add(f"{name}_pad", [value], out, pad, layer, "pad")
         if needs_window(layer):
-            window_kernel(layer, 1, 1, False)  # refuses what has no hardware
-            out = Value(value.source, prod(layer.kernel) * layer.in_channels, layer.out_size)
+            out = Value(value.source, prod(layer.window) * layer.in_channels, layer.out_size)
 
             def window(into: Stream, lanes: int, _: Choices) -> Kernel:
                 return window_kernel(layer, lanes, into.bits, into.signed)
@@ -181,31 +113,21 @@ class _Walk:
         return self._add(f"{name}_mvu", [value], out, matrix, layer, "matrix")
 
     def _quantizer(self, unit: Unit, x: list[Value]) -> Value:
-        (value,), owner = x, self._owned.get(unit.name, "")
-        raw, channels, pixels = value.raw, value.channels, value.pixels
-
-        def make(into: Stream, lanes: int, choices: Choices) -> Kernel:
-            bits = choices[unit.governor].act_bits if unit.governor else JOIN_BITS
-            least = -(1 << (bits - 1)) if unit.signed else 0
-            beats = channels * pixels // lanes
-            if not raw and into.bits <= MOST_IN_BITS:
-                return Table(into.bits, into.signed, bits, unit.signed, lanes, beats)
-            # Accumulators have a scale for each channel, all else has one.
-            shape = (channels, lanes, pixels) if raw else (lanes, lanes, beats)
-            return Threshold(*shape, into.bits, into.signed, bits, unit.signed, least)
-
+        owner = self._owned.get(unit.name, "")
         name = f"{identifier(owner or unit.name)}_threshold"
-        out = replace(value, raw="")
-        return self._add(name, x, out, make, self._layers.get(owner), "act")
+        make, layer = kernels.quantizer(unit, x[0]), self._layers.get(owner)
+        return self._add(name, x, replace(x[0], raw=""), make, layer, "act")
 
     def _max(self, unit: Unit, x: list[Value]) -> Value:
         (value,) = x
-        kernel, stride, before, after = (unit.numbers[at : at + 2] for at in range(0, 8, 2))
+        down, right, down_step, right_step, *borders = unit.numbers
+        kernel, stride = (down, right), (down_step, right_step)
+        before, after = borders[:2], borders[2:]
         owner = self._owned.get(unit.name, "")
         name = identifier(owner or unit.name)
         if any((*before, *after)):
             if value.raw:
-                raise _refused(unit, "it pads values that may be negative", "put a ReLU before it")
+                raise refused(unit, "it pads values that may be negative", "put a ReLU before it")
             value = self._pad(f"{name}_pool_pad", value, (*before, *after), unsigned=unit)
         layer = self._layers.get(owner)
         return self._pool(f"{name}_pool", value, kernel, stride, "max", layer)
@@ -213,29 +135,24 @@ class _Walk:
     def _average(self, unit: Unit, x: list[Value]) -> Value:
         (value,), name = x, identifier(unit.name)
         if len(unit.numbers) == 2:
-            channels, taps = value.channels, value.pixels
-
-            def make(into: Stream, lanes: int, _: Choices) -> Kernel:
-                return Reduce(channels, taps, 1, lanes, into.bits, into.signed, "sum")
-
+            make = kernels.reduction(value.channels, value.pixels, 1, "sum")
             return self._add(f"{name}_sum", x, replace(value, size=(1, 1)), make)
-        kernel, stride, padding = (unit.numbers[at : at + 2] for at in range(0, 6, 2))
-        ceil_mode, counted = unit.numbers[6:]
+        down, right, down_step, right_step, top, left, ceil_mode, counted = unit.numbers
         if ceil_mode:
-            raise _refused(unit, "it has ceil_mode", "leave it out")
-        if any(padding):
+            raise refused(unit, "it has ceil_mode", "leave it out")
+        if top or left:
             if not counted:
                 what = "its windows at the border hold fewer pixels"
-                raise _refused(unit, what, "use count_include_pad=True")
-            value = self._pad(f"{name}_pad", value, (*padding, *padding))
-        return self._pool(f"{name}_sum", value, kernel, stride, "sum")
+                raise refused(unit, what, "use count_include_pad=True")
+            value = self._pad(f"{name}_pad", value, (top, left, top, left))
+        return self._pool(f"{name}_sum", value, (down, right), (down_step, right_step), "sum")
 
     def _pool(
         self,
         name: str,
         value: Value,
-        kernel: tuple[int, ...],
-        stride: tuple[int, ...],
+        kernel: Pair,
+        stride: Pair,
         op: Literal["sum", "max"],
         layer: LayerShape | None = None,
     ) -> Value:
@@ -243,63 +160,32 @@ class _Walk:
         height, width = (
             (side - k) // s + 1 for side, k, s in zip(value.size, kernel, stride, strict=True)
         )
-        taps, channels, pixels = prod(kernel), value.channels, height * width
+        taps, channels = prod(kernel), value.channels
         out = replace(value, size=(height, width))
         if op == "max" and len({*kernel, *stride}) == 1:
-            image = value.size
-
-            def beside(into: Stream, lanes: int, _: Choices) -> Kernel:
-                return MaxPool(*image, channels, kernel[0], lanes, into.bits, into.signed)
-
-            return self._add(name, [value], out, beside, layer, "pool")
+            return self._add(name, [value], out, kernels.max_pool(value, kernel[0]), layer, "pool")
         windows = replace(out, channels=taps * channels)
         moved = self._window(f"{name}_window", value, kernel, stride, windows)
-
-        def make(into: Stream, lanes: int, _: Choices) -> Kernel:
-            return Reduce(channels, taps, pixels, lanes, into.bits, into.signed, op)
-
+        make = kernels.reduction(channels, taps, height * width, op)
         found = self._add(name, [moved], out, make)
         # As many lanes as the window has: those for the image, if that is larger.
         last = self._nodes[-1]
         self._nodes[-1] = replace(last, elements=max(last.elements, value.elements))
         return found
 
-    def _window(
-        self,
-        name: str,
-        value: Value,
-        kernel: tuple[int, ...],
-        stride: tuple[int, ...],
-        out: Value,
-    ) -> Value:
-        (height, width), channels = value.size, value.channels
-
-        def make(into: Stream, lanes: int, _: Choices) -> Kernel:
-            form = (lanes, into.bits, into.signed)
-            return Swu(height, width, channels, kernel[0], kernel[1], stride[0], stride[1], *form)
-
-        return self._add(name, [value], out, make)
+    def _window(self, name: str, value: Value, kernel: Pair, stride: Pair, out: Value) -> Value:
+        return self._add(name, [value], out, kernels.sliding(value, kernel, stride))
 
     def _pad(
         self, name: str, value: Value, sides: tuple[int, ...], unsigned: Unit | None = None
     ) -> Value:
         """Zeros around an image. unsigned: what must not take negative values."""
         (height, width), (top, left, bottom, right) = value.size, sides
-        channels = value.channels
-
-        def make(into: Stream, lanes: int, _: Choices) -> Kernel:
-            if unsigned and into.signed:
-                what = "it pads values that may be negative"
-                raise _refused(unsigned, what, "put a ReLU before it")
-            sizes = (height, width, channels, top, left, bottom, right)
-            return Pad(*sizes, lanes, into.bits, into.signed)
-
         out = replace(value, size=(height + top + bottom, width + left + right))
-        return self._add(name, [value], out, make)
+        return self._add(name, [value], out, kernels.padding(value, sides, unsigned))
 
     def _sides(self, unit: Unit, x: list[Value]) -> Value:
-        if x[0].raw:
-            raise _refused(unit, "no quantizer is before it", "put a ReLU in front")
+        _require_grid(unit, x[0])
         return self._pad(f"{identifier(unit.name)}_pad", x[0], unit.numbers)
 
     def _shortcut(self, unit: Unit, x: list[Value]) -> Value:
@@ -307,49 +193,33 @@ class _Walk:
         step, before, after = unit.numbers
         if step > 1:
             size = (-(-value.size[0] // step), -(-value.size[1] // step))
-            out, stride = replace(value, size=size), (step, step)
-            value = self._window(f"{name}_window", value, (1, 1), stride, out)
+            out = replace(value, size=size)
+            value = self._window(f"{name}_window", value, (1, 1), (step, step), out)
         if not before and not after:
             return value
-        if value.raw:
-            raise _refused(unit, "no quantizer is before it", "put a ReLU in front")
-        pixels, channels = value.pixels, value.channels
-
-        def make(into: Stream, lanes: int, _: Choices) -> Kernel:
-            sides = (0, before // lanes, 0, after // lanes)
-            return Pad(pixels, channels // lanes, lanes, *sides, lanes, into.bits, into.signed)
-
-        out = replace(value, channels=before + channels + after)
+        _require_grid(unit, value)
+        out = replace(value, channels=before + value.channels + after)
+        make = kernels.widening(value, before, after)
         found = self._add(f"{name}_zeros", [value], out, make)
-        self._nodes[-1] = replace(self._nodes[-1], channels=gcd(before, channels, after))
+        channels = gcd(before, value.channels, after)
+        self._nodes[-1] = replace(self._nodes[-1], channels=channels)
         return found
 
     def _sum(self, unit: Unit, x: list[Value]) -> Value:
-        def make(into: Stream, lanes: int, _: Choices) -> Kernel:
-            return Add(lanes, into.bits, into.signed, into.elements // lanes)
-
-        return self._add(f"{identifier(unit.name)}_add", x, x[0], make)
+        return self._add(f"{identifier(unit.name)}_add", x, x[0], kernels.adding)
 
     def _concat(self, unit: Unit, x: list[Value]) -> Value:
-        channels, pixels = tuple(value.channels for value in x), x[0].pixels
+        channels = tuple(value.channels for value in x)
         if len(unit.shape) == 1 and any(value.pixels > 1 for value in x):
-            raise _refused(unit, "it joins flattened images", "concatenate before the flatten")
-
-        def make(into: Stream, lanes: int, _: Choices) -> Kernel:
-            return Concat(pixels, channels, lanes, into.bits, into.signed)
-
-        out = replace(x[0], channels=sum(channels))
+            what = "it joins flattened images"
+            raise refused(unit, what, "concatenate before the flatten")
+        make, out = kernels.joining(x[0].pixels, channels), replace(x[0], channels=sum(channels))
         return self._add(f"{identifier(unit.name)}_concat", x, out, make)
 
     def _upsample(self, unit: Unit, x: list[Value]) -> Value:
         (value,), (down, right) = x, unit.numbers
-        (height, width), channels = value.size, value.channels
-
-        def make(into: Stream, lanes: int, _: Choices) -> Kernel:
-            sizes = (height, width, channels, down, right)
-            return Upsample(*sizes, lanes, into.bits, into.signed)
-
-        out = replace(value, size=(height * down, width * right))
+        out = replace(value, size=(value.size[0] * down, value.size[1] * right))
+        make = kernels.repeating(value, down, right)
         return self._add(f"{identifier(unit.name)}_upsample", x, out, make)
 
     def _same(self, unit: Unit, x: list[Value]) -> Value:
@@ -357,9 +227,10 @@ class _Walk:
 
     def _logits(self, value: Value) -> None:
         layer = self._network.layers[-1]
-        if value.raw != layer.name or value.pixels > 1:
+        alone = value.raw == layer.name and (self._network.regression or value.pixels == 1)
+        if not alone:
             raise UnsupportedError(
-                "its logits do not come from its last layer alone",
+                "no hardware: its outputs do not come from its last layer alone",
                 where=self._network.name,
                 mend="end with a linear layer",
             )
@@ -372,7 +243,8 @@ class _Walk:
 
         name = f"{identifier(layer.name)}_bias"
         value = self._add(name, [value], replace(value, raw=""), bias, layer, "act")
-        self._add("label", [value], value, label, layer, "label")
+        if not self._network.regression:
+            self._add("label", [value], value, label, layer, "label")
 
     def _fork(self) -> None:
         """Duplicates every stream that several inputs take."""
@@ -393,20 +265,19 @@ class _Walk:
             names = [node.name for node in self._nodes]
             place = names.index(source.instance) + 1 if source != INPUT else 0
             fork = Node(
-                name, (source,), _duplicate(copies), value.channels, value.elements, raw=value.raw
+                name,
+                (source,),
+                kernels.forking(copies),
+                value.channels,
+                value.elements,
+                raw=value.raw,
             )
             self._nodes.insert(place, fork)
 
 
-def _duplicate(copies: int) -> Make:
-    def make(into: Stream, lanes: int, _: Choices) -> Kernel:
-        return Duplicate(lanes, into.bits, into.signed, into.elements // lanes, copies)
-
-    return make
-
-
-def _refused(unit: Unit, what: str, mend: str) -> UnsupportedError:
-    return UnsupportedError(f"no hardware: {what}", where=f"unit {unit.name}", mend=mend)
+def _require_grid(unit: Unit, value: Value) -> None:
+    if value.raw:
+        raise refused(unit, "no quantizer is before it", "put a ReLU in front")
 
 
 _KINDS: dict[str, Callable[[_Walk, Unit, list[Value]], Value]] = {

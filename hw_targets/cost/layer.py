@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from hw_targets.errors import UnsupportedError
 from hw_targets.lanes import TIED, Lanes, lanes_of
 from hw_targets.network import LayerShape
 from hw_targets.rtl.channel_add import ChannelAdd
@@ -60,7 +59,7 @@ def needs_pad(layer: LayerShape) -> bool:
 
 def needs_window(layer: LayerShape) -> bool:
     """Whether a sliding window feeds the layer."""
-    return layer.kernel != (1, 1) or layer.stride != (1, 1) or layer.depthwise
+    return layer.window != (1, 1) or layer.stride != (1, 1) or layer.depthwise
 
 
 def chosen_lanes(layer: LayerShape, choice: Choice) -> Lanes:
@@ -75,16 +74,9 @@ def pad_kernel(layer: LayerShape, lanes: int, bits: int, signed: bool) -> Pad:
 
 
 def window_kernel(layer: LayerShape, lanes: int, bits: int, signed: bool) -> Swu:
-    """The sliding window itself, without its FIFO.
-
-    Raises:
-        UnsupportedError: it is dilated.
-    """
-    if layer.dilation != (1, 1):
-        where = f"layer {layer.name}"
-        raise UnsupportedError("no sliding window is dilated", where=where, mend="use dilation=1")
+    """The sliding window itself, without its FIFO; of a dilated layer all pixels between taps."""
     return Swu(
-        *layer.padded_size, layer.in_channels, *layer.kernel, *layer.stride, lanes, bits, signed
+        *layer.padded_size, layer.in_channels, *layer.window, *layer.stride, lanes, bits, signed
     )
 
 

@@ -1,7 +1,8 @@
 """All kernels of a network under one choice of bits and folding a layer, FIFOs and converters too.
 
-What is built afterwards has the same kernels, but for the depths of FIFOs, which are measured, and
-the biases of the logits, which are known only then.
+What is built afterwards has the same kernels, but for the depths of FIFOs, which are measured, the
+biases of the logits, which are known only then, and quantizers whose scale turns out to be that of
+what they take, which are left out.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
-from hw_targets.cost.graph import Choices, nodes_of
+from hw_targets.cost.graph import nodes_of
+from hw_targets.cost.graph_nodes import Choices
 from hw_targets.cost.latency import design_latency, latency_cycles
 from hw_targets.cost.layer import (
     MIN_FIFO_DEPTH,

@@ -23,7 +23,7 @@ from compiler.stages import (
     ScoredModel,
 )
 from hw_targets.lanes import divisors
-from hw_targets.network import LayerShape
+from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.design import Design
 from passes.export_qonnx import ExportQonnx
 from passes.fold import Fold
@@ -245,6 +245,8 @@ def _choice(rng: Rng, layer: LayerShape, act_bits: int) -> LayerChoice:
 class Compiled:
     """frames: as they stream. classes: the quantized network's."""
 
+    network: NetworkShape
+    allocation: Allocation
     design: Design
     frames: np.ndarray
     classes: np.ndarray
@@ -302,4 +304,11 @@ def compiled(seed: int) -> Compiled:
         folded = Fold().run(LowerFinn(frames=2).run(exported, room), room)
         design = design_of(name, folded.path, network, allocation)
     assert all(check.passed for check in room.checks)
-    return Compiled(design, form.stream(data.test_x), exported.predictions, len(room.checks))
+    return Compiled(
+        network,
+        allocation,
+        design,
+        form.stream(data.test_x),
+        exported.predictions,
+        len(room.checks),
+    )

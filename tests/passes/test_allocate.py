@@ -35,8 +35,9 @@ from passes._allocation_branches import no_hardware
 from passes._allocation_build import build_space
 from passes._allocation_error import activation_errors
 from passes._allocation_goal import feasible
+from passes._allocation_model import governed_elements, layer_errors
 from passes._sensitivity import relevance
-from passes.allocate import Allocate, governed_elements, layer_errors
+from passes.allocate import Allocate
 
 torch = pytest.importorskip("torch")
 nn: Any = torch.nn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from priced_case import prices
 from quant_case import context
-from quant_graph import NETWORKS, data_for, scored
+from quant_graph import NETWORKS, data_for, graph, scored
 from torch import nn
 
 from compiler.stages import LayerChoice
@@ -25,8 +26,12 @@ from passes import _allocation_solve as solve
 from passes._allocation_branches import fixed_layers
 from passes._allocation_build import build_space
 from passes._allocation_goal import Goal
+from passes._allocation_model import governed_elements, layer_errors
 from passes._allocation_space import Space
-from passes.allocate import Allocate, governed_elements, layer_errors
+from passes.allocate import Allocate
+from passes.fold import Fold
+from passes.generate_rtl import GenerateRtl
+from passes.lower_finn import LowerFinn
 
 BOARD = "ulx3s-85f"
 ROOM = np.array([1e5, 1e5, 100.0, 100.0])
@@ -155,3 +160,18 @@ def test_a_rate_beyond_what_joins_branches_names_it(tmp_path: Path) -> None:
     task = Allocate(BOARD, 50.0, 1e6, weight_bits=(2,), act_bits=(2,))
     with pytest.raises(InfeasibleError, match="needs at least"):
         task.run(model, context(tmp_path, data_for()))
+
+
+def test_the_allocation_is_built_as_it_says(tmp_path: Path) -> None:
+    found = graph("residual")
+    ctx = context(tmp_path, found.data)
+    folded = Fold().run(LowerFinn(frames=4).run(found.exported, ctx), ctx)
+    design = GenerateRtl(board=BOARD).run(folded, ctx)
+    assert all(check.passed for check in ctx.checks)
+    allocation = design.allocation
+    assert max(unit.cycles for unit in design.units) == allocation.interval
+    choices = list(allocation.layers.values())
+    planned = network_kernels(design.network, choices, allocation.interval)
+    kinds = Counter(type(kernel).__name__ for kernel in planned)
+    del kinds["Fifo"]
+    assert kinds == Counter(unit.kernel for unit in design.units)

@@ -23,12 +23,12 @@ from hw_targets.errors import LiftFlowError, VerificationError
 from hw_targets.network import NetworkShape
 from passes import _brevitas_exact as exact
 from passes import _twin as twin_module
+from passes._allocation_model import layer_errors
 from passes._bit_margins import bit_margins
 from passes._brevitas_network import QuantNetwork
 from passes._graph import is_chain, predict, wired_steps
 from passes._similarity import mean, similarity
 from passes._twin import deviation, float_twin
-from passes.allocate import layer_errors
 from passes.base import Context
 from passes.deeplift import attribute_all_layers, margin
 from passes.explain import Explain, layer_insight

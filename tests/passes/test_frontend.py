@@ -11,6 +11,7 @@ import pytest
 import torch
 from frontend_nets import NETS, passed
 from onnx.helper import get_attribute_value
+from priced_case import prices
 from qonnx.core.modelwrapper import ModelWrapper
 from quant_case import context
 from quant_graph import SHAPE, SIGNED, data_for, passed_on, random_network
@@ -23,11 +24,12 @@ from hw_targets.network import NetworkShape
 from passes import _brevitas_exact as exact
 from passes import _qonnx as qonnx
 from passes._allocation_error import activation_errors
+from passes._allocation_model import layer_errors
 from passes._brevitas_structure import deciders
 from passes._coupling import coupled_groups, remove_units, rows_of
 from passes._graph import layers_of, output_shapes
 from passes._twin import deviation, float_twin
-from passes.allocate import Allocate, layer_errors
+from passes.allocate import Allocate
 from passes.attribute import Attribute
 from passes.explain import Explain
 from passes.export_qonnx import ExportQonnx
@@ -275,7 +277,9 @@ def test_filters_and_weights_are_pruned(name: str, tmp_path: Path) -> None:
     sparse = PruneWeights(sparsity=0.5).run(pruned, ctx)
     assert set(sparse.masks) <= {layer.name for layer in pruned.network.layers}
     assert sparse.masks
-    quantized = Quantize().run(Allocate("ulx3s-85f", 50.0).run(sparse, ctx), ctx)
+    with pytest.MonkeyPatch.context() as patch, prices(patch):
+        allocated = Allocate("ulx3s-85f", 50.0, time_limit_s=2.0).run(sparse, ctx)
+    quantized = Quantize().run(allocated, ctx)
     ExportQonnx().run(quantized, ctx)
     assert all(check.passed for check in ctx.checks)
 

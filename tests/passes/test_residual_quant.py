@@ -217,6 +217,12 @@ def test_the_residual_network_lowers_and_folds_exactly(tmp_path: Path) -> None:
     assert {"add", "fork", "window", "mvu", "threshold", "sum", "label"} <= kinds
 
 
+def test_lowering_refuses_what_has_no_hardware(tmp_path: Path) -> None:
+    found = graph("mixed")
+    with pytest.raises(UnsupportedError, match="count_include_pad=True"):
+        LowerFinn().run(found.exported, context(tmp_path, data_for(test=1)))
+
+
 @pytest.mark.parametrize("quantizer", ["act_relu_1", "join_add_1"])
 @pytest.mark.parametrize("shape", [(5, *SHAPE), (300, 3, 32, 32)])
 def test_fused_quantization_is_brevitas_s(quantizer: str, shape: tuple[int, ...]) -> None:
