@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -17,6 +19,7 @@ from compiler.stages import Dataset, FloatArray
 from hw_targets.errors import LiftFlowError, MissingToolError
 
 SPLIT_SEED = 0
+PARTS = ("train", "test")
 SPLITS = ("train_x", "test_x", "train_y", "test_y")
 
 
@@ -66,13 +69,30 @@ def _keep(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
 
 
 def mnist(cache: Path) -> Dataset:
-    """MNIST, 60,000 / 10,000 images of (1, 28, 28), x / 255."""
-    return _torchvision("MNIST", "mnist", cache)
+    """MNIST, 60,000 / 10,000 images of (1, 28, 28), x / 255.
+
+    From `mnist.npz` (Xtrain, Ytrain, Xtest, Ytest, uint8) in `local_folder()`, else torchvision.
+    """
+    stored = _local("mnist.npz")
+    if stored is None:
+        return _torchvision("MNIST", "mnist", cache)
+    with np.load(stored) as arrays:
+        train, test = ((arrays[f"X{part}"], arrays[f"Y{part}"]) for part in ("train", "test"))
+    return _scaled("mnist", *train, *test)
 
 
 def cifar10(cache: Path) -> Dataset:
-    """CIFAR-10, 50,000 / 10,000 images of (3, 32, 32), x / 255 (not normalised further)."""
-    return _torchvision("CIFAR10", "cifar10", cache)
+    """CIFAR-10, 50,000 / 10,000 images of (3, 32, 32), x / 255 (not normalised further).
+
+    From `cifar10_jpeg.npz` in `local_folder()`, else torchvision. That file has the images as JPEG:
+    `train_jpeg` / `test_jpeg` are the files joined, `*_offsets` their bounds, `*_labels` 0 to 9.
+    """
+    stored = _local("cifar10_jpeg.npz")
+    if stored is None:
+        return _torchvision("CIFAR10", "cifar10", cache)
+    with np.load(stored) as arrays:
+        train, test = ((_decoded(arrays, part), arrays[f"{part}_labels"]) for part in PARTS)
+    return _scaled("cifar10 (JPEG)", *train, *test)
 
 
 BUILTIN: dict[str, Callable[[Path], Dataset]] = {
@@ -97,12 +117,40 @@ def _torchvision(kind: str, name: str, cache: Path) -> Dataset:
         raise LiftFlowError(
             f"cannot be downloaded to {cache}: {type(error).__name__}: {error}", where=name
         ) from error
+    return _scaled(name, train.data, train.targets, test.data, test.targets)
+
+
+def local_folder() -> Path | None:
+    """Folder of data sets that are not to be downloaded, `$LIFTFLOW_DATA`."""
+    folder = os.environ.get("LIFTFLOW_DATA")
+    return Path(folder) if folder else None
+
+
+def _local(name: str) -> Path | None:
+    folder = local_folder()
+    return folder / name if folder and (folder / name).is_file() else None
+
+
+def _decoded(arrays: Mapping[str, NDArray[Any]], part: str) -> NDArray[np.uint8]:
+    """(N, 32, 32, 3) of the JPEG files of one part."""
+    from PIL import Image
+
+    joined, bounds = arrays[f"{part}_jpeg"].tobytes(), arrays[f"{part}_offsets"]
+    images = np.empty((len(bounds) - 1, 32, 32, 3), np.uint8)
+    for at, (start, end) in enumerate(pairwise(bounds)):
+        with Image.open(io.BytesIO(joined[start:end])) as image:
+            images[at] = np.asarray(image.convert("RGB"))
+    return images
+
+
+def _scaled(name: str, train_x: Any, train_y: Any, test_x: Any, test_y: Any) -> Dataset:
+    """Bytes, channels last where there are any, as x / 255, channels first; ten classes."""
     return Dataset(
         name,
-        _channels_first(train.data),
-        np.asarray(train.targets, dtype=np.int64),
-        _channels_first(test.data),
-        np.asarray(test.targets, dtype=np.int64),
+        _channels_first(train_x),
+        np.asarray(train_y, dtype=np.int64),
+        _channels_first(test_x),
+        np.asarray(test_y, dtype=np.int64),
         classes=10,
     )
 

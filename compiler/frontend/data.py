@@ -77,11 +77,11 @@ def validate(data: Dataset, *, where: str) -> Dataset:
             f"train samples are {data.train_x.shape[1:]}, test samples {data.test_x.shape[1:]}",
             where=where,
         )
-    if data.train_x.ndim not in (2, 4):
+    if data.train_x.ndim not in (2, 3, 4):
         raise LiftFlowError(
             f"a sample has shape {data.sample_shape}",
             where=where,
-            mend="give (features,) or (channels, height, width)",
+            mend="give (features,), (channels, length) or (channels, height, width)",
         )
     if data.regression:
         return _validate_targets(data, where)
@@ -161,7 +161,7 @@ def _assemble(
 ) -> Dataset:
     x = {split: _floats(value, f"{split} samples", where) for split, value in samples.items()}
     y: dict[str, TargetArray]
-    if classes == 0 or (classes is None and any(_floating(each) for each in labels.values())):
+    if classes == 0 or (classes is None and all(_floating(each) for each in labels.values())):
         y = {split: _targets(value, f"{split} targets", where) for split, value in labels.items()}
         return Dataset(name, x["train"], y["train"], x["test"], y["test"], 0)
     y = {split: _labels(value, f"{split} labels", where) for split, value in labels.items()}

@@ -74,12 +74,27 @@ def brief(error: BaseException, limit: int = 200) -> str:
 def importable(folder: Path) -> Iterator[None]:
     """Lets a user's file import its neighbours while it is loaded or called."""
     entry = str(folder.resolve())
+    _forget_namesakes(Path(entry))
+    _opened.add(Path(entry))
     sys.path.insert(0, entry)
     try:
         yield
     finally:
         if entry in sys.path:
             sys.path.remove(entry)
+
+
+_opened: set[Path] = set()
+"""Folders whose files may have been imported under their plain names."""
+
+
+def _forget_namesakes(folder: Path) -> None:
+    """Another folder's model.py, imported by its neighbour, is not this folder's model.py."""
+    for name, module in list(sys.modules.items()):
+        file = Path(getattr(module, "__file__", None) or "")
+        elsewhere = file.parent in _opened and file.parent != folder
+        if elsewhere and name == file.stem and (folder / file.name).is_file():
+            del sys.modules[name]
 
 
 def _from_file(spec: str, path: Path) -> ModuleType:

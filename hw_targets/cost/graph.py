@@ -125,10 +125,6 @@ class _Walk:
         before, after = borders[:2], borders[2:]
         owner = self._owned.get(unit.name, "")
         name = identifier(owner or unit.name)
-        if after != before:
-            # Its last windows reach beyond the border as much as they like.
-            sizes = zip(value.size, before, unit.shape[1:], kernel, stride, strict=True)
-            after = [max(0, (n - 1) * s + k - size - p) for size, p, n, k, s in sizes]
         if any((*before, *after)):
             if value.raw:
                 raise refused(unit, "it pads values that may be negative", "put a ReLU before it")

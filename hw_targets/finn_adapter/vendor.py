@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hw_targets.errors import LiftFlowError
+from hw_targets.errors import LiftFlowError, UnsupportedError
 from hw_targets.finn_adapter.session import finn_session
 
 STEPS: tuple[str, ...] = (
@@ -78,9 +78,20 @@ def vendor_folding(path: Path, folding: dict[str, dict[str, Any]], part: str) ->
         model = specialize(path, part)
         renamed: dict[str, Any] = {"Defaults": {}}
         for name, node in zip(names, model.graph.node, strict=True):
+            if name not in folding:
+                raise UnsupportedError(
+                    f"{name}: FINN has no hardware that adds channels of zeros",
+                    where="FINN",
+                    mend="use a 1x1 convolution as shortcut",
+                )
             attributes = dict(folding[name])
             attributes.pop("preferred_impl_style", None)
             renamed[node.name] = attributes
+        for node in model.graph.node:
+            if node.op_type.startswith("VVAU"):
+                # FINN's depthwise window gives its channels in groups of as many as the unit takes.
+                window = model.find_producer(node.input[0])
+                renamed[window.name]["SIMD"] = renamed[node.name]["PE"]
         return renamed
 
 

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 import torch
 from quant_case import context
-from quant_graph import NETWORKS, SHAPE, data_for, graph
+from quant_graph import NETWORKS, SHAPE, graph
 
-from hw_targets.errors import UnsupportedError, VerificationError
+from hw_targets.errors import VerificationError
 from hw_targets.network import JOIN_BITS
 from passes import _brevitas_exact as exact
 from passes import _qonnx as qonnx
 from passes._brevitas_fused import quantized
 from passes._brevitas_structure import deciders
 from passes.export_qonnx import ExportQonnx
+from passes.fold import Fold
 from passes.lower_finn import LowerFinn
 from passes.quantize import Quantize
 from passes.retrain import Retrain
@@ -203,6 +204,17 @@ def test_the_file_s_weights_are_the_network_s() -> None:
     ):
         expected = exact.integer_weights(found.trained.module, shape.name)
         np.testing.assert_array_equal(weights, expected)
+
+
+def test_the_residual_network_lowers_and_folds_exactly(tmp_path: Path) -> None:
+    """Its joins, its option-A shortcut and its global pooling are hardware."""
+    found = graph("residual")
+    room = context(tmp_path, found.data)
+    lowered = LowerFinn(frames=4).run(found.exported, room)
+    folded = Fold().run(lowered, room)
+    assert all(check.passed for check in room.checks)
+    kinds = {name.rpartition("_")[2] for name in folded.folding}
+    assert {"add", "fork", "window", "mvu", "threshold", "sum", "label"} <= kinds
 
 
 def test_lowering_refuses_what_has_no_hardware(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Every example through the whole pipeline, to bit-exact simulation of its RTL."""
