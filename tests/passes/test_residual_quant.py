@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 from quant_case import context
-from quant_graph import NETWORKS, SHAPE, graph
+from quant_graph import NETWORKS, SHAPE, data_for, graph
 
-from hw_targets.errors import VerificationError
+from hw_targets.errors import UnsupportedError, VerificationError
 from hw_targets.network import JOIN_BITS
 from passes import _brevitas_exact as exact
 from passes import _qonnx as qonnx
