@@ -11,7 +11,8 @@ from tempfile import mkdtemp
 
 import numpy as np
 import pytest
-from quant_graph import Graph, Mixed, Residual, passed_on
+import torch
+from quant_graph import SHAPE, Graph, Mixed, Residual, passed_on
 from random_networks import compiled
 from torch import nn
 
@@ -37,12 +38,31 @@ class Counting(Mixed):
         self.pool = nn.AvgPool2d(3, 2, padding=1, count_include_pad=True)
 
 
-NETWORKS: dict[str, Callable[[], nn.Module]] = {"residual": Residual, "counting": Counting}
+class Beyond(nn.Module):
+    """Pooling that reaches beyond the border by the last windows alone, along one side by none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 6, 1), nn.Linear(6, 4)
+        self.pool = nn.MaxPool2d(3, 3, padding=1, ceil_mode=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.pool(torch.relu(self.stem(x[:, :, ::2, ::2])))
+        logits: torch.Tensor = self.head(x.mean((2, 3)))
+        return logits
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "residual": Residual,
+    "counting": Counting,
+    "beyond": Beyond,
+}
+SHAPES = {"beyond": (3, 9, 11)}
 
 
 @cache
 def lowered(name: str) -> tuple[Graph, Path]:
-    found = passed_on(name, NETWORKS[name])
+    found = passed_on(name, NETWORKS[name], SHAPES.get(name, SHAPE))
     path = Path(mkdtemp(prefix="liftflow-planned-")) / "lowered.onnx"
     finn_adapter.lower(found.exported.path, path, found.exported.network)
     return found, path
