@@ -107,13 +107,7 @@ class _Walk:
         self._layers = {layer.name: layer for layer in network.layers}
         self._owned = owners(network)
         channels, *size = network.input_shape
-        if len(size) == 1:
-            raise UnsupportedError(
-                "no hardware: its input is a signal of one dimension",
-                where=network.name,
-                mend="give it images one pixel high",
-            )
-        height, width = size or (1, 1)
+        height, width = (1, 1, *size)[-2:]  # a signal is an image one pixel high
         self._values = {ENTRY: Value(INPUT, channels, (height, width))}
         self._streams = {INPUT: self._values[ENTRY]}
         self._nodes: list[Node] = []
