@@ -81,12 +81,14 @@ def for_rtl(model: Implementation, board: Board, samples: int) -> str:
     return f"""\
 # {model.name} for {board.description}
 
-No bitstream: {model.skipped}. Design `{design.digest[:16]}` is in `rtl/`, made for
-{model.clock_target_mhz:g} MHz; `rtl/manifest.json` lists its sources, its top and both streams.
+No bitstream: {model.skipped}.
+
+Design `{design.digest[:16]}` is in `rtl/`, made for {model.clock_target_mhz:g} MHz;
+`rtl/manifest.json` lists its sources, its top and both streams.
 
 Samples come in and outputs go out by AXI-Stream, pixel by pixel with channels innermost, lane 0
-lowest. `model.json` says how floats become integers at the input. A frame's answer are {shape}
-signed integers (`output`); the value of one is integer x {design.step!r}.
+lowest. `model.json` says how floats become integers at the input, and tells of the answer, {shape}
+signed integers a frame, in `output`. The value of one is integer x {design.step!r}.
 
 `samples.npy` holds {samples} test samples, `expected.json` the integers to expect of each, in the
 order in which they come out.

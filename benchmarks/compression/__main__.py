@@ -117,6 +117,8 @@ def main() -> int:
             methods = [m for m in TASKS[task][1] if not chosen.methods or m in chosen.methods]
             for seed in settings.seeds:
                 for method in methods:
+                    if task == "bits" and not bits.tells(bench, method):
+                        continue
                     experiment(bench, task, method, seed, store)
     return 0
 

@@ -26,6 +26,16 @@ WIDTHS = (2, 3, 4, 5, 6, 8)
 METHODS = ("uniform", *SENSITIVITIES)
 
 
+def tells(bench: Bench, method: str) -> bool:
+    """Is a method another than the rest for this network?
+
+    Where branches join, "deeplift" adds up the errors of single weights itself, as
+    "deeplift-relevance" does in chains too.
+    """
+    network = bench.model.network
+    return method != "deeplift-relevance" or network is None or network.chain
+
+
 def run(bench: Bench, method: str, seed: int) -> Iterator[Row]:
     """One row a level: accuracy as `quantize` gives it, and after training by `retrain`."""
     criterion = "hessian" if method == "hessian" else "deeplift"

@@ -161,7 +161,7 @@ def _assemble(
 ) -> Dataset:
     x = {split: _floats(value, f"{split} samples", where) for split, value in samples.items()}
     y: dict[str, TargetArray]
-    if classes == 0 or (classes is None and any(_floating(each) for each in labels.values())):
+    if classes == 0 or (classes is None and all(_floating(each) for each in labels.values())):
         y = {split: _targets(value, f"{split} targets", where) for split, value in labels.items()}
         return Dataset(name, x["train"], y["train"], x["test"], y["test"], 0)
     y = {split: _labels(value, f"{split} labels", where) for split, value in labels.items()}

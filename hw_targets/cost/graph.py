@@ -197,9 +197,7 @@ class _Walk:
         kernel, stride, before, after = (unit.numbers[at : at + 2] for at in range(0, 8, 2))
         owner = self._owned.get(unit.name, "")
         name = identifier(owner or unit.name)
-        if after != before:
-            raise _refused(unit, "it has ceil_mode", "leave it out")
-        if any(before):
+        if any((*before, *after)):
             if value.raw:
                 raise _refused(unit, "it pads values that may be negative", "put a ReLU before it")
             value = self._pad(f"{name}_pool_pad", value, (*before, *after), unsigned=unit)

@@ -132,6 +132,8 @@ class KernelModel:
             for term, value in terms.items():
                 if term not in weights.coefficients and np.any(value > 0):
                     return f"{self.kind} with {term!r} was never synthesised for {name}"
+                if np.any(np.isnan(value)):
+                    return f"{self.kind} with {term!r} so wide was never synthesised for {name}"
         return ""
 
 

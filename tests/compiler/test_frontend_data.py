@@ -200,3 +200,25 @@ def test_data_sets_of_a_local_folder_are_not_downloaded(
     assert data.train_x.shape == (3, 3, 32, 32)
     assert data.train_x[1, 0].mean() * 255 == pytest.approx(200, abs=4)
     assert data.test_y.tolist() == [3, 1, 2]
+
+
+def test_floats_are_the_outputs_wanted(tmp_path: Path) -> None:
+    x = np.zeros((6, 4), np.float32)
+    y = np.linspace(0, 1, 6)
+    np.savez(tmp_path / "set.npz", train_x=x, train_y=y, test_x=x[:3], test_y=y[:3])
+    data = load_dataset("set.npz", tmp_path)
+    assert data.regression
+    assert data.classes == 0
+    assert data.train_y.shape == (6, 1)
+    assert data.train_y.dtype == np.float32
+    same = np.zeros((6, 2))
+    np.savez(tmp_path / "set.npz", train_x=x, train_y=same, test_x=x, test_y=same)
+    with pytest.raises(LiftFlowError, match="train targets are the same for every sample"):
+        load_dataset("set.npz", tmp_path)
+    wide = np.arange(12.0).reshape(6, 2)
+    np.savez(tmp_path / "set.npz", train_x=x, train_y=wide, test_x=x, test_y=wide[:, :1])
+    with pytest.raises(LiftFlowError, match=r"train targets are \(2,\), test targets \(1,\)"):
+        load_dataset("set.npz", tmp_path)
+    np.savez(tmp_path / "set.npz", train_x=x, train_y=wide * np.nan, test_x=x, test_y=wide)
+    with pytest.raises(LiftFlowError, match="train targets are not all finite"):
+        load_dataset("set.npz", tmp_path)

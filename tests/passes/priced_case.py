@@ -9,6 +9,7 @@ from operator import attrgetter
 import pytest
 
 from hw_targets.cost import basis, coefficients, features, model
+from hw_targets.cost.basis.arithmetic import Number
 from hw_targets.cost.basis.terms import Basis, Fields
 from hw_targets.cost.coefficients import Band, Coefficients, Fit, KernelFit
 from hw_targets.families import Family
@@ -73,6 +74,13 @@ def prices(patch: pytest.MonkeyPatch) -> Iterator[None]:
         patch.setitem(features._NAMES, name, tuple(flags.get(n, (n, ""))[0] for n in names))
         words = tuple(flags[n][1] if n in flags else "" for n in names)
         patch.setitem(features._WORDS, name, words)
+    bounded = model.domain
+
+    def domain(kind: str, k: Fields) -> dict[str, Number]:
+        return dict(k) if kind in made else bounded(kind, k)
+
+    made = {kind.__name__: _fit(kind) for kind in NAMES}
+    patch.setattr(model, "domain", domain)
     known = coefficients.load_coefficients
 
     def loaded(
@@ -81,7 +89,6 @@ def prices(patch: pytest.MonkeyPatch) -> Iterator[None]:
         found = known(family, implementation)
         if found is None:
             return None
-        made = {kind.__name__: _fit(kind) for kind in NAMES}
         return found.model_copy(update={"kernels": {**found.kernels, **made}})
 
     patch.setattr(model, "load_coefficients", loaded)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from math import erf, exp, sqrt
+from math import erf, exp, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,11 +151,15 @@ def _half(bits: Number) -> Number:
 def product_cells(
     family: Family, weight_bits: Number, act_bits: Number, signed: Number, hard: Number
 ) -> tuple[Number, ...]:
-    """LUTs and registers of one product, as measured (`products`)."""
+    """LUTs and registers of one product, as measured (`products`); NaN of activations too wide."""
     if isinstance(weight_bits, np.ndarray) or isinstance(act_bits, np.ndarray):
         index = ((np.asarray(weight_bits) * 9 + act_bits) * 2 + signed) * 2 + hard
         cells = index.astype(np.intp)
+        if some(act_bits > MOST_BITS):
+            cells = np.where(act_bits > MOST_BITS, 0, cells)  # of no width: unknown
         return tuple(column.take(cells) for column in _products(family.name))
+    if act_bits > MOST_BITS:
+        return nan, nan
     rows = product_list(family.name)
     return rows[int(weight_bits)][int(act_bits)][int(signed)][int(hard)][:2]
 
