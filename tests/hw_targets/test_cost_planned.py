@@ -11,7 +11,8 @@ from tempfile import mkdtemp
 
 import numpy as np
 import pytest
-from quant_graph import Graph, Mixed, Residual, passed_on
+from frontend_nets import Signal
+from quant_graph import SHAPE, Graph, Mixed, Residual, passed_on
 from torch import nn
 
 from compiler.stages import LayerChoice
@@ -35,12 +36,25 @@ class Counting(Mixed):
         self.pool = nn.AvgPool2d(3, 2, padding=1, count_include_pad=True)
 
 
-NETWORKS: dict[str, Callable[[], nn.Module]] = {"residual": Residual, "counting": Counting}
+class Undilated(Signal):
+    """No window is dilated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body[6] = nn.Conv1d(6, 8, 3, stride=2)
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "residual": Residual,
+    "counting": Counting,
+    "signal": Undilated,
+}
+SHAPES = {"signal": (2, 24)}
 
 
 @cache
 def lowered(name: str) -> tuple[Graph, Path]:
-    found = passed_on(name, NETWORKS[name])
+    found = passed_on(name, NETWORKS[name], SHAPES.get(name, SHAPE))
     path = Path(mkdtemp(prefix="liftflow-planned-")) / "lowered.onnx"
     finn_adapter.lower(found.exported.path, path, found.exported.network)
     return found, path
