@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from passes._graph import pair
 from passes._modules import Clip, ClippedReLU, Upsample
 
 _NEAREST = ("nearest", "nearest-exact")
@@ -45,9 +46,12 @@ def form_of(
         )
     if isinstance(module, nn.AvgPool1d):
         kernel, stride, padding = map(_one, (module.kernel_size, module.stride, module.padding))
-        return nn.AvgPool2d(
+        pool = nn.AvgPool2d(
             (1, kernel), (1, stride), (0, padding), module.ceil_mode, module.count_include_pad
         )
+        return nn.AdaptiveAvgPool2d(1) if _of_all(pool, before) else pool
+    if isinstance(module, nn.AvgPool2d) and _of_all(module, before):
+        return nn.AdaptiveAvgPool2d(1)
     if isinstance(module, nn.Hardtanh):  # ReLU6 is one
         return clipped(float(module.min_val), float(module.max_val))
     if isinstance(module, nn.Upsample):
@@ -88,6 +92,12 @@ def repeated(mode: str, before: tuple[int, ...], after: tuple[int, ...]) -> nn.M
 def spread(shape: tuple[int, ...]) -> tuple[int, ...]:
     """(channels, length) as (channels, 1, length); other shapes as they are."""
     return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
+
+
+def _of_all(pool: nn.AvgPool2d, before: tuple[int, ...]) -> bool:
+    """Is its one window the whole image? Such a sum needs no window's buffer."""
+    plain = pair(pool.padding) == (0, 0) and pool.divisor_override is None
+    return plain and pair(pool.kernel_size) == spread(before)[1:]
 
 
 def _adaptive(

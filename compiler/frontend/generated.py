@@ -62,9 +62,9 @@ def labelled(
     """Generated samples, each with the class that `network` gives it."""
     x = samples(shape, train + test, seed)
     with torch.no_grad():
-        y = np.concatenate(
-            [network(part).argmax(1).numpy() for part in torch.from_numpy(x).split(_SETTLING)]
-        )
+        starts = range(0, len(x), _SETTLING)
+        parts = [network(torch.from_numpy(x[start : start + _SETTLING])) for start in starts]
+    y = torch.cat(parts).argmax(1).numpy()
     return Dataset("generated", x[:train], y[:train], x[train:], y[train:], classes)
 
 

@@ -110,6 +110,7 @@ def test_sources_that_do_not_exist(tmp_path: Path) -> None:
 
 
 def test_torchvision_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIFTFLOW_DATA", raising=False)
     monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(MissingToolError, match="pip install torchvision"):
         load_dataset("mnist", Path())
@@ -166,6 +167,39 @@ def test_load_puts_model_and_data_together() -> None:
     assert data.classes == 10
     # The integers stand for the samples exactly.
     assert np.array_equal(model.input.encode(data.test_x) * 0.0625, data.test_x)
+
+
+def test_data_sets_of_a_local_folder_are_not_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from io import BytesIO
+
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    grey = rng.integers(256, size=(12, 28, 28), dtype=np.uint8)
+    labels = np.arange(12) % 10
+    np.savez(tmp_path / "mnist.npz", Xtrain=grey[:7], Ytrain=labels[:7], Xtest=grey[7:],
+             Ytest=labels[7:])  # fmt: skip
+    files = []
+    for level in (10, 200, 90):
+        joined = BytesIO()
+        Image.new("RGB", (32, 32), (level, 0, 255)).save(joined, "JPEG")
+        files.append(np.frombuffer(joined.getvalue(), np.uint8))
+    bounds = np.cumsum([0, *map(len, files)])
+    stored = {"jpeg": np.concatenate(files), "offsets": bounds, "labels": np.array([3, 1, 2])}
+    np.savez(tmp_path / "cifar10_jpeg.npz", **{f"{part}_{key}": value for key, value in
+             stored.items() for part in ("train", "test")})  # fmt: skip
+    monkeypatch.setenv("LIFTFLOW_DATA", str(tmp_path))
+
+    data = load_dataset("mnist", Path())
+    np.testing.assert_array_equal(data.test_x, grey[7:, None].astype(np.float32) / 255)
+    np.testing.assert_array_equal(data.train_y, labels[:7])
+
+    data = load_dataset("cifar10", Path())
+    assert data.train_x.shape == (3, 3, 32, 32)
+    assert data.train_x[1, 0].mean() * 255 == pytest.approx(200, abs=4)
+    assert data.test_y.tolist() == [3, 1, 2]
 
 
 def test_floats_are_the_outputs_wanted(tmp_path: Path) -> None:

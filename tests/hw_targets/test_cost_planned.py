@@ -12,6 +12,7 @@ from tempfile import mkdtemp
 import numpy as np
 import pytest
 import torch
+from frontend_nets import Signal
 from quant_graph import SHAPE, Graph, Mixed, Residual, passed_on
 from random_networks import compiled
 from torch import nn
@@ -52,12 +53,21 @@ class Beyond(nn.Module):
         return logits
 
 
+class Undilated(Signal):
+    """No window is dilated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body[6] = nn.Conv1d(6, 8, 3, stride=2)
+
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "residual": Residual,
     "counting": Counting,
     "beyond": Beyond,
+    "signal": Undilated,
 }
-SHAPES = {"beyond": (3, 9, 11)}
+SHAPES = {"beyond": (3, 9, 11), "signal": (2, 24)}
 
 
 @cache

@@ -431,3 +431,21 @@ def test_padding_before_a_convolution_is_its_own_where_sides_are_alike(
     else:
         assert "Pad(" not in text
         assert "padding=(3, 2)" in text
+
+
+@pytest.mark.parametrize(
+    ("kernel", "whole"), [((6, 6), True), (6, True), ((6, 3), False), (3, False)]
+)
+def test_an_average_of_the_whole_image_needs_no_window(
+    kernel: int | tuple[int, int], whole: bool
+) -> None:
+    network = nn.Sequential(
+        nn.Conv2d(2, 5, 3), nn.ReLU(), nn.AvgPool2d(kernel), nn.Flatten(), nn.LazyLinear(3)
+    )
+    x = torch.rand(2, *SHAPE)
+    wanted = network.eval()(x)
+    module, *_ = prepare.prepared_network(network, SHAPE)
+    kinds = {type(each) for each in module.modules()}
+    assert (nn.AdaptiveAvgPool2d in kinds) == whole
+    assert (nn.AvgPool2d in kinds) != whole
+    torch.testing.assert_close(module(x), wanted)
