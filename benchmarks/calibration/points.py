@@ -427,12 +427,14 @@ def _thresholds(kernel: Threshold) -> IntArray:
 def _scaled_thresholds(kernel: Threshold) -> IntArray:
     """The same for all lanes, halfway between multiples of a scale.
 
-    What is clipped at the greatest result is up to fifteen of sixteen parts of the range.
+    The results span the whole range of the sums down to a sixteenth of it; where sums are hardly
+    wider than results, not as little as that.
     """
     top = (1 << (kernel.in_bits - int(kernel.in_signed))) - 1
     low = -(1 << (kernel.out_bits - 1)) if kernel.out_signed else 0
     levels = np.arange(low + 1, low + (1 << kernel.out_bits))
-    scale = max(1.0, top / levels.max() * 2.0 ** _draws_of(kernel).uniform(-4.0, 0.0))
+    widest = np.log2(top / levels.max())
+    scale = 2.0 ** (widest - _draws_of(kernel).uniform(0.0, min(4.0, widest / 2)))
     steps: IntArray = np.ceil((levels - 0.5) * scale).astype(np.int64)
     return np.broadcast_to(steps, (kernel.channels, len(steps))).copy()
 

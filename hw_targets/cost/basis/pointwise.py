@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, least, most, pow2, some, where
+from hw_targets.cost.basis.arithmetic import (
+    Number,
+    ceil,
+    clog2,
+    flag,
+    least,
+    most,
+    pow2,
+    some,
+    where,
+)
 from hw_targets.cost.basis.mvu import TABLE_WORDS
 from hw_targets.cost.basis.terms import FEW_WORDS, Basis, Fields, block_ram, carry, distinct
 from hw_targets.families import Family
