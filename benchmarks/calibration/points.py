@@ -306,6 +306,8 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         WidthConverter(1, 128, 2, 512),
     ),
     "Depthwise": (
+        Depthwise(128, 9, 1, 1, 4, 4, False, "lut", "auto"),
+        Depthwise(16, 9, 1, 1, 2, 1, False, "lut", "auto"),
         Depthwise(1024, 9, 1, 1, 4, 4, False, "lut", "auto"),
         Depthwise(64, 9, 1, 64, 3, 4, False, "lut", "auto"),
         Depthwise(256, 9, 1, 64, 4, 4, False, "dsp", "auto"),
@@ -314,6 +316,8 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         Depthwise(144, 9, 1, 12, 4, 4, True, "lut", "auto"),
     ),
     "Reduce": (
+        Reduce(128, 9, 1, 1, 4, False, "sum"),
+        Reduce(16, 9, 1, 16, 8, False, "max"),
         Reduce(2048, 49, 1, 1, 4, False, "sum"),
         Reduce(512, 1024, 1, 8, 8, False, "sum"),
         Reduce(64, 64, 1, 64, 4, False, "sum"),
@@ -322,6 +326,7 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         Reduce(64, 9, 256, 1, 8, True, "max"),
     ),
     "Upsample": (
+        Upsample(21, 16, 24, 2, 1, 3, 4, False),
         Upsample(64, 128, 64, 2, 2, 64, 8, False),
         Upsample(64, 128, 128, 2, 2, 1, 4, False),
     ),

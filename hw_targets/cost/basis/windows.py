@@ -51,12 +51,12 @@ def depthwise(k: Fields, family: Family) -> Basis:
     """A product and a sum a lane, weights from a memory, and a memory of one word a fold."""
     pe, dsp, weight_bits, act_bits = k["pe"], k["dsp"], k["weight_bits"], k["act_bits"]
     words, rom_bits = k["taps"] * k["folds"], pe * weight_bits
-    hard = pe * dsp * flag(weight_bits + act_bits >= family.multiplier.least_product)
+    large = flag(weight_bits + act_bits >= family.multiplier.least_product)
     # Times 0 or -1: no multiplication to the tool.
-    hard = hard * (1 - k["act_signed"] * flag(act_bits <= 1))
+    asked = pe * dsp * (1 - k["act_signed"] * large * flag(act_bits <= 1))
+    hard, soft = asked * large, pe - asked
     luts, cells = product_cells(family, weight_bits, act_bits, k["act_signed"], 0.0)
-    soft = pe * (1 - dsp)
-    refused = pe - soft - hard
+    refused = asked - hard
     refused_luts: Number = 0.0
     refused_cells: Number = 0.0
     if some(refused):
