@@ -306,6 +306,8 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         WidthConverter(1, 128, 2, 512),
     ),
     "Depthwise": (
+        Depthwise(128, 9, 1, 1, 4, 4, False, "lut", "auto"),
+        Depthwise(16, 9, 1, 1, 2, 1, False, "lut", "auto"),
         Depthwise(1024, 9, 1, 1, 4, 4, False, "lut", "auto"),
         Depthwise(64, 9, 1, 64, 3, 4, False, "lut", "auto"),
         Depthwise(256, 9, 1, 64, 4, 4, False, "dsp", "auto"),
@@ -314,6 +316,8 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         Depthwise(144, 9, 1, 12, 4, 4, True, "lut", "auto"),
     ),
     "Reduce": (
+        Reduce(128, 9, 1, 1, 4, False, "sum"),
+        Reduce(16, 9, 1, 16, 8, False, "max"),
         Reduce(2048, 49, 1, 1, 4, False, "sum"),
         Reduce(512, 1024, 1, 8, 8, False, "sum"),
         Reduce(64, 64, 1, 64, 4, False, "sum"),
@@ -322,6 +326,7 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         Reduce(64, 9, 256, 1, 8, True, "max"),
     ),
     "Upsample": (
+        Upsample(21, 16, 24, 2, 1, 3, 4, False),
         Upsample(64, 128, 64, 2, 2, 64, 8, False),
         Upsample(64, 128, 128, 2, 2, 1, 4, False),
     ),
@@ -427,12 +432,14 @@ def _thresholds(kernel: Threshold) -> IntArray:
 def _scaled_thresholds(kernel: Threshold) -> IntArray:
     """The same for all lanes, halfway between multiples of a scale.
 
-    What is clipped at the greatest result is up to fifteen of sixteen parts of the range.
+    The results span the whole range of the sums down to a sixteenth of it; where sums are hardly
+    wider than results, not as little as that.
     """
     top = (1 << (kernel.in_bits - int(kernel.in_signed))) - 1
     low = -(1 << (kernel.out_bits - 1)) if kernel.out_signed else 0
     levels = np.arange(low + 1, low + (1 << kernel.out_bits))
-    scale = max(1.0, top / levels.max() * 2.0 ** _draws_of(kernel).uniform(-4.0, 0.0))
+    widest = np.log2(top / levels.max())
+    scale = 2.0 ** (widest - _draws_of(kernel).uniform(0.0, min(4.0, widest / 2)))
     steps: IntArray = np.ceil((levels - 0.5) * scale).astype(np.int64)
     return np.broadcast_to(steps, (kernel.channels, len(steps))).copy()
 

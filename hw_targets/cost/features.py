@@ -78,7 +78,7 @@ _FIELDS: dict[type, tuple[str, ...]] = {
         "arithmetic",
         "rom_style",
     ),
-    Reduce: ("folds", "taps", "pe", "bits", "out_bits", "op"),
+    Reduce: ("folds", "taps", "pe", "bits", "signed", "out_bits", "op"),
     Requant: (
         "folds",
         "pe",

@@ -91,7 +91,8 @@ def table(k: Fields, family: Family) -> Basis:
     changes = (1 + both) * (pow2(early) - 1) + (made - early) * pow2(levels)
     lut = {
         "const": 1.0,
-        "columns": (lanes - split) * made,
+        # Of few words, a column may be an input as it is.
+        "columns": (lanes - split) * made * (1 - pow2(1 - most(address, 1.0))),
         "leaves": split * changes,
         "split": split * made,
         "rectified": rectified * lanes * columns * flag(k["in_bits"] > family.lut_inputs),

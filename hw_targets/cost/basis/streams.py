@@ -8,6 +8,7 @@ from hw_targets.cost.basis.terms import (
     Fields,
     blocks,
     carry,
+    carry_pairs,
     in_block_ram,
     lut_ram,
     lut_ram_cell,
@@ -73,7 +74,9 @@ def duplicate(k: Fields, _: Family) -> Basis:
 def add(k: Fields, family: Family) -> Basis:
     """An adder a lane with a register behind it."""
     lanes, bits = k["lanes"], k["bits"] + 1
-    lut = {"const": 1.0, "sums": lanes * carry(bits, family)}
+    # The topmost bit comes from the carry chain itself where that is beside the LUTs.
+    sums = carry(bits, family) if carry_pairs(family) else k["bits"]
+    lut = {"const": 1.0, "sums": lanes * sums}
     return Basis(lut, {"const": 1.0, "bits": lanes * bits}, dsp=0.0, bram=0.0)
 
 

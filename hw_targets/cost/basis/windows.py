@@ -13,11 +13,14 @@ from hw_targets.cost.basis.terms import (
     block_ram,
     blocks,
     carry,
+    carry_pairs,
     distinct,
     lut_ram,
     lut_ram_cell,
+    resets_are_few,
 )
 from hw_targets.families import Family
+from hw_targets.flows.yosys import LEAST_RESET
 
 BLOCK_FOLDS, BLOCK_BITS = 64, 4096
 """What has been found so far lies in block RAM from this depth and size on (`reduce.sv`)."""
@@ -26,14 +29,20 @@ BLOCK_FOLDS, BLOCK_BITS = 64, 4096
 def reduce(k: Fields, family: Family) -> Basis:
     """A sum or a maximum a lane, and a memory of one word a fold."""
     pe, largest = k["pe"], k["maximum"]
-    several = flag(k["folds"] > 1)
-    in_register, in_memory = maximum(family, k["bits"])
-    compared = several * in_memory + (1 - several) * in_register
+    # What is found goes out as well as into the register: even one fold takes all of it.
+    _, compared = maximum(family, k["bits"])
     terms, registers, bram = _found(k, pe * k["out_bits"], family)
+    # What is added has no bits above its own where it has no sign: on a carry chain beside the
+    # LUTs none are needed there.
+    added = where(k["signed"] > 0, k["out_bits"], k["bits"])
+    sums = carry(k["out_bits"], family) if carry_pairs(family) else added
+    several = flag(k["folds"] > 1)
+    maxima = where(largest > 0, pe * compared, 0.0)
     lut = {
         **terms,
-        "sums": (1 - largest) * pe * carry(k["out_bits"], family),
-        "maxima": where(largest > 0, pe * compared, 0.0),
+        "sums": (1 - largest) * pe * sums,
+        "maxima": several * maxima,
+        "maxima_register": (1 - several) * maxima,
     }
     return Basis(lut, registers, dsp=0.0, bram=bram)
 
@@ -42,41 +51,56 @@ def depthwise(k: Fields, family: Family) -> Basis:
     """A product and a sum a lane, weights from a memory, and a memory of one word a fold."""
     pe, dsp, weight_bits, act_bits = k["pe"], k["dsp"], k["weight_bits"], k["act_bits"]
     words, rom_bits = k["taps"] * k["folds"], pe * weight_bits
-    hard = pe * dsp * flag(weight_bits + act_bits >= family.multiplier.least_product)
+    large = flag(weight_bits + act_bits >= family.multiplier.least_product)
     # Times 0 or -1: no multiplication to the tool.
-    hard = hard * (1 - k["act_signed"] * flag(act_bits <= 1))
+    asked = pe * dsp * (1 - k["act_signed"] * large * flag(act_bits <= 1))
+    hard, soft = asked * large, pe - asked
     luts, cells = product_cells(family, weight_bits, act_bits, k["act_signed"], 0.0)
-    soft = pe - hard
+    refused = asked - hard
+    refused_luts: Number = 0.0
+    refused_cells: Number = 0.0
+    if some(refused):
+        made = product_cells(family, weight_bits, act_bits, k["act_signed"], 1.0)
+        refused_luts = where(refused > 0, refused * made[0], 0.0)
+        refused_cells = where(refused > 0, refused * made[1], 0.0)
     diagonals = ceil(weight_bits / 2) + ceil(act_bits / 2) - 1
     multiply = where(dsp > 0, 1.0, most(1.0, clog2(diagonals)))
     block = k["block"] * flag(words > 1)
     stored = (1 - block) * distinct(rom_bits, words)
-    terms, registers, bram = _found(k, pe * k["acc_bits"], family)
+    width = pe * k["acc_bits"]
+    terms, registers, bram = _found(k, width, family)
     between: Number = 0.0
     if some(block):
         needed, muxed = block_ram(words, rom_bits, family, constant=True)
         bram, between = bram + block * needed, block * muxed
-    # Multipliers with adders of their own can take the sum in.
+    # Multipliers with adders of their own can take the sum in, and the registers around it.
     inside = flag(hard > 0)
+    outside = 1 - inside
     lut = {
         **terms,
-        "products": soft * luts,
-        "sums": (1 - inside) * pe * carry(k["acc_bits"], family),
+        "products": soft * luts + refused_luts,
+        "sums": outside * pe * carry(k["acc_bits"], family),
         "sums_hard": inside * pe * carry(k["acc_bits"], family),
         "words": clog2(words),
         "rom": flag(words > FEW_WORDS) * stored,
         "rom_mux": (1 - block) * rom_bits * (ceil(words / TABLE_WORDS) - 1),
         "block_mux": between,
     }
+    operands = pe * act_bits
     ff = {
         **registers,
+        "width": outside * width,
+        "width_hard": inside * width,
+        "stored_hard": inside * flag(k["folds"] > 1) * width,
         "latency": 1 + block + multiply,
-        "products": soft * cells,
+        "products": soft * cells + refused_cells,
         "products_hard": hard * (weight_bits + act_bits),
         "words": clog2(words),
         "rom": flag(words > 1) * stored,
-        "values": pe * act_bits,
-        "extra": block * (pe * act_bits + rom_bits),
+        "values": outside * operands,
+        "values_hard": inside * operands,
+        "extra": outside * block * (operands + rom_bits),
+        "extra_hard": inside * block * (operands + rom_bits),
     }
     return Basis(lut, ff, dsp=hard, bram=bram)
 
@@ -93,6 +117,8 @@ def _found(k: Fields, width: Number, family: Family) -> tuple[Terms, Terms, Numb
         "memory": soft * lut_ram(folds, width, family),
         "banks": soft * width * (ceil(folds / lut_ram_cell(family).shapes[-1][0]) - 1),
         "sooner": block * clog2(folds),
+        # Too few registers for a reset of their own.
+        "reset": width * flag(width < LEAST_RESET) if resets_are_few(family) else 0.0,
     }
     ff: Terms = {
         "const": 1.0,
