@@ -26,6 +26,7 @@ from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.reduce import Reduce
+from hw_targets.rtl.requant import LEAST_OUT_BITS, Fit, Requant, fit_steps
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import MOST_IN_BITS, Table
 from hw_targets.rtl.threshold import Threshold
@@ -183,6 +184,20 @@ class _Reader:
             }
         if len(steps) == 1:
             channels = lanes  # every lane has the same constants
+        elif bits >= LEAST_OUT_BITS and (fitted := _fitted(steps, least, into)):
+            requant = Requant(
+                channels=channels,
+                pe=lanes,
+                pixels=elements // channels,
+                in_bits=into.bits,
+                in_signed=into.signed,
+                out_bits=bits,
+                out_signed=signed,
+                mult_bits=signed_bits(fitted.mult),
+                add_bits=signed_bits(fitted.add),
+                shift=fitted.shift,
+            )
+            return requant, {"mult": fitted.mult, "add": fitted.add}
         kernel = Threshold(
             channels=channels,
             pe=lanes,
@@ -302,6 +317,13 @@ _READERS: dict[str, Callable[[_Reader, Any, Any], Made | None]] = {
 def _apart(kernel: Sequence[int], stride: Sequence[int]) -> bool:
     """Do square windows lie beside each other?"""
     return len({*map(int, kernel), *map(int, stride)}) == 1
+
+
+def _fitted(steps: IntArray, least: int, into: Stream) -> Fit | None:
+    """A multiplication and an addition a channel that give what its thresholds give, if any do."""
+    low = -(1 << (into.bits - 1)) if into.signed else 0
+    high = low + (1 << into.bits) - 1
+    return fit_steps(steps, least, least + steps.shape[1], low, high)
 
 
 def _width(datatype: str) -> tuple[int, bool]:

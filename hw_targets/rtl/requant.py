@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 from hw_targets.rtl.kernel import IntArray, Kernel, Stream, pack, require
 from hw_targets.rtl.mvu import RomStyle, rom_style
 
-MOST_SHIFT = 31
-MOST_MULT_BITS = 18
-"""What the multipliers of DSP48 and ECP5 take."""
+MOST_SHIFT = 40
+MOST_MULT_BITS = 25
+"""What the wider side of a DSP48 takes; on ECP5 two multipliers make one of more than 18."""
+LEAST_OUT_BITS = 7
+"""Results of fewer bits are cheaper compared with thresholds than multiplied."""
+ANY_SLOPE = 1 << 20
+"""More levels a step than any line needs."""
 
 
 @dataclass(frozen=True)
@@ -165,56 +169,81 @@ def fit(
     `in_low .. in_high`, `clip((a * mult[c] + add[c]) >> shift, least, most)` equal to
     `least + #{k in least+1 .. most: a >= ceil(((k - 1/2) * out_scale - bias[c]) / step[c])}`.
 
-    The line `a * mult + add` must have reached `k << shift` at a threshold, and not a step before.
-    Any two of these conditions bound the slope, and between integers no other rounding is left:
-    a slope within all bounds has an integer `add`. The least shift is taken at which every channel
-    has such a `mult` of at most `MOST_MULT_BITS`.
-
-    step, bias: (channels,), steps positive. None where no shift fits: the slopes that thresholds
-    rounded to integers allow are too narrow.
+    step, bias: (channels,), steps positive. None as of `fit_steps`.
     """
     require(bool((step > 0).all()), "requant: steps must be positive")
     levels = np.arange(least + 1, most + 1, dtype=np.int64)
     edges = np.ceil(((levels - 0.5) * out_scale - bias[:, None]) / step[:, None])
-    # One beyond the range: never reached.
     reached_at = np.clip(edges, in_low, in_high + 1).astype(np.int64)
-    bounds = np.array([_slopes(levels, row, in_low, in_high) for row in reached_at])
+    return fit_steps(reached_at, least, most, in_low, in_high)
+
+
+def fit_steps(steps: IntArray, least: int, most: int, in_low: int, in_high: int) -> Fit | None:
+    """Constants that give `least + #{k: a >= steps[c, k]}` for every `a` in `in_low .. in_high`.
+
+    The line `a * mult + add` must have reached `k << shift` at a threshold, and not a step before.
+    Any two of these conditions bound the slope, and between integers no other rounding is left:
+    a slope within all bounds has an integer `add`. The least shift is taken at which every channel
+    has such a `mult`, and of those the least: more bits of the one or the other are never fewer of
+    the sum.
+
+    steps: (channels, most - least), ascending; what lies outside of the range asks for nothing.
+    None where no `mult` of `MOST_MULT_BITS` fits at any shift up to `MOST_SHIFT`: the slopes that
+    thresholds rounded to integers allow are too narrow.
+    """
+    levels = np.arange(least + 1, most + 1, dtype=np.int64)
+    # One beyond the range: never reached.
+    reached_at = np.clip(steps, in_low, in_high + 1).astype(np.int64)
+    slopes = np.array([_slopes(levels, row, in_low, in_high) for row in reached_at])
+    lower, upper = slopes[:, 0], slopes[:, 1]
     for shift in range(MOST_SHIFT + 1):
-        lowest = np.maximum(np.floor(bounds[:, 0] * 2.0**shift) + 1, 0.0)
-        highest = np.minimum(
-            np.ceil(bounds[:, 1] * 2.0**shift) - 1, float((1 << (MOST_MULT_BITS - 1)) - 1)
-        )
-        if (lowest > highest).any():
+        # Open intervals of quotients of integers, slopes not below 0.
+        mult = np.maximum((lower[:, 0] << shift) // lower[:, 1] + 1, 0)
+        highest = -(-(upper[:, 0] << shift) // upper[:, 1]) - 1
+        if (mult >= 1 << (MOST_MULT_BITS - 1)).any():
+            return None
+        if (mult > highest).any():
             continue
-        mult = np.clip(np.round(step / out_scale * 2.0**shift), lowest, highest).astype(np.int64)
         add = np.zeros_like(mult)
         for channel, row in enumerate(reached_at):
             low, high = _additions(levels << shift, row, in_low, in_high, int(mult[channel]))
             # The one nearest to zero takes the fewest bits.
             add[channel] = min(max(0, low), high)
         found = Fit(mult, add, shift)
-        if _exact(found, levels, reached_at, in_low, in_high):
-            return found
+        require(
+            _exact(found, levels, reached_at, in_low, in_high),
+            "requant: constants for {low}..{high} are not exact",
+            low=in_low,
+            high=in_high,
+        )
+        return found
     return None
 
 
 def _slopes(
     levels: IntArray, reached_at: IntArray, in_low: int, in_high: int
-) -> tuple[float, float]:
+) -> tuple[tuple[int, int], tuple[int, int]]:
     """Open interval of slopes (levels a step) of the lines that lie right at all thresholds.
 
-    Bounds are quotients of integers below 2**22, so multiplied by a power of two they are integers
-    only where the floats are exact.
+    Its ends as (rise, run). Of quotients of integers below 2**26, those that are equal as floats
+    are equal.
     """
     above, below = reached_at <= in_high, reached_at > in_low
     x = np.where(below, reached_at - 1, in_high)[below]
     run = x[:, None] - reached_at[above]
     rise = levels[below][:, None] - levels[above]
     # Line at least `levels` at `reached_at`, and less at x: slope * run < rise.
-    right, left = run > 0, run < 0
-    upper = (rise[right] / run[right]).min(initial=np.inf)
-    lower = (rise[left] / run[left]).max(initial=-np.inf)
-    return float(lower), float(upper)
+    found = []
+    for side, none in ((run < 0, (-1, 1)), (run > 0, (ANY_SLOPE, 1))):
+        rises, runs = rise[side], run[side]
+        if not len(runs):
+            found.append(none)
+            continue
+        slopes = rises / runs
+        at = int(slopes.argmax() if none[0] < 0 else slopes.argmin())
+        sign = 1 if runs[at] > 0 else -1
+        found.append((sign * int(rises[at]), sign * int(runs[at])))
+    return found[0], found[1]
 
 
 def _additions(
