@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from hw_targets.cost.latency import design_latency
 from hw_targets.errors import VerificationError
 from hw_targets.flows.simulator import SimRun, Simulator, build
 from hw_targets.rtl.design import LEAST_DEPTH, Design
@@ -47,6 +49,15 @@ class FifoBench:
         )
         return cls(design, simulator, greatest, seed)
 
+    @cached_property
+    def patience(self) -> int:
+        """Cycles without a transfer that mean a deadlock, or FIFOs that hold up far too much.
+
+        What fills a pipeline comes out after the latency, then a frame an interval.
+        """
+        latency = design_latency(self.design.units, self.design.links)
+        return 2 * (self.design.bound_cycles + latency) + 10_000
+
     def run(self, frames: IntArray, depths: Sequence[int], pace: int = 0) -> SimRun:
         """Raises VerificationError for a deadlock."""
         return self.simulator.run(
@@ -54,7 +65,7 @@ class FifoBench:
             self.design.input,
             self.design.output,
             seed=self.seed,
-            patience=patience(self.design),
+            patience=self.patience,
             depths=depths,
             pace=pace,
         )
@@ -74,8 +85,3 @@ class FifoBench:
 
         widths = [link.stream.width for link in links]
         return least_depths(measure, widths, self.greatest, slack=SLACK, simulations=simulations)
-
-
-def patience(design: Design) -> int:
-    """Cycles without a transfer that mean a deadlock."""
-    return 20 * design.bound_cycles + 10_000
