@@ -27,11 +27,18 @@ from hw_targets.cost.finn import FINN_NODES
 from hw_targets.cost.layer import joined
 from hw_targets.lanes import Lanes, lanes_of
 from hw_targets.network import LayerShape, NetworkShape
+from hw_targets.rtl.add import Add
+from hw_targets.rtl.concat import Concat
+from hw_targets.rtl.depthwise import Depthwise
+from hw_targets.rtl.duplicate import Duplicate
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Kernel, Stream
 from hw_targets.rtl.mvu import Mvu
+from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.swu import Swu
+from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
 
 CONV = LayerShape("conv", "conv", 4, 8, (8, 8), (3, 3), padding=(1, 1, 1, 1), pool=2)
@@ -192,6 +199,34 @@ def test_multipliers_and_block_rams_are_counted() -> None:
     assert found.dsp == 16
     # 512 words of 64 bits: two blocks of 512 x 36.
     assert found.bram == 2
+
+
+@pytest.mark.parametrize("family", ["ecp5", "xc7", "xcup"])
+def test_units_of_any_network_are_known(family: str) -> None:
+    kernels: list[Kernel] = [
+        *(Duplicate(64, 24, True, 64, copies) for copies in (2, 3, 4)),
+        *(Add(lanes, bits, True, 64) for lanes in (1, 64) for bits in (2, 8, 20)),
+        *(Concat(64, (64,) * n, lanes, 4, False) for n in (2, 3, 4) for lanes in (1, 64)),
+        *(
+            Table(i, True, o, False, lanes, 64)
+            for i in (2, 5, 8)
+            for o in (1, 8)
+            for lanes in (1, 64)
+        ),
+    ]
+    for pe, arithmetic in itertools.product((1, 8, 64), ("lut", "dsp")):
+        for channels, taps, signed in itertools.product((64, 128, 1024), (4, 49), (False, True)):
+            for bits in ((2, 1), (8, 1), (4, 4), (8, 8)):
+                kernels.append(Depthwise(channels, taps, 1, pe, *bits, signed, arithmetic, "auto"))  # type: ignore[arg-type]
+    for pe, op, channels in itertools.product((1, 64), ("sum", "max"), (64, 128, 2048)):
+        for taps, width in itertools.product((4, 1024), (1, 8)):
+            kernels.append(Reduce(channels, taps, 1, pe, width, False, op))  # type: ignore[arg-type]
+    for simd, side, scale in itertools.product((1, 32), (4, 112), ((2, 2), (1, 2), (4, 1))):
+        kernels.append(Upsample(side, side, 64, *scale, simd, 4, False))
+    found = estimate_many(kernels, family)
+    unknown = [kernel for kernel, row in zip(kernels, found, strict=True) if np.isnan(row).any()]
+    assert not unknown
+    assert (found[:, :2] > 0).all()
 
 
 def test_fits_are_as_good_as_they_claim() -> None:

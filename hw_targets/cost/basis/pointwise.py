@@ -24,7 +24,8 @@ def requant(k: Fields, family: Family) -> Basis:
     mult_bits, in_bits, add_bits = k["mult_bits"], k["in_bits"], k["add_bits"]
     product, rom_bits = mult_bits + in_bits, pe * (mult_bits + add_bits)
     hard = pe * dsp * flag(product >= family.multiplier.least_product)
-    soft = pe - hard
+    # Of one word, factors are constants and products a few sums.
+    soft, fixed = pe - hard, flag(words <= 1)
     # The wider operand is cut into parts of a bit less than the multiplier's wider side, but for
     # the topmost: lower parts have no sign. So has an unsigned value, which takes a bit for it.
     wide = most(in_bits + 1 - k["in_signed"], mult_bits)
@@ -44,7 +45,8 @@ def requant(k: Fields, family: Family) -> Basis:
     lut = {
         "const": 1.0,
         "fold": clog2(words),
-        "products": soft * mult_bits * in_bits,
+        "products": (1 - fixed) * soft * mult_bits * in_bits,
+        "products_fixed": fixed * soft * mult_bits * in_bits,
         "parts": hard * (parts - 1) * product,
         "sums": (1 - inside) * sums,
         "sums_hard": inside * sums,
@@ -58,7 +60,8 @@ def requant(k: Fields, family: Family) -> Basis:
         "const": 1.0,
         "fold": clog2(words),
         "latency": 3 + block + multiply,
-        "products": soft * product * diagonals,
+        "products": (1 - fixed) * soft * product * diagonals,
+        "products_fixed": fixed * soft * product * diagonals,
         "products_hard": hard * product,
         "values": (1 - inside) * pe * in_bits,
         "values_hard": inside * pe * in_bits,

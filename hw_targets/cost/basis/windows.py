@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, most, some, where
-from hw_targets.cost.basis.images import maximum
 from hw_targets.cost.basis.mvu import TABLE_WORDS, product_cells
 from hw_targets.cost.basis.terms import (
     FEW_WORDS,
@@ -29,20 +28,18 @@ BLOCK_FOLDS, BLOCK_BITS = 64, 4096
 def reduce(k: Fields, family: Family) -> Basis:
     """A sum or a maximum a lane, and a memory of one word a fold."""
     pe, largest = k["pe"], k["maximum"]
-    # What is found goes out as well as into the register: even one fold takes all of it.
-    _, compared = maximum(family, k["bits"])
     terms, registers, bram = _found(k, pe * k["out_bits"], family)
     # What is added has no bits above its own where it has no sign: on a carry chain beside the
     # LUTs none are needed there.
     added = where(k["signed"] > 0, k["out_bits"], k["bits"])
     sums = carry(k["out_bits"], family) if carry_pairs(family) else added
-    several = flag(k["folds"] > 1)
-    maxima = where(largest > 0, pe * compared, 0.0)
+    # A comparison and a selection, or both in one LUT a bit.
+    bits = k["bits"]
+    compared = where(2 * bits <= family.lut_inputs, bits, 2 * bits - 1)
     lut = {
         **terms,
         "sums": (1 - largest) * pe * sums,
-        "maxima": several * maxima,
-        "maxima_register": (1 - several) * maxima,
+        "maxima": largest * pe * compared,
     }
     return Basis(lut, registers, dsp=0.0, bram=bram)
 
@@ -91,7 +88,8 @@ def depthwise(k: Fields, family: Family) -> Basis:
         **registers,
         "width": outside * width,
         "width_hard": inside * width,
-        "stored_hard": inside * flag(k["folds"] > 1) * width,
+        # What waits in LUT RAM has registers of its own behind it.
+        "stored_hard": inside * (flag(k["folds"] > 1) - _in_block(k["folds"], width)) * width,
         "latency": 1 + block + multiply,
         "products": soft * cells + refused_cells,
         "products_hard": hard * (weight_bits + act_bits),
@@ -105,10 +103,15 @@ def depthwise(k: Fields, family: Family) -> Basis:
     return Basis(lut, ff, dsp=hard, bram=bram)
 
 
+def _in_block(folds: Number, width: Number) -> Number:
+    """1 where what has been found so far lies in block RAM, else 0."""
+    return flag(folds >= BLOCK_FOLDS) * flag(folds * width >= BLOCK_BITS)
+
+
 def _found(k: Fields, width: Number, family: Family) -> tuple[Terms, Terms, Number]:
     """LUT and register terms, and block RAMs, of `lf_reduce` but for its sums or maxima."""
     folds, several = k["folds"], flag(k["folds"] > 1)
-    block = several * flag(folds >= BLOCK_FOLDS) * flag(folds * width >= BLOCK_BITS)
+    block = _in_block(folds, width)
     soft = several - block
     counters = clog2(k["taps"]) + several * clog2(folds)
     lut: Terms = {
