@@ -20,6 +20,7 @@ from hw_targets.cost.layer import (
     needs_pad,
     needs_window,
     pad_kernel,
+    quantizer_kernel,
     window_kernel,
 )
 from hw_targets.errors import UnsupportedError
@@ -190,9 +191,13 @@ class _Walk:
             beats = channels * pixels // lanes
             if not raw and into.bits <= MOST_IN_BITS:
                 return Table(into.bits, into.signed, bits, unit.signed, lanes, beats)
-            # Accumulators have a scale for each channel, all else has one.
-            shape = (channels, lanes, pixels) if raw else (lanes, lanes, beats)
-            return Threshold(*shape, into.bits, into.signed, bits, unit.signed, least)
+            if raw:
+                form = (into.bits, into.signed, bits, unit.signed)
+                return quantizer_kernel(channels, lanes, pixels, *form)
+            # All else than accumulators has one scale for all channels.
+            return Threshold(
+                lanes, lanes, beats, into.bits, into.signed, bits, unit.signed, least
+            )
 
         name = f"{identifier(owner or unit.name)}_threshold"
         out = replace(value, raw="")
