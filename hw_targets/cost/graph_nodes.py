@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-from hw_targets.cost.layer import Choice, chosen_lanes
+from hw_targets.cost.layer import Choice, chosen_lanes, quantizer_kernel
 from hw_targets.errors import UnsupportedError
 from hw_targets.lanes import fewest
 from hw_targets.network import JOIN_BITS, LayerShape, Unit
@@ -80,7 +80,7 @@ def refused(unit: Unit, what: str, mend: str) -> UnsupportedError:
 
 
 def quantizer(unit: Unit, value: Value) -> Make:
-    """A table of narrow values, else thresholds, of accumulators a channel's own."""
+    """A table of narrow values, else thresholds; of accumulators what has constants a channel."""
 
     def make(into: Stream, lanes: int, choices: Choices) -> Kernel:
         bits = choices[unit.governor].act_bits if unit.governor else JOIN_BITS
@@ -88,9 +88,11 @@ def quantizer(unit: Unit, value: Value) -> Make:
         beats = value.elements // lanes
         if not value.raw and into.bits <= MOST_IN_BITS:
             return Table(into.bits, into.signed, bits, unit.signed, lanes, beats)
-        # Accumulators have a scale for each channel, all else has one.
-        shape = (value.channels, lanes, value.pixels) if value.raw else (lanes, lanes, beats)
-        return Threshold(*shape, into.bits, into.signed, bits, unit.signed, least)
+        form = (into.bits, into.signed, bits, unit.signed)
+        if value.raw:
+            return quantizer_kernel(value.channels, lanes, value.pixels, *form)
+        # All else than accumulators has one scale for all channels.
+        return Threshold(lanes, lanes, beats, *form, least)
 
     return make
 

@@ -85,7 +85,7 @@ def _alike(query: LayerQuery, size: int) -> Iterator[tuple[Parts, NDArray[np.int
     order = np.argsort(key, kind="stable")
     found, starts = np.unique(key[order], return_index=True)
     for code, rows in zip(found.tolist(), np.split(order, starts[1:]), strict=True):
-        yield Parts(*(bool(code >> bit & 1) for bit in range(4))), rows
+        yield Parts(*(bool(code >> bit & 1) for bit in range(len(dataclasses.fields(Parts))))), rows
 
 
 def _one(query: LayerQuery, family: str) -> LayerCost:

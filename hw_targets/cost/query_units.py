@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_targets.cost.basis import Fields, Number
-from hw_targets.cost.basis.arithmetic import clog2, most, pow2, where
-from hw_targets.cost.layer import MIN_FIFO_DEPTH
+from hw_targets.cost.basis.arithmetic import clog2, flag, least, most, pow2, where
+from hw_targets.cost.layer import MIN_FIFO_DEPTH, WIDER_ADD, WIDER_MULT, WIDER_SHIFT
+from hw_targets.rtl.mvu import BLOCK_ROM_BITS, BLOCK_ROM_DEPTH
+from hw_targets.rtl.requant import LEAST_OUT_BITS, MOST_MULT_BITS, MOST_SHIFT
 from hw_targets.rtl.swu import FRAME_STALL, SLACK_BEATS
 
 
@@ -54,6 +56,7 @@ class Parts:
     windowed: bool
     hidden: bool
     pooled: bool
+    requantized: bool
 
 
 def parts_of(q: LayerQuery) -> tuple[Number | NDArray[np.bool_], ...]:
@@ -63,6 +66,7 @@ def parts_of(q: LayerQuery) -> tuple[Number | NDArray[np.bool_], ...]:
         (q.kernel_h > 1) | (q.kernel_w > 1) | (q.stride_h > 1) | (q.stride_w > 1),
         q.activation > 0,
         (q.activation > 0) & (q.pool > 1),
+        (q.activation > 0) & (q.act_bits >= LEAST_OUT_BITS) & (q.out_channels > 1),
     )
 
 
@@ -142,13 +146,16 @@ def _back(
     folds: Number,
     image: tuple[Number, Number],
 ) -> Iterator[Unit]:
-    """Threshold and pooling, or bias and label select."""
+    """Threshold or requantization and pooling, or bias and label select."""
     wide = q.pe * acc_bits
     if not parts.hidden:
         yield from _last(q, pixels, acc_bits, folds)
         return
     fields: Fields = {"pe": q.pe, "folds": folds, "in_bits": acc_bits, "out_bits": q.act_bits}
-    yield from _with_fifo("Threshold", fields, pixels * folds, wide)
+    if parts.requantized:
+        fields = _requant(fields)
+    kind = "Requant" if parts.requantized else "Threshold"
+    yield from _with_fifo(kind, fields, pixels * folds, wide)
     if parts.pooled:
         fields = {
             "in_h": image[0],
@@ -160,6 +167,24 @@ def _back(
             "out_w": image[1] // q.pool,
         }
         yield from _with_fifo("MaxPool", fields, pixels * folds, q.pe * q.act_bits)
+
+
+def _requant(k: Fields) -> Fields:
+    """`layer.quantizer_kernel` to many bits."""
+    in_bits = k["in_bits"]
+    mult_bits = least(in_bits + WIDER_MULT, MOST_MULT_BITS)
+    add_bits = least(most(mult_bits + in_bits - WIDER_SHIFT, 0.0), MOST_SHIFT) + WIDER_ADD
+    width = k["pe"] * (mult_bits + add_bits)
+    block = flag((k["folds"] * width >= BLOCK_ROM_BITS) & (k["folds"] >= BLOCK_ROM_DEPTH))
+    return {
+        **k,
+        "in_signed": 1.0,
+        "mult_bits": mult_bits,
+        "add_bits": add_bits,
+        "sum_bits": clog2(pow2(in_bits + mult_bits - 2) + pow2(add_bits - 1)) + 1,
+        "dsp": 1.0,
+        "block": block,
+    }
 
 
 def _last(q: LayerQuery, pixels: Number, acc_bits: Number, folds: Number) -> Iterator[Unit]:

@@ -27,6 +27,7 @@ from hw_targets.rtl.design import Design
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Instance, Kernel
 from hw_targets.rtl.label_select import LabelSelect
+from hw_targets.rtl.requant import Requant
 from hw_targets.rtl.table import Table
 from hw_targets.rtl.top import Link
 
@@ -97,11 +98,22 @@ def random_choice(rng: np.random.Generator, layer: LayerShape, given: LayerChoic
     )
 
 
-def unbiased(kernel: Kernel) -> Kernel | None:
-    """The kernel, but for what the values of the logits' biases decide."""
+def valueless(kernel: Kernel) -> Kernel:
+    """The kernel, but for what values decide: biases of the logits, constants of requantization."""
     if isinstance(kernel, ChannelAdd):
         return dataclasses.replace(kernel, bias_bits=1, out_bits=kernel.in_bits + 1)
+    if isinstance(kernel, Requant):
+        return dataclasses.replace(kernel, mult_bits=1, add_bits=1, shift=0)
     return dataclasses.replace(kernel, in_bits=1) if isinstance(kernel, LabelSelect) else kernel
+
+
+def constants(units: tuple[Instance, ...]) -> dict[str, tuple[int, int, int]]:
+    """Requantization -> widths of its constants."""
+    return {
+        unit.name: (unit.kernel.mult_bits, unit.kernel.add_bits, unit.kernel.shift)
+        for unit in units
+        if isinstance(unit.kernel, Requant)
+    }
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -120,6 +132,10 @@ def test_planned_kernels_are_built(name: str, seed: int) -> None:
     built = finn_adapter.instances(folded, network, interval)
     plan = planned_instances(network, choices, interval)
     assert named(plan) == named(built)
+    planned = constants(plan)
+    assert planned or name != "residual"
+    for unit, found_widths in constants(built).items():
+        assert np.less_equal(found_widths, planned[unit]).all(), unit
     design = Design(name, built, pace=interval)
     units, links = planned_units(network, list(choices.values()), interval)
     assert named(units) == named(design.units)
@@ -138,8 +154,8 @@ def test_planned_kernels_of_random_networks_are_built(seed: int) -> None:
     network, interval = found.network, found.allocation.interval
     choices = [found.allocation.layers[layer.name] for layer in network.layers]
     kernels = network_kernels(network, choices, interval)
-    rest = Counter(unbiased(k) for k in kernels if not isinstance(k, Fifo))
-    built = Counter(unbiased(unit.kernel) for unit in found.design.units)
+    rest = Counter(valueless(k) for k in kernels if not isinstance(k, Fifo))
+    built = Counter(valueless(unit.kernel) for unit in found.design.units)
     # Quantizers whose scale turns out to be that of what they take are left out.
     idle = rest - built
     assert not built - rest
@@ -163,6 +179,6 @@ def taken(links: tuple[Link, ...]) -> dict[str, tuple[int, int]]:
 def named(units: tuple[Instance, ...]) -> dict[str, object]:
     """Unit -> kernel and what it takes, whichever of a fork's copies."""
     return {
-        unit.name: (unbiased(unit.kernel), [source.instance for source in unit.sources or ()])
+        unit.name: (valueless(unit.kernel), [source.instance for source in unit.sources or ()])
         for unit in units
     }

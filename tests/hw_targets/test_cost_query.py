@@ -52,7 +52,7 @@ def layers(draw: st.DrawFn) -> tuple[LayerShape, Choice, int, bool]:
     bits = st.integers(2, 8)
     choice = Choice(
         draw(bits),
-        draw(st.integers(1, 6)) if activation else 0,
+        draw(st.integers(1, 8)) if activation else 0,
         draw(st.sampled_from(_divisors(out))),
         draw(st.sampled_from(_divisors(simd_limit(layer)))),
         draw(st.sampled_from(("lut", "dsp"))),
