@@ -29,6 +29,7 @@ from hw_targets.rtl.kernel import Instance, Kernel
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.requant import Requant
 from hw_targets.rtl.table import Table
+from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.top import Link
 
 
@@ -99,11 +100,15 @@ def random_choice(rng: np.random.Generator, layer: LayerShape, given: LayerChoic
 
 
 def valueless(kernel: Kernel) -> Kernel:
-    """The kernel, but for what values decide: biases of the logits, constants of requantization."""
+    """The kernel, but for what values decide: biases of the logits, and constants of
+    requantization, for which thresholds stand where no constants give the same."""
     if isinstance(kernel, ChannelAdd):
         return dataclasses.replace(kernel, bias_bits=1, out_bits=kernel.in_bits + 1)
     if isinstance(kernel, Requant):
-        return dataclasses.replace(kernel, mult_bits=1, add_bits=1, shift=0)
+        least = -(1 << (kernel.out_bits - 1)) if kernel.out_signed else 0
+        shape = kernel.channels, kernel.pe, kernel.pixels
+        form = kernel.in_bits, kernel.in_signed, kernel.out_bits, kernel.out_signed
+        return Threshold(*shape, *form, least)
     return dataclasses.replace(kernel, in_bits=1) if isinstance(kernel, LabelSelect) else kernel
 
 
