@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import traceback
 from pathlib import Path
+from typing import IO
 
 from benchmarks.compression.store import Row, Store
 from benchmarks.examples.measure import NAMES, circumstances, measure
@@ -60,6 +62,17 @@ def line(row: Row) -> str:
     )
 
 
+def within(command: list[str], seconds: int, log: IO[str]) -> int | None:
+    """The command's status; None if it took longer, and was ended with all that it started."""
+    process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return None
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of data sets")
@@ -80,13 +93,9 @@ def main() -> int:
         command += ["--frames", str(chosen.frames)]
         command += ["--results", str(chosen.results)]
         with (WORK / f"{name}.log").open("w") as log:
-            try:
-                status = subprocess.run(
-                    command, stdout=log, stderr=subprocess.STDOUT, timeout=chosen.limit
-                ).returncode
-            except subprocess.TimeoutExpired:
-                status = 1
-                put(chosen.results, {"name": name, "failed": f"not done in {chosen.limit} s"})
+            status = within(command, chosen.limit, log)
+        if status is None:
+            put(chosen.results, {"name": name, "failed": f"not done in {chosen.limit} s"})
         failed += status != 0
         rows = [row for row in Store(chosen.results).rows if row["name"] == name]
         print(line(rows[-1]) if rows else f"{name}: ended with {status}", flush=True)

@@ -19,11 +19,12 @@ from benchmarks.compression.store import Row
 from compiler.api import Task, open_task
 from compiler.config import Config, load_config
 from compiler.instruments import Instrument
-from compiler.pipeline import RunResult
+from compiler.pipeline import Pipeline, RunResult
 from compiler.stages import Dataset, RtlDesign
 from hw_targets.boards import load_board
 from passes.base import Check
 from passes.generate_rtl import design_of
+from passes.simulate import Simulate
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = ("conv1d", "mlp", "lenet5", "dscnn", "unet", "resnet8", "mobilenet", "resnet20", "cnv",
@@ -31,7 +32,8 @@ NAMES = ("conv1d", "mlp", "lenet5", "dscnn", "unet", "resnet8", "mobilenet", "re
 """Smallest first."""
 LARGE_MACS = 20_000_000
 FEW = 3
-"""Frames of networks with more multiply-accumulates than that."""
+SIZINGS = 12
+"""Frames of networks with more multiply-accumulates than that, and simulations to size FIFOs."""
 TRAIN = 512
 """Training samples: relevance and scales are measured on them, little is learned."""
 BOUNDARIES = ("export-qonnx", "lower-finn", "fold", "generate-rtl", "simulate")
@@ -95,8 +97,14 @@ def _task(config: Config, frames: int, work: Path) -> Task:
     task = open_task(
         config, goals=goals, options=OPTIONS, until="simulate", output=work, device="cpu"
     )
-    wanted = min(frames, FEW) if _macs(task) > LARGE_MACS else frames
-    return dataclasses.replace(task, data=_part(task.data, wanted))
+    if _macs(task) <= LARGE_MACS:
+        return dataclasses.replace(task, data=_part(task.data, frames))
+    passes = [
+        dataclasses.replace(entry, sizings=SIZINGS) if isinstance(entry, Simulate) else entry
+        for entry in task.pipeline.passes
+    ]
+    data = _part(task.data, min(frames, FEW))
+    return dataclasses.replace(task, data=data, pipeline=Pipeline(passes))
 
 
 def _macs(task: Task) -> int:

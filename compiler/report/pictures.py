@@ -61,9 +61,10 @@ def grids(insight: Insight) -> dict[str, Picture]:
 
 
 def _sample(image: NDArray[np.float32]) -> Picture | None:
-    """Of one channel in grey, of three in colour, of plain features as a strip."""
-    if image.ndim == 1:
-        planes = image[None, None]
+    """Of one channel in grey, of three in colour, of features a strip, of a signal's channels
+    one below the other."""
+    if image.ndim < 3:
+        planes = np.atleast_2d(image)[None]
     elif image.ndim == 3 and len(image) in (1, 3):
         planes = image
     else:
@@ -77,9 +78,10 @@ def _sample(image: NDArray[np.float32]) -> Picture | None:
 
 
 def _heatmap(contributions: NDArray[np.float32]) -> Picture:
-    """Summed over channels; zero is the middle of the colours, the greatest value an end."""
+    """Summed over an image's channels; zero is the middle of the colours, the greatest value an
+    end."""
     values = contributions.astype(np.float64)
-    plane = values[None] if values.ndim == 1 else values.sum(axis=0)
+    plane = np.atleast_2d(values) if values.ndim < 3 else values.sum(axis=0)
     plane = _averaged(plane.reshape(len(plane), -1))
     span = float(np.abs(plane).max()) or 1.0
     return _coloured(plane, HEAT, -span, span)

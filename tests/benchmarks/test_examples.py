@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +61,13 @@ def test_failures_are_rows_and_results_take_their_place(
     page = tables.page([row])
     assert "| unet | ulx3s-85f | 4,939,808 | 40 | 2 to 8 | 4 | 7 of 7 | 100 | 0 | 1,010 |" in page
     assert "Not done" not in page
+
+
+def test_what_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
+    marker = tmp_path / "late"
+    with (tmp_path / "log").open("w") as log:
+        late = ["sh", "-c", f"(sleep 2; touch {marker}) & wait"]
+        assert command.within(late, 1, log) is None
+        assert command.within(["sh", "-c", "exit 3"], 60, log) == 3
+    time.sleep(1.5)
+    assert not marker.exists()

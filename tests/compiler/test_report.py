@@ -122,7 +122,7 @@ def test_page_shows_what_the_network_looks_at() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "images"),
-    [((3, 200, 300), 30), ((2, 8, 8), 20), ((12,), 30), ((1, 500), 20), ((4, 3, 3, 3), 20)],
+    [((3, 200, 300), 30), ((2, 8, 8), 20), ((12,), 30), ((1, 500), 30), ((4, 3, 3, 3), 20)],
 )
 def test_pictures_of_samples_of_any_shape(shape: tuple[int, ...], images: int) -> None:
     insight = full_insight(shape, samples=16)
@@ -215,3 +215,13 @@ def test_no_report(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text('{"schema": "liftflow-report/0"}')
     with pytest.raises(LiftFlowError, match="not a report of this version"):
         report.load(tmp_path)
+
+
+def test_a_signal_is_shown_with_a_line_for_each_channel() -> None:
+    signal = np.linspace(0, 1, 30, dtype=np.float32).reshape(3, 10)
+    sample = pictures._sample(signal)
+    assert sample is not None
+    assert (sample.width, sample.height) == (10, 3)
+    assert pixels(sample.uri)[0, 0, 0] < pixels(sample.uri)[2, 9, 0]
+    heat = pictures._heatmap(signal)
+    assert (heat.width, heat.height) == (10, 3)
