@@ -50,7 +50,8 @@ def requant(k: Fields, family: Family) -> Basis:
         "parts": hard * (parts - 1) * product,
         "sums": (1 - inside) * sums,
         "sums_hard": inside * sums,
-        "clip": pe * k["sum_bits"],
+        # Bits above the result: all alike, or it is clipped.
+        "clip": pe * most(k["sum_bits"] - k["shift"] - k["out_bits"], 0.0),
         "clipped": pe * k["out_bits"],
         "rom": flag(words > FEW_WORDS) * stored,
         "rom_mux": (1 - block) * rom_bits * (ceil(words / TABLE_WORDS) - 1),
