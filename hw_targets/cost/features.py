@@ -88,6 +88,7 @@ _FIELDS: dict[type, tuple[str, ...]] = {
         "mult_bits",
         "add_bits",
         "sum_bits",
+        "shift",
         "arithmetic",
         "rom_style",
     ),
