@@ -23,7 +23,7 @@ from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.reduce import Reduce
-from hw_targets.rtl.requant import MOST_SHIFT, Requant
+from hw_targets.rtl.requant import MOST_MULT_BITS, MOST_SHIFT, Requant
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import Threshold
@@ -155,15 +155,17 @@ def _reduce(d: _Draw) -> Kernel:
 
 
 def _requant(d: _Draw) -> Kernel:
-    pe, folds = d.of(1, 2, 3, 4, 8, 16), d.of(1, 2, 3, 4, 8, 16, 32, 64, 128)
-    in_bits, out_bits = d.log(8, 24), d.of(2, 3, 4, 5, 6, 7, 8)
-    mult_bits, add_bits = d.of(8, 10, 12, 14, 16, 18), d.of(16, 20, 24, 28, 32)
+    pe, folds = d.of(1, 1, 2, 3, 4, 8, 16), d.of(1, 2, 3, 4, 8, 16, 32, 64, 128)
+    in_bits, out_bits = d.log(8, 22), d.of(4, 6, 7, 8, 8, 8)
+    # As constants come out: products wider by what the steps of a layer differ.
+    mult_bits = min(in_bits + d.of(-3, 0, 2, 4, 6), MOST_MULT_BITS)
+    shift = min(max(in_bits + mult_bits - d.of(8, 10, 12, 14), 1), MOST_SHIFT)
+    add_bits = shift + d.of(5, 7, 9)
     while pe > 1 and pe * folds * (mult_bits + add_bits) > 12288:
         pe //= 2
     return Requant(
-        pe * folds, pe, 4, in_bits, True, out_bits, bool(d.of(0, 0, 1)), mult_bits, add_bits,
-        min(max(1, in_bits + mult_bits - out_bits - d.of(2, 4, 8)), MOST_SHIFT),
-        "lut" if d.of(0, 0, 0, 1) else "dsp",
+        pe * folds, pe, 4, in_bits, True, out_bits, bool(d.of(0, 1)), mult_bits, add_bits, shift,
+        "lut" if d.of(0, 0, 0, 0, 0, 1) else "dsp",
     )  # fmt: skip
 
 

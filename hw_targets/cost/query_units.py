@@ -173,7 +173,8 @@ def _requant(k: Fields) -> Fields:
     """`layer.quantizer_kernel` to many bits."""
     in_bits = k["in_bits"]
     mult_bits = least(in_bits + WIDER_MULT, MOST_MULT_BITS)
-    add_bits = least(most(mult_bits + in_bits - WIDER_SHIFT, 0.0), MOST_SHIFT) + WIDER_ADD
+    shift = least(most(mult_bits + in_bits - WIDER_SHIFT, 0.0), MOST_SHIFT)
+    add_bits = shift + WIDER_ADD
     width = k["pe"] * (mult_bits + add_bits)
     block = flag((k["folds"] * width >= BLOCK_ROM_BITS) & (k["folds"] >= BLOCK_ROM_DEPTH))
     return {
@@ -182,6 +183,7 @@ def _requant(k: Fields) -> Fields:
         "mult_bits": mult_bits,
         "add_bits": add_bits,
         "sum_bits": clog2(pow2(in_bits + mult_bits - 2) + pow2(add_bits - 1)) + 1,
+        "shift": shift,
         "dsp": 1.0,
         "block": block,
     }

@@ -24,12 +24,14 @@ class Multiplier(_Schema):
     """One hardware multiplier: signed operand widths in bits.
 
     least_product: products of fewer bits the synthesis tool makes of LUTs whatever is asked for.
+    signed_only: unsigned operands, such as the lower parts of wide ones, take a bit for the sign.
     """
 
     cell: str
     a_bits: int
     b_bits: int
     least_product: int
+    signed_only: bool = False
 
 
 class BlockRam(_Schema):

@@ -111,7 +111,9 @@ class Requant(Kernel):
     def memories(self, arrays: Mapping[str, IntArray]) -> dict[str, list[str]]:
         """Word `fold` holds, for each of its channels, `{add, mult}`."""
         mult, add = self._constants(arrays)
-        both = (add << self.mult_bits) | (mult & ((1 << self.mult_bits) - 1))
+        mask = (1 << self.mult_bits) - 1
+        # Both together may have more bits than a machine word.
+        both = (add.astype(object) << self.mult_bits) | (mult & mask).astype(object)
         words = both.reshape(self.folds, self.pe)
         return {"CONSTANTS": [pack(word, self.mult_bits + self.add_bits) for word in words]}
 

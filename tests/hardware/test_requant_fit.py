@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hw_targets.rtl import requant
 from hw_targets.rtl.kernel import IntArray
-from hw_targets.rtl.requant import MOST_MULT_BITS, MOST_SHIFT, Fit, Requant, fit
+from hw_targets.rtl.requant import MOST_MULT_BITS, MOST_SHIFT, Fit, Requant, fit, fit_steps
 
 Problem = tuple[np.ndarray, np.ndarray, int, int, int, int]
 CHANNELS = 3
@@ -81,6 +81,45 @@ def test_the_kernel_computes_it() -> None:
     accumulators = np.repeat(np.arange(-256, 256), CHANNELS)[None]
     got = kernel.reference(accumulators, {"mult": found.mult, "add": found.add})
     np.testing.assert_array_equal(got.reshape(512, CHANNELS).T, counts(problem))
+
+
+def test_steps_ask_for_the_fewest_bits() -> None:
+    """Thresholds of a large layer: exact, and no less wide multiplier is."""
+    rng = np.random.default_rng(5)
+    spans = 2.0 ** (15 - rng.uniform(2, 4, 64))
+    edges = (np.arange(-127, 128) - 0.5 - rng.normal(0, 40, (64, 1))) / (255 / spans[:, None])
+    steps = np.ceil(edges).astype(np.int64)
+    low, high = -(1 << 15), (1 << 15) - 1
+    found = fit_steps(steps, -128, 127, low, high)
+    assert found is not None
+    accumulators = np.arange(low, high + 1)
+    for channel, row in enumerate(steps):
+        lines = (accumulators * found.mult[channel] + found.add[channel]) >> found.shift
+        wanted = np.searchsorted(row, accumulators, "right") - 128
+        np.testing.assert_array_equal(np.clip(lines, -128, 127), wanted)
+    limit = int(found.mult.max()).bit_length()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(requant, "MOST_MULT_BITS", limit)
+        assert fit_steps(steps, -128, 127, low, high) is None
+
+
+def test_steps_beyond_the_range_ask_for_nothing() -> None:
+    steps = np.array([[-900, -800, 3], [5, 7000, 8000], [-70, -60, -50], [70, 80, 90]])
+    found = fit_steps(steps, 0, 3, -8, 7)
+    assert found is not None
+    lines = (np.arange(-8, 8) * found.mult[:, None] + found.add[:, None]) >> found.shift
+    wanted = (np.arange(-8, 8)[:, None] >= steps[:, None]).sum(axis=2)
+    np.testing.assert_array_equal(np.clip(lines, 0, 3), wanted)
+
+
+def test_words_hold_constants_wider_than_a_machine_word() -> None:
+    kernel = Requant(2, 1, 1, 20, True, 8, True, 25, 48, 40)
+    mult, add = np.array([3, -(1 << 24)]), np.array([-(1 << 47), (1 << 47) - 1])
+    (words,) = kernel.memories({"mult": mult, "add": add}).values()
+    assert [int(word, 16) for word in words] == [
+        (1 << 47 << 25) + 3,
+        (((1 << 47) - 1) << 25) + (1 << 24),
+    ]
 
 
 def test_none_only_where_no_multiplier_fits(monkeypatch: pytest.MonkeyPatch) -> None:

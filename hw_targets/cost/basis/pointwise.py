@@ -17,6 +17,11 @@ from hw_targets.cost.basis.mvu import TABLE_WORDS
 from hw_targets.cost.basis.terms import FEW_WORDS, Basis, Fields, block_ram, carry, distinct
 from hw_targets.families import Family
 
+FIXED_DIGITS = 1 / 3
+"""Share of a constant's signed digits that are not 0 (Reitwiesner, "Binary Arithmetic", 1960)."""
+FIXED_PAIRS = 3 / 4
+"""Share of a constant's pairs of bits that are not 0: those have registers."""
+
 
 def requant(k: Fields, family: Family) -> Basis:
     """A product, a sum and a clip a lane, constants from a memory."""
@@ -24,13 +29,17 @@ def requant(k: Fields, family: Family) -> Basis:
     mult_bits, in_bits, add_bits = k["mult_bits"], k["in_bits"], k["add_bits"]
     product, rom_bits = mult_bits + in_bits, pe * (mult_bits + add_bits)
     hard = pe * dsp * flag(product >= family.multiplier.least_product)
-    # Of one word, factors are constants and products a few sums.
-    soft, fixed = pe - hard, flag(words <= 1)
-    # The wider operand is cut into parts of a bit less than the multiplier's wider side, but for
-    # the topmost: lower parts have no sign. So has an unsigned value, which takes a bit for it.
-    wide = most(in_bits + 1 - k["in_signed"], mult_bits)
-    side = float(max(family.multiplier.a_bits, family.multiplier.b_bits))
-    parts = 1 + ceil(most(wide - side, 0.0) / (side - 1))
+    soft = pe - hard
+    # An unsigned value takes a bit for the sign.
+    x_bits = in_bits + 1 - k["in_signed"]
+    wide, narrow = most(x_bits, mult_bits), least(x_bits, mult_bits)
+    across, along, side = _parts(wide, narrow, family)
+    parts = across * along
+    # Sums of parts begin where the lower one ends.
+    added = (across - 1) * carry(product - side, family)
+    added = added + (along - 1) * across * carry(wide, family)
+    # Of a value one bit longer than a multiplier's side the sign is multiplied by LUTs.
+    odd = hard * (1 - family.multiplier.signed_only) * flag(x_bits == side + 1) * k["in_signed"]
     diagonals = ceil(mult_bits / 2) + ceil(in_bits / 2) - 1
     multiply = where(dsp > 0, 1.0, most(1.0, clog2(diagonals)))
     block = k["block"] * flag(words > 1)
@@ -41,17 +50,20 @@ def requant(k: Fields, family: Family) -> Basis:
         needed, muxed = block_ram(words, rom_bits, family, constant=True)
         bram, between = block * needed, block * muxed
     sums = pe * carry(k["sum_bits"], family)
-    inside = flag(hard > 0)
+    inside = flag(hard > 0) * flag(parts == 1)
+    # Bits below the shift only carry.
+    kept = most(k["sum_bits"] - k["shift"], 1.0)
+    # A constant's product is a sum for every digit of it that is not 0.
+    digits = mult_bits * where(words > 1, 1.0, FIXED_DIGITS)
     lut = {
         "const": 1.0,
         "fold": clog2(words),
-        "products": (1 - fixed) * soft * mult_bits * in_bits,
-        "products_fixed": fixed * soft * mult_bits * in_bits,
-        "parts": hard * (parts - 1) * product,
+        "products": soft * digits * in_bits,
+        "parts": hard * added,
+        "odd": odd * mult_bits,
         "sums": (1 - inside) * sums,
         "sums_hard": inside * sums,
-        # Bits above the result: all alike, or it is clipped.
-        "clip": pe * most(k["sum_bits"] - k["shift"] - k["out_bits"], 0.0),
+        "clip": pe * most(kept - k["out_bits"], 0.0),
         "clipped": pe * k["out_bits"],
         "rom": flag(words > FEW_WORDS) * stored,
         "rom_mux": (1 - block) * rom_bits * (ceil(words / TABLE_WORDS) - 1),
@@ -61,20 +73,38 @@ def requant(k: Fields, family: Family) -> Basis:
         "const": 1.0,
         "fold": clog2(words),
         "latency": 3 + block + multiply,
-        "products": (1 - fixed) * soft * product * diagonals,
-        "products_fixed": fixed * soft * product * diagonals,
+        "products": soft * product * diagonals * where(words > 1, 1.0, FIXED_PAIRS),
         "products_hard": hard * product,
         "values": (1 - inside) * pe * in_bits,
         "values_hard": inside * pe * in_bits,
         "rom": (1 - inside) * flag(words > 1) * stored,
         "rom_hard": inside * flag(words > 1) * stored,
         "waiting": flag(words > 1) * pe * add_bits * multiply,
-        "sums": (1 - inside) * pe * k["sum_bits"],
-        "sums_hard": inside * pe * k["sum_bits"],
+        "sums": (1 - inside) * pe * kept,
+        "sums_hard": inside * pe * kept,
         "clipped": pe * k["out_bits"],
         "extra": block * (pe * in_bits + rom_bits),
     }
     return Basis(lut, ff, dsp=hard * parts, bram=bram)
+
+
+def _parts(wide: Number, narrow: Number, family: Family) -> tuple[Number, Number, float]:
+    """Parts that the wider and the narrower operand are cut into, and bits of a lower part.
+
+    Source: Yosys' `mul2dsp`. A multiplier that is always signed takes a bit less of lower parts,
+    which have no sign; its wider side takes the wider operand. Else the top part may be one bit,
+    which no multiplier is taken for.
+    """
+    sides = sorted((family.multiplier.a_bits, family.multiplier.b_bits), reverse=True)
+    side = float(sides[1])
+    if family.multiplier.signed_only:
+        across, along = (
+            1 + ceil(most(bits - longest, 0.0) / (side - 1))
+            for bits, longest in zip((wide, narrow), sides, strict=True)
+        )
+        return across, along, side - 1
+    across, along = (most(ceil((bits - 1) / side), 1.0) for bits in (wide, narrow))
+    return across, along, side
 
 
 def table(k: Fields, family: Family) -> Basis:
