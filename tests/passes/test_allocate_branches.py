@@ -93,7 +93,12 @@ def test_a_path_costs_what_is_planned_of_it(name: str, tmp_path: Path) -> None:
     layers = [space.slowest(index) for index in range(len(network.layers))]
     least = max(space.shared.breakpoints[0], *layers)
     for interval in (least, int(1.2 * least), 2 * least, 7 * least, 50 * least, 10**7):
-        for budget in (ROOM, ROOM * np.array([1.0, 1.0, 1e-6, 1.0])):
+        # As few multipliers as will do: requantization on the arms of joins needs some.
+        boundless = solve.Limits(np.array([1e9, 1e9, 1e-3, 1e9]), interval, 2.5)
+        thin = solve.least_share(space, boundless, 5.0)
+        assert thin is not None
+        scarce = np.where([False, False, True, False], thin[1].cost, ROOM)
+        for budget in (ROOM, scarce):
             limits = solve.Limits(budget, interval, 2.5)
             found = solve.least_error(space, limits, 0.1, 5.0)
             assert found is not None
