@@ -195,9 +195,7 @@ class _Walk:
                 form = (into.bits, into.signed, bits, unit.signed)
                 return quantizer_kernel(channels, lanes, pixels, *form)
             # All else than accumulators has one scale for all channels.
-            return Threshold(
-                lanes, lanes, beats, into.bits, into.signed, bits, unit.signed, least
-            )
+            return Threshold(lanes, lanes, beats, into.bits, into.signed, bits, unit.signed, least)
 
         name = f"{identifier(owner or unit.name)}_threshold"
         out = replace(value, raw="")

@@ -1,9 +1,9 @@
 """The hardware units a layer becomes, in stream order: the same that lowering builds.
 
 Padding, sliding window, matrix-vector unit, then threshold (or requantization, to many bits) and
-pooling, or bias and label select for the logits, or bias alone for a regression's outputs. Each has lanes of its own
-(`hw_targets.lanes`); width converters join those whose lanes differ. In front of every unit,
-converters too, stands one FIFO.
+pooling, or bias and label select for the logits, or bias alone for a regression's outputs. Each
+has lanes of its own (`hw_targets.lanes`); width converters join those whose lanes differ. In front
+of every unit, converters too, stands one FIFO.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from hw_targets.cost.basis.mvu import TABLE_WORDS
 from hw_targets.cost.basis.terms import FEW_WORDS, Basis, Fields, block_ram, carry, distinct
 from hw_targets.families import Family
 
-
 FIXED_DIGITS = 1 / 3
 """Share of a constant's signed digits that are not 0 (Reitwiesner, "Binary Arithmetic", 1960)."""
 FIXED_PAIRS = 3 / 4
