@@ -20,7 +20,7 @@ from hw_targets.errors import LiftFlowError, MissingToolError
 from hw_targets.finn_adapter import session
 from hw_targets.rtl.design import Design
 from hw_targets.rtl.mvu import Mvu
-from hw_targets.rtl.threshold import Threshold
+from hw_targets.rtl.requant import Requant
 
 PART = "xc7z020clg400-1"
 
@@ -84,12 +84,12 @@ def test_kernels_fit_together_and_are_named_after_layers() -> None:
 def test_folding_and_widths_reach_the_kernels() -> None:
     found = chain("odd_eight_bits")
     units = {i.name: i for i in finn_adapter.instances(found.folded.path, found.folded.network)}
-    mvu, threshold = units["second_mvu"].kernel, units["second_threshold"].kernel
+    mvu, quantizer = units["second_mvu"].kernel, units["second_threshold"].kernel
     assert isinstance(mvu, Mvu)
-    assert isinstance(threshold, Threshold)
+    assert isinstance(quantizer, Requant)
     assert (mvu.pe, mvu.simd, mvu.weight_bits, mvu.act_bits) == (37, 13, 8, 8)
     assert mvu.cycles == found.folded.allocation.layers["second"].cycles
-    assert threshold.in_bits == mvu.acc_bits
+    assert quantizer.in_bits == mvu.acc_bits
     assert units["second_mvu"].arrays["weights"].shape == (37, 117)
 
 
