@@ -159,7 +159,7 @@ def case(form: Form, seed: int, folder: Path) -> Case:
         )
         for layer in network.layers
     )
-    room = np.array([rng.choice([1000.0, 1200.0, 1500.0, 1e4]), 1e5, rng.choice([1.0, 20.0]), 4.0])
+    room = np.array([rng.choice([1000.0, 1200.0, 1500.0, 1e4]), 1e5, rng.choice([8.0, 20.0]), 4.0])
     limits = solve.Limits(
         room, int(rng.choice([9, 12, 16, 24, 40, 80])), float(rng.choice([2.6, 3.0]))
     )

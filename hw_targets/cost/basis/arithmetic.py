@@ -39,9 +39,9 @@ def pow2(exponent: Number) -> Number:
     return np.exp2(exponent) if isinstance(exponent, np.ndarray) else 2.0**exponent
 
 
-def exp(exponent: Number) -> Number:
-    """e to the power of `exponent`."""
-    return np.exp(exponent) if isinstance(exponent, np.ndarray) else math.exp(exponent)
+def expm1(exponent: Number) -> Number:
+    """e to the power of `exponent`, less 1, to full precision near 0."""
+    return np.expm1(exponent) if isinstance(exponent, np.ndarray) else math.expm1(exponent)
 
 
 def least(left: Number, right: Number) -> Number:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hw_targets.cost.basis.arithmetic import (
     Number,
-    exp,
+    expm1,
     flag,
     least,
     most,
@@ -76,7 +76,7 @@ def distinct(bits: Number, words: Number) -> Number:
     are taken as random.
     """
     kinds = most(pow2(least(words, MANY_WORDS)) - 2, 1.0)
-    return least(kinds * (1 - exp(-bits / kinds)), bits)
+    return least(-kinds * expm1(-bits / kinds), bits)
 
 
 def of_few(words: Number) -> tuple[Number, Number]:
