@@ -11,17 +11,16 @@ import numpy as np
 from compiler.stages import Implementation, Resources, RtlDesign
 from hw_targets.boards import Board
 from hw_targets.families import load_family
-from hw_targets.flows import ecp5, nextpnr_ecp5, vivado, yosys
+from hw_targets.flows import ecp5, nextpnr_ecp5, yosys
 from hw_targets.flows.plan import BuildPlan
 from hw_targets.shells.accelerator import Accelerator
 from hw_targets.shells.driver import LiftFlowDevice
 from hw_targets.shells.samples import Encoding, channels_last
 from hw_targets.shells.shell import Shell
-from hw_targets.shells.simulator import SimulatedPort, build_simulator
+from hw_targets.shells.simulator import FOLDER, SimulatedPort, build_simulator
 from passes._fit import require_fit
 from passes.base import Context
 
-NO_SHELL = "the serial shell answers with a class, not with outputs: RTL only"
 PATIENCE_FRAMES = 20
 """The simulated board is given this many times the latency before it counts as silent."""
 
@@ -39,7 +38,7 @@ class Job:
 
 
 def implement(job: Job, frames: int, ctx: Context) -> Implementation:
-    """Bitstream and figures of an ECP5 board; of a regression, figures of the accelerator alone.
+    """Bitstream and figures of an ECP5 board.
 
     Raises:
         InfeasibleError: more resources than the share of the board; names each with its numbers.
@@ -48,8 +47,6 @@ def implement(job: Job, frames: int, ctx: Context) -> Implementation:
     """
     design, board = job.design, job.board
     unit = Accelerator.read(design.folder, design.network.classes)
-    if design.network.regression:
-        return _without_shell(job, unit, ctx)
     shell = Shell(board, unit, job.clock_mhz, job.baud)
     plan = ecp5.plan(shell, design.folder, job.seeds)
     folder = ctx.workdir / "plan"
@@ -82,31 +79,6 @@ def implement(job: Job, frames: int, ctx: Context) -> Implementation:
     )
 
 
-def _without_shell(job: Job, unit: Accelerator, ctx: Context) -> Implementation:
-    """The serial shell answers with one class; what gives outputs is counted, and goes as RTL."""
-    design, board = job.design, job.board
-    family, budget = load_family(board.family), board.budget(job.share)
-    folder = ctx.workdir / "utilisation"
-    counted = vivado.utilisation(unit, design.folder, family).run(folder, ctx.say)
-    synthesised = yosys.resources(counted[yosys.STATISTICS], family)
-    require_fit(synthesised, budget, board.name)
-    ctx.say(f"bitstream skipped: {NO_SHELL}", None)
-    return Implementation(
-        name=design.name,
-        design=design,
-        board=board.name,
-        estimated=Resources(**design.allocation.estimate),
-        synthesised=Resources(**synthesised),
-        placed=Resources(),
-        budget=Resources(**budget),
-        clock_target_mhz=job.clock_mhz,
-        clock_mhz=None,
-        bitstream=None,
-        plan=folder,
-        skipped=NO_SHELL,
-    )
-
-
 def _build(
     plan: BuildPlan, folder: Path, board: Board, budget: dict[str, float], ctx: Context
 ) -> tuple[dict[str, float], dict[str, float], float]:
@@ -126,15 +98,15 @@ def check_shell(shell: Shell, design: RtlDesign, frames: int, ctx: Context) -> i
     if not len(samples):
         return 0
     ctx.say("compiling the simulated board", None)
-    program = build_simulator(shell, design.folder, ctx.workdir / "shell-simulation")
+    simulated = build_simulator(shell, design.folder, ctx.workdir / FOLDER)
     form = design.input
     encoding = Encoding(form.bits, form.signed, form.scale, channels_last(samples.shape[1:]))
     latency = design.sim.latency if design.sim else 1_000_000
     ctx.say(f"{len(samples)} test samples through the pins", None)
-    with SimulatedPort(program, design.folder, PATIENCE_FRAMES * latency) as port:
+    with SimulatedPort(simulated, PATIENCE_FRAMES * latency) as port:
         device = LiftFlowDevice(port, encoding)
         identity = device.identify()
-        results = device.infer([sample.ravel().tolist() for sample in samples])
+        batch = device.infer([sample.ravel().tolist() for sample in samples])
     ctx.prove(
         "the simulated board says which design it carries",
         identity == shell.identity,
@@ -142,11 +114,12 @@ def check_shell(shell: Shell, design: RtlDesign, frames: int, ctx: Context) -> i
         required=shell.identity.digest,
     )
     right = sum(
-        result.label == int(expected)
-        for result, expected in zip(results, design.predictions, strict=False)
+        result.outputs == tuple(np.atleast_1d(expected).tolist())
+        for result, expected in zip(batch.results, design.predictions, strict=False)
     )
+    what = "outputs" if design.network.regression else "class"
     ctx.prove(
-        "the simulated board, driven at its serial pins, gives the model's class",
+        f"the simulated board, driven at its serial pins, gives the model's {what}",
         right == len(samples),
         measured=f"{right} of {len(samples)}",
         required="all",

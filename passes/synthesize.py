@@ -20,10 +20,9 @@ from passes.base import Context, Pass
 class Synthesize(Pass[RtlDesign, Implementation]):
     """Yosys, nextpnr and ecppack for ECP5 boards; Yosys and a FINN build plan for AMD boards.
 
-    On ECP5 the whole board shell, UART included, is simulated at its pins with `shell_frames` test
-    samples while the tools run. The serial shell answers with a class: a regression's accelerator
-    is synthesised alone there, for its resources, and goes on as RTL. share: of the board, that
-    the design may use. seeds: placements to try until the clock is met.
+    On ECP5 the whole board shell, PLL and UART included, is simulated at its pins with
+    `shell_frames` test samples while the tools run. share: of the board, that the design may use.
+    seeds: placements to try until the clock is met.
     """
 
     name: ClassVar[str] = "synthesize"

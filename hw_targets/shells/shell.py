@@ -7,9 +7,17 @@ from pathlib import Path
 
 from hw_targets.boards import Board, Pins
 from hw_targets.errors import LiftFlowError
+from hw_targets.rtl.kernel import Stream
 from hw_targets.shells.accelerator import Accelerator
 from hw_targets.shells.clocking import Pll, ecp5_pll, uart_divider
-from hw_targets.shells.protocol import VERSION, Identity, beat_bytes
+from hw_targets.shells.protocol import (
+    IDENTIFY_REPLY,
+    LATENCY,
+    MOST_BYTES,
+    VERSION,
+    Format,
+    Identity,
+)
 
 RTL = Path(__file__).parent / "rtl"
 
@@ -22,10 +30,13 @@ SOURCES = (
     "lf_frame_rx.sv",
     "lf_frame_buffer.sv",
     "lf_frame_tx.sv",
+    "lf_result_buffer.sv",
     "lf_shell.sv",
-    "lf_ecp5_cells.sv",
     "lf_ecp5_pll.sv",
 )
+
+CELLS = "lf_ecp5_cells.sv"
+"""Device cells as synthesis sees them: interfaces only. Simulation has models in their place."""
 
 DEFAULT_BAUD = 1_000_000
 
@@ -53,20 +64,15 @@ class Shell:
                 where=self.board.name,
                 mend="use a board of flow ecp5; `liftflow boards` lists them",
             )
-        if not self.accelerator.classes:
-            raise LiftFlowError(
-                "the serial shell answers with a class, and this network gives outputs",
-                where=self.board.name,
-                mend="put the RTL into a design of your own",
-            )
         uart_divider(self.mhz, self.baud)
-        size = beat_bytes(self.accelerator.lanes, self.accelerator.bits) * self.accelerator.beats
-        if size > 0xFFFF:
-            raise LiftFlowError(
-                f"a frame of {size} bytes is over the serial protocol's 65535",
-                where=self.board.name,
-                mend="use a network with a smaller input",
-            )
+        for name, form in (("input", self.identity.input), ("output", self.identity.output)):
+            if form.frame_bytes > MOST_BYTES - LATENCY.size:
+                raise LiftFlowError(
+                    f"an {name} of {form.frame_bytes} bytes a frame is over the serial protocol's "
+                    f"{MOST_BYTES - LATENCY.size}",
+                    where=self.board.name,
+                    mend=f"use a network with a smaller {name}",
+                )
 
     @property
     def pll(self) -> Pll:
@@ -99,9 +105,8 @@ class Shell:
         return Identity(
             version=VERSION,
             digest=unit.digest[:16],
-            elements=unit.lanes * unit.beats,
-            bits=unit.bits,
-            lanes=unit.lanes,
+            input=_format(unit.input),
+            output=_format(unit.output),
             classes=unit.classes,
             clock_khz=round(self.mhz * 1000),
         )
@@ -109,6 +114,11 @@ class Shell:
     @property
     def sources(self) -> tuple[str, ...]:
         """Paths of the shell's sources in the order to read them, after the accelerator's."""
+        return (f"shell/{CELLS}", *self.simulated_sources)
+
+    @property
+    def simulated_sources(self) -> tuple[str, ...]:
+        """The same without the device's cells."""
         return (*(f"shell/{name}" for name in SOURCES), f"shell/{self.top}.sv")
 
     @property
@@ -118,7 +128,7 @@ class Shell:
 
     def files(self) -> dict[str, bytes]:
         """Path -> contents of everything the shell adds to a build."""
-        found = {f"shell/{name}": (RTL / name).read_bytes() for name in SOURCES}
+        found = {f"shell/{name}": (RTL / name).read_bytes() for name in (CELLS, *SOURCES)}
         found[f"shell/{self.top}.sv"] = self.top_source().encode()
         found[self.constraints] = self.lpf().encode()
         return found
@@ -133,7 +143,6 @@ class Shell:
     def top_source(self) -> str:
         """The generated top: pins, PLL, reset, shell and accelerator."""
         pll, unit, leds = self.pll, self.accelerator, len(self.pins.leds)
-        width = unit.lanes * unit.bits
         identity = int.from_bytes(self.identity.pack(), "little")
         ports = ["input  logic clk_in", "input  logic uart_rx", "output logic uart_tx"]
         ports += [f"output logic [{leds - 1}:0] led"] if leds else []
@@ -142,7 +151,7 @@ class Shell:
         ports += [f"output logic [{high - 1}:0] tie_high"] if high else []
         declared = ",\n    ".join(ports)
         released = "locked && button" if self.pins.button else "locked"
-        shown = f"    assign led = {leds}'(last_class);\n" if leds else ""
+        shown = f"    assign led = {leds}'(last_output);\n" if leds else ""
         shown += "    assign tie_high = '1;\n" if high else ""
         return f"""\
 // Top of {self.board.name}: generated, {unit.digest[:16]} at {self.mhz:g} MHz, {self.baud} baud.
@@ -154,9 +163,9 @@ module {self.top} #(
     {declared}
 );
     logic clk, locked, rst, accel_rst;
-    logic [15:0] last_class;
-    logic [{width - 1}:0] in_tdata;
-    logic [{unit.out_bits - 1}:0] out_tdata;
+    logic [15:0] last_output;
+    logic [{unit.input.width - 1}:0] in_tdata;
+    logic [{unit.output.width - 1}:0] out_tdata;
     logic in_tvalid, in_tready, out_tvalid, out_tready;
 
     lf_ecp5_pll #(
@@ -168,11 +177,12 @@ module {self.top} #(
     lf_reset_sync reset_sync (.clk, .async_reset(!({released})), .rst);
 
     lf_shell #(
-        .DIVIDER(UART_DIVIDER), .IN_WIDTH({width}), .IN_BEATS({unit.beats}),
-        .OUT_WIDTH({unit.out_bits}), .TIMEOUT_LOG2(TIMEOUT_LOG2), .NO_RESULT_LOG2(NO_RESULT_LOG2),
-        .IDENTITY(160'h{identity:040x})
+        .DIVIDER(UART_DIVIDER), .IN_WIDTH({unit.input.width}), .IN_BEATS({unit.input.beats}),
+        .OUT_WIDTH({unit.output.width}), .OUT_BEATS({unit.output.beats}),
+        .TIMEOUT_LOG2(TIMEOUT_LOG2), .NO_RESULT_LOG2(NO_RESULT_LOG2),
+        .IDENTITY({8 * IDENTIFY_REPLY.size}'h{identity:x})
     ) shell (
-        .clk, .rst, .rxd(uart_rx), .txd(uart_tx), .last_class, .accel_rst,
+        .clk, .rst, .rxd(uart_rx), .txd(uart_tx), .last_output, .accel_rst,
         .m_axis_tdata(in_tdata), .m_axis_tvalid(in_tvalid), .m_axis_tready(in_tready),
         .s_axis_tdata(out_tdata), .s_axis_tvalid(out_tvalid), .s_axis_tready(out_tready)
     );
@@ -206,3 +216,8 @@ module {self.top} #(
             lines.append(f'LOCATE COMP "{port}" SITE "{ball}";')
             lines.append(f'IOBUF PORT "{port}" {options} IO_TYPE={pins.io_standard};')
         return "\n".join(lines) + "\n"
+
+
+def _format(stream: Stream) -> Format:
+    """A stream as the host is told of it."""
+    return Format(stream.elements, stream.bits, stream.lanes, stream.signed)

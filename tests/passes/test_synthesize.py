@@ -19,6 +19,7 @@ from hw_targets.flows import ecp5, nextpnr_ecp5, tools
 from hw_targets.flows.plan import BuildPlan
 from hw_targets.shells.accelerator import Accelerator
 from hw_targets.shells.shell import Shell
+from hw_targets.shells.simulator import DIVIDER, SimulatedBoard
 from passes import _synthesize_ecp5
 from passes._fit import require_fit
 from passes.base import Context
@@ -90,7 +91,9 @@ def test_a_shell_that_answers_otherwise_is_a_defect(
     made: tuple[Implementation, Context], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     program = made[1].workdir / "shell-simulation" / "sim"
-    monkeypatch.setattr(_synthesize_ecp5, "build_simulator", lambda *_: program)
+    rtl = made[0].design.folder
+    simulated = SimulatedBoard(program, rtl, oscillator_mhz=25.0, mhz=50.0, divider=DIVIDER)
+    monkeypatch.setattr(_synthesize_ecp5, "build_simulator", lambda *_: simulated)
     ctx = context(tmp_path / "work")
     wrong = design(tmp_path / "rtl")
     wrong = replace(wrong, predictions=(wrong.predictions + 1) % 16)
