@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from compiler.commands import boards, cost, explore, fit, run
+from compiler.commands import boards, cost, explore, fit, run, synth
 from compiler.commands.console import err, out, table
 from hw_targets.errors import LiftFlowError, MissingToolError, VerificationError
 
@@ -27,6 +27,7 @@ app.command("cost")(cost.cost)
 app.command("explore")(explore.explore)
 app.command("fit")(fit.fit)
 app.command("run")(run.run)
+app.command("synth")(synth.synth)
 
 BoardOption = Annotated[
     str | None, typer.Option(help="Board name, or the path of a board's TOML file.")

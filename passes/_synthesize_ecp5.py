@@ -35,6 +35,19 @@ class Job:
     share: float
     baud: int
     seeds: int
+    allow_missed_clock: bool = False
+
+    @property
+    def shell(self) -> Shell:
+        """The board's shell round the design's accelerator. Raises LiftFlowError."""
+        unit = Accelerator.read(self.design.folder, self.design.network.classes)
+        return Shell(self.board, unit, self.clock_mhz, self.baud)
+
+    def plan(self) -> BuildPlan:
+        """The build of the bitstream."""
+        return ecp5.plan(
+            self.shell, self.design.folder, self.seeds, allow_missed_clock=self.allow_missed_clock
+        )
 
 
 def implement(job: Job, frames: int, ctx: Context) -> Implementation:
@@ -46,9 +59,8 @@ def implement(job: Job, frames: int, ctx: Context) -> Implementation:
         VerificationError: the simulated shell answered otherwise than the model.
     """
     design, board = job.design, job.board
-    unit = Accelerator.read(design.folder, design.network.classes)
-    shell = Shell(board, unit, job.clock_mhz, job.baud)
-    plan = ecp5.plan(shell, design.folder, job.seeds)
+    shell = job.shell
+    plan = job.plan()
     folder = ctx.workdir / "plan"
     budget = board.budget(job.share)
     # The tools run beside the simulation: each uses one core.
@@ -56,12 +68,15 @@ def implement(job: Job, frames: int, ctx: Context) -> Implementation:
         built = pool.submit(_build, plan, folder, board, budget, ctx)
         checked = check_shell(shell, design, frames, ctx)
         synthesised, placed, reached = built.result()
-    ctx.prove(
-        "the clock is met by the placed and routed design",
-        reached >= shell.mhz,
-        measured=f"{reached:.1f} MHz",
-        required=f"{shell.mhz:g} MHz",
-    )
+    if job.allow_missed_clock and reached < shell.mhz:
+        ctx.say(f"the clock is missed, as allowed: {reached:.1f} of {shell.mhz:g} MHz", None)
+    else:
+        ctx.prove(
+            "the clock is met by the placed and routed design",
+            reached >= shell.mhz,
+            measured=f"{reached:.1f} MHz",
+            required=f"{shell.mhz:g} MHz",
+        )
     return Implementation(
         name=design.name,
         design=design,

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from compiler.stages import Implementation, RtlDesign
-from hw_targets.boards import load_board
+from hw_targets.boards import Board, load_board
 from hw_targets.errors import MissingToolError
 from hw_targets.flows import verilator
+from hw_targets.flows.plan import BuildPlan
 from hw_targets.flows.tools import ECPPACK, NEXTPNR_ECP5, YOSYS
 from hw_targets.shells.clocking import ecp5_pll, uart_divider
 from hw_targets.shells.shell import DEFAULT_BAUD
@@ -21,8 +22,11 @@ class Synthesize(Pass[RtlDesign, Implementation]):
     """Yosys, nextpnr and ecppack for ECP5 boards; Yosys and a FINN build plan for AMD boards.
 
     On ECP5 the whole board shell, PLL and UART included, is simulated at its pins with
-    `shell_frames` test samples while the tools run. share: of the board, that the design may use.
-    seeds: placements to try until the clock is met.
+    `shell_frames` test samples while the tools run.
+
+    share: of the board, that the design may use. seeds: placements to try until the clock is met.
+    allow_missed_clock: a design that no seed brings to its clock is no error; the report has the
+    clock it reached.
     """
 
     name: ClassVar[str] = "synthesize"
@@ -49,15 +53,31 @@ class Synthesize(Pass[RtlDesign, Implementation]):
     baud: int = DEFAULT_BAUD
     seeds: int = 3
     shell_frames: int = 50
+    allow_missed_clock: bool = False
 
     def run(self, model: RtlDesign, ctx: Context) -> Implementation:
         board = load_board(self.board)
         if board.flow == "ecp5":
-            job = _synthesize_ecp5.Job(
-                model, board, self.clock_mhz, self.share, self.baud, self.seeds
-            )
-            return _synthesize_ecp5.implement(job, self.shell_frames, ctx)
+            return _synthesize_ecp5.implement(self._job(model, board), self.shell_frames, ctx)
         return _synthesize_vivado.implement(model, board, self.clock_mhz, self.share, ctx)
+
+    def plan(self, model: RtlDesign) -> BuildPlan:
+        """The build of the bitstream as data: nothing is run."""
+        board = load_board(self.board)
+        if board.flow == "ecp5":
+            return self._job(model, board).plan()
+        return _synthesize_vivado.finn_plan(model, board, self.clock_mhz)
+
+    def _job(self, model: RtlDesign, board: Board) -> _synthesize_ecp5.Job:
+        return _synthesize_ecp5.Job(
+            model,
+            board,
+            self.clock_mhz,
+            self.share,
+            self.baud,
+            self.seeds,
+            self.allow_missed_clock,
+        )
 
     def refuse(self, ctx: Context) -> None:
         board = load_board(self.board)

@@ -10,10 +10,10 @@ from hw_targets.flows.plan import BuildPlan
 from hw_targets.shells.shell import Shell
 
 
-def plan(shell: Shell, rtl: Path, seeds: int) -> BuildPlan:
+def plan(shell: Shell, rtl: Path, seeds: int, *, allow_missed_clock: bool = False) -> BuildPlan:
     """From the accelerator in folder `rtl`, inside `shell`, to a bitstream.
 
-    seeds: placements to try until the clock is met.
+    seeds: placements to try until the clock is met. allow_missed_clock: go on where none meets it.
     """
     unit = shell.accelerator
     sources = (*unit.sources, *shell.sources)
@@ -25,7 +25,9 @@ def plan(shell: Shell, rtl: Path, seeds: int) -> BuildPlan:
         files=files,
         steps=(
             yosys.step("synthesise", (*sources, *unit.memories), netlist=True),
-            *nextpnr_ecp5.steps(shell.board, shell.constraints, seeds),
+            *nextpnr_ecp5.steps(
+                shell.board, shell.constraints, seeds, allow_missed_clock=allow_missed_clock
+            ),
         ),
         products=(nextpnr_ecp5.BITSTREAM, nextpnr_ecp5.REPORT, yosys.STATISTICS),
     )

@@ -36,8 +36,12 @@ class PlaceReport:
         return min(self.clocks.values(), key=lambda clock: clock[0] / clock[1])[0]
 
 
-def steps(board: Board, constraints: str, seeds: int) -> tuple[Step, Step]:
+def steps(
+    board: Board, constraints: str, seeds: int, *, allow_missed_clock: bool = False
+) -> tuple[Step, Step]:
     """Place and route with up to `seeds` seeds until the clock is met, then pack the bitstream.
+
+    allow_missed_clock: where none meets it, the first one's design is taken all the same.
 
     Raises:
         LiftFlowError: nextpnr has no such device.
@@ -53,10 +57,15 @@ def steps(board: Board, constraints: str, seeds: int) -> tuple[Step, Step]:
         *(size, "--package", board.package, "--speed", board.speed_grade),
         *("--json", NETLIST, "--lpf", constraints, "--textcfg", CONFIG, "--report", REPORT),
     )
+    attempts: list[tuple[str, ...]] = [
+        (*common, "--seed", str(seed)) for seed in range(1, seeds + 1)
+    ]
+    if allow_missed_clock:
+        attempts.append((*attempts[0], "--timing-allow-fail"))
     place = Step(
         name="place-and-route",
         tool=NEXTPNR_ECP5,
-        attempts=tuple((*common, "--seed", str(seed)) for seed in range(1, seeds + 1)),
+        attempts=tuple(attempts),
         inputs=(NETLIST, constraints),
         products=(CONFIG, REPORT),
         retry_on=CLOCK_MISSED,

@@ -8,39 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from implementation_case import context, design
+from implementation_case import context
+from run_case import finished
 from typer.testing import CliRunner
 
-from compiler import store
 from compiler.cli import app
-from compiler.stages import Implementation, Resources
 from hw_targets.errors import LiftFlowError, VerificationError
-from passes.package import Package
-
-
-def finished(folder: Path, baud: int | None = 1_000_000) -> Path:
-    """A run as far as `run` needs it: a stage of synthesize and a deployment of 12 samples."""
-    bitstream = folder / "design.bit"
-    folder.mkdir()
-    bitstream.write_bytes(b"bits")
-    made = Implementation(
-        name="numbers",
-        design=design(folder / "rtl"),
-        board="ulx3s-85f",
-        **{each: Resources() for each in ("estimated", "synthesised", "placed", "budget")},
-        clock_target_mhz=50.0,
-        clock_mhz=60.0,
-        bitstream=bitstream,
-        plan=folder,
-        baud=baud,
-    )
-    sent = Package(sample_count=12).run(made, context(folder / "17-package"))
-    options = {"board": "ulx3s-85f", "clock_mhz": 50.0, "baud": 1_000_000}
-    for name, stage in (("16-synthesize", made), ("17-package", sent)):
-        (folder / name).mkdir(exist_ok=True)
-        store.save(stage, folder / name / "stage.pkl", folder)
-        (folder / name / "pass.json").write_text(json.dumps({"options": options}))
-    return folder
 
 
 @pytest.fixture(scope="module")

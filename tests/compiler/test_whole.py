@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +69,26 @@ def test_report_tells_it_all(digits: RunResult) -> None:
     assert (digits.folder / told.files["bitstream"]).is_file()
     assert (digits.folder / "report.html").stat().st_size > 5000
     assert all((digits.folder / record.folder / "dump.txt").is_file() for record in digits.records)
+
+
+def test_simulated_board_classifies_a_hundred_images_as_the_model_does(digits: RunResult) -> None:
+    """By the driver that users run, through a pseudo-terminal."""
+    command = [*LIFTFLOW, "run", str(digits.folder), "--simulate", "--json"]
+    told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    expected = digits.stage("simulate").predictions[:100]
+    assert told["answers"] == [[label] for label in expected.tolist()]
+    assert told["agreeing"] == told["samples"] == 100
+
+
+def test_its_build_is_found_done(digits: RunResult) -> None:
+    made = digits.stage("synthesize")
+    shutil.copytree(made.plan, digits.folder / "plan")
+    command = [*LIFTFLOW, "synth", str(digits.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr.count(": unchanged") == 3
+    digest = hashlib.sha256(made.bitstream.read_bytes()).hexdigest()
+    assert digest in done.stdout
+    assert f"{made.clock_mhz:.1f} MHz of 75, met" in done.stdout
 
 
 def test_unchanged_it_does_nothing_in_ten_seconds(digits: RunResult) -> None:

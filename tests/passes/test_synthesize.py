@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
+import tarfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +19,8 @@ from compiler.stages import Implementation
 from hw_targets import finn_adapter
 from hw_targets.boards import load_board
 from hw_targets.errors import InfeasibleError, LiftFlowError, MissingToolError, VerificationError
-from hw_targets.flows import ecp5, nextpnr_ecp5, tools
+from hw_targets.flows import archive, nextpnr_ecp5, tools
 from hw_targets.flows.plan import BuildPlan
-from hw_targets.shells.accelerator import Accelerator
-from hw_targets.shells.shell import Shell
 from hw_targets.shells.simulator import DIVIDER, SimulatedBoard
 from passes import _synthesize_ecp5
 from passes._fit import require_fit
@@ -52,18 +54,28 @@ def test_bitstream_with_figures_and_proof(made: tuple[Implementation, Context]) 
     assert ctx.checks[1].measured == "50 of 50"
 
 
-def test_bitstream_is_the_same_again(made: tuple[Implementation, Context], tmp_path: Path) -> None:
+def test_archived_plan_gives_the_same_bitstream_by_its_own_script(
+    made: tuple[Implementation, Context], tmp_path: Path
+) -> None:
     result, _ = made
     assert result.bitstream is not None
-    first = hashlib.sha256(result.bitstream.read_bytes()).hexdigest()
-    folder = tmp_path / "again"
-    shutil.copytree(result.plan, folder)
-    for stamp in ("place-and-route.json", "pack-bitstream.json"):
-        (folder / "logs" / stamp).unlink()
-    unit = Accelerator.read(result.design.folder, result.design.network.classes)
-    shell = Shell(load_board(result.board), unit, 50.0)
-    ecp5.plan(shell, result.design.folder, 1).run(folder)
-    assert hashlib.sha256((folder / "design.bit").read_bytes()).hexdigest() == first
+    plan = Synthesize(seeds=1).plan(result.design)
+    archive.write(plan, tmp_path / "plan.tar.gz")
+    folder = tmp_path / "elsewhere"
+    with tarfile.open(tmp_path / "plan.tar.gz") as packed:
+        packed.extractall(folder, filter="data")
+    search = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    script = ["sh", str(folder / "run.sh")]
+    environment = {**os.environ, "PATH": search}
+    done = subprocess.run(script, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (folder / "design.bit").read_bytes() == result.bitstream.read_bytes()
+    began = time.monotonic()
+    again = subprocess.run(
+        script, env={**os.environ, "PATH": search}, capture_output=True, text=True
+    )
+    assert again.stdout.splitlines() == [f"{step.name}: unchanged" for step in plan.steps]
+    assert time.monotonic() - began < 2
 
 
 def test_missed_clock_is_an_error_with_both_figures(
@@ -78,6 +90,13 @@ def test_missed_clock_is_an_error_with_both_figures(
     place, _pack = nextpnr_ecp5.steps(load_board("ulx3s-85f"), f"shell/{pins.name}", seeds=1)
     with pytest.raises(LiftFlowError, match=r"MHz \(FAIL at 400.00 MHz\)"):
         BuildPlan("fast", {}, (place,), place.products).run(plan)
+    allowed, _pack = nextpnr_ecp5.steps(
+        load_board("ulx3s-85f"), f"shell/{pins.name}", seeds=1, allow_missed_clock=True
+    )
+    assert allowed.attempts[:-1] == place.attempts
+    only = replace(allowed, attempts=allowed.attempts[-1:])
+    BuildPlan("fast", {}, (only,), only.products).run(plan)
+    assert 50 < nextpnr_ecp5.report(plan / nextpnr_ecp5.REPORT).slowest_mhz < 400
 
 
 def test_over_budget_names_the_numbers() -> None:
