@@ -8,21 +8,29 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler.stages import Implementation, Resources, RtlDesign
+from compiler.stages import FloatArray, Implementation, Resources, RtlDesign
 from hw_targets.boards import Board
 from hw_targets.families import load_family
 from hw_targets.flows import ecp5, nextpnr_ecp5, yosys
 from hw_targets.flows.plan import BuildPlan
 from hw_targets.shells.accelerator import Accelerator
-from hw_targets.shells.driver import LiftFlowDevice
+from hw_targets.shells.driver import LiftFlowDevice, Result
+from hw_targets.shells.protocol import Identity
 from hw_targets.shells.samples import Encoding, channels_last
 from hw_targets.shells.shell import Shell
-from hw_targets.shells.simulator import FOLDER, SimulatedPort, build_simulator
+from hw_targets.shells.simulator import (
+    FOLDER,
+    SimulatedBoard,
+    SimulatedPort,
+    build_netlist_simulator,
+    build_simulator,
+)
 from passes._fit import require_fit
 from passes.base import Context
 
 PATIENCE_FRAMES = 20
-"""The simulated board is given this many times the latency before it counts as silent."""
+PATIENCE_BITS = 100
+"""A simulated board counts as silent after so many latencies and bits of its serial line."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,8 @@ class Job:
     share: float
     baud: int
     seeds: int
+    shell_frames: int
+    netlist_frames: int = 0
     allow_missed_clock: bool = False
 
     @property
@@ -50,24 +60,30 @@ class Job:
         )
 
 
-def implement(job: Job, frames: int, ctx: Context) -> Implementation:
+def implement(job: Job, ctx: Context) -> Implementation:
     """Bitstream and figures of an ECP5 board.
 
     Raises:
         InfeasibleError: more resources than the share of the board; names each with its numbers.
         LiftFlowError: a tool failed, or no seed met the clock.
-        VerificationError: the simulated shell answered otherwise than the model.
+        VerificationError: the simulated shell answered otherwise than the model, or the netlist
+            otherwise than the shell.
     """
     design, board = job.design, job.board
     shell = job.shell
     plan = job.plan()
     folder = ctx.workdir / "plan"
     budget = board.budget(job.share)
-    # The tools run beside the simulation: each uses one core.
+    # The tools run beside the simulations: each uses one core.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        built = pool.submit(_build, plan, folder, board, budget, ctx)
-        checked = check_shell(shell, design, frames, ctx)
-        synthesised, placed, reached = built.result()
+        synthesis = pool.submit(_synthesise, plan, folder, board, budget, ctx)
+        answers = check_shell(shell, design, job.shell_frames, ctx)
+        synthesised = synthesis.result()
+        placement = pool.submit(_place, plan, folder, board, budget, ctx)
+        if job.netlist_frames:
+            netlist = folder / yosys.NETLIST_VERILOG
+            check_netlist(shell, design, netlist, answers[: job.netlist_frames], ctx)
+        placed, reached = placement.result()
     if job.allow_missed_clock and reached < shell.mhz:
         ctx.say(f"the clock is missed, as allowed: {reached:.1f} of {shell.mhz:g} MHz", None)
     else:
@@ -89,39 +105,40 @@ def implement(job: Job, frames: int, ctx: Context) -> Implementation:
         clock_mhz=reached,
         bitstream=folder / nextpnr_ecp5.BITSTREAM,
         plan=folder,
-        shell_frames=checked,
+        shell_frames=len(answers),
         baud=job.baud,
     )
 
 
-def _build(
+def _synthesise(
     plan: BuildPlan, folder: Path, board: Board, budget: dict[str, float], ctx: Context
-) -> tuple[dict[str, float], dict[str, float], float]:
-    """(synthesised, placed, MHz reached); resources are checked before the long placement too."""
+) -> dict[str, float]:
+    """Resources of the netlist, checked before the long placement."""
     plan.run(folder, ctx.say, until="synthesise")
     synthesised = yosys.resources(folder / yosys.STATISTICS, load_family(board.family))
     require_fit(synthesised, budget, board.name)
+    return synthesised
+
+
+def _place(
+    plan: BuildPlan, folder: Path, board: Board, budget: dict[str, float], ctx: Context
+) -> tuple[dict[str, float], float]:
+    """(resources placed, MHz reached)."""
     plan.run(folder, ctx.say)
     report = nextpnr_ecp5.report(folder / nextpnr_ecp5.REPORT)
     require_fit(report.resources, budget, board.name)
-    return synthesised, report.resources, report.slowest_mhz
+    return report.resources, report.slowest_mhz
 
 
-def check_shell(shell: Shell, design: RtlDesign, frames: int, ctx: Context) -> int:
-    """Send test samples through the simulated pins; how many were answered as the model does."""
-    samples = np.asarray(ctx.data.test_x[:frames], dtype=np.float64)
+def check_shell(shell: Shell, design: RtlDesign, frames: int, ctx: Context) -> tuple[Result, ...]:
+    """Send test samples through the simulated pins; the answers, every one the model's."""
+    samples = ctx.data.test_x[:frames]
     if not len(samples):
-        return 0
+        return ()
     ctx.say("compiling the simulated board", None)
     simulated = build_simulator(shell, design.folder, ctx.workdir / FOLDER)
-    form = design.input
-    encoding = Encoding(form.bits, form.signed, form.scale, channels_last(samples.shape[1:]))
-    latency = design.sim.latency if design.sim else 1_000_000
     ctx.say(f"{len(samples)} test samples through the pins", None)
-    with SimulatedPort(simulated, PATIENCE_FRAMES * latency) as port:
-        device = LiftFlowDevice(port, encoding)
-        identity = device.identify()
-        batch = device.infer([sample.ravel().tolist() for sample in samples])
+    identity, answers = _through_the_pins(simulated, design, samples)
     ctx.prove(
         "the simulated board says which design it carries",
         identity == shell.identity,
@@ -129,8 +146,8 @@ def check_shell(shell: Shell, design: RtlDesign, frames: int, ctx: Context) -> i
         required=shell.identity.digest,
     )
     right = sum(
-        result.outputs == tuple(np.atleast_1d(expected).tolist())
-        for result, expected in zip(batch.results, design.predictions, strict=False)
+        answer.outputs == tuple(np.atleast_1d(expected).tolist())
+        for answer, expected in zip(answers, design.predictions, strict=False)
     )
     what = "outputs" if design.network.regression else "class"
     ctx.prove(
@@ -139,4 +156,35 @@ def check_shell(shell: Shell, design: RtlDesign, frames: int, ctx: Context) -> i
         measured=f"{right} of {len(samples)}",
         required="all",
     )
-    return right
+    return answers
+
+
+def check_netlist(
+    shell: Shell, design: RtlDesign, netlist: Path, expected: tuple[Result, ...], ctx: Context
+) -> None:
+    """The netlist in place of the RTL, on the same samples: the same answers in the same cycles."""
+    ctx.say("compiling the netlist's simulation", None)
+    simulated = build_netlist_simulator(shell, netlist, ctx.workdir / "netlist-simulation")
+    ctx.say(f"{len(expected)} test samples through the netlist", None)
+    _, answers = _through_the_pins(simulated, design, ctx.data.test_x[: len(expected)])
+    same = sum(answer == wanted for answer, wanted in zip(answers, expected, strict=True))
+    ctx.prove(
+        "the synthesised netlist answers as the RTL does, in as many cycles",
+        same == len(expected),
+        measured=f"{same} of {len(expected)}",
+        required="all",
+    )
+
+
+def _through_the_pins(
+    simulated: SimulatedBoard, design: RtlDesign, samples: FloatArray
+) -> tuple[Identity, tuple[Result, ...]]:
+    form = design.input
+    encoding = Encoding(form.bits, form.signed, form.scale, channels_last(samples.shape[1:]))
+    latency = design.sim.latency if design.sim else 1_000_000
+    patience = PATIENCE_FRAMES * latency + PATIENCE_BITS * simulated.divider
+    with SimulatedPort(simulated, patience) as port:
+        device = LiftFlowDevice(port, encoding)
+        identity = device.identify()
+        batch = device.infer([sample.ravel().tolist() for sample in samples.astype(np.float64)])
+    return identity, batch.results

@@ -22,7 +22,8 @@ class Synthesize(Pass[RtlDesign, Implementation]):
     """Yosys, nextpnr and ecppack for ECP5 boards; Yosys and a FINN build plan for AMD boards.
 
     On ECP5 the whole board shell, PLL and UART included, is simulated at its pins with
-    `shell_frames` test samples while the tools run.
+    `shell_frames` test samples while the tools run. So is, with `netlist_frames` of them, what
+    Yosys made of it: that takes minutes even of small networks, and is done when asked for.
 
     share: of the board, that the design may use. seeds: placements to try until the clock is met.
     allow_missed_clock: a design that no seed brings to its clock is no error; the report has the
@@ -53,12 +54,13 @@ class Synthesize(Pass[RtlDesign, Implementation]):
     baud: int = DEFAULT_BAUD
     seeds: int = 3
     shell_frames: int = 50
+    netlist_frames: int = 0
     allow_missed_clock: bool = False
 
     def run(self, model: RtlDesign, ctx: Context) -> Implementation:
         board = load_board(self.board)
         if board.flow == "ecp5":
-            return _synthesize_ecp5.implement(self._job(model, board), self.shell_frames, ctx)
+            return _synthesize_ecp5.implement(self._job(model, board), ctx)
         return _synthesize_vivado.implement(model, board, self.clock_mhz, self.share, ctx)
 
     def plan(self, model: RtlDesign) -> BuildPlan:
@@ -76,6 +78,8 @@ class Synthesize(Pass[RtlDesign, Implementation]):
             self.share,
             self.baud,
             self.seeds,
+            max(self.shell_frames, self.netlist_frames),
+            self.netlist_frames,
             self.allow_missed_clock,
         )
 

@@ -100,6 +100,7 @@ def build(
     cflags: Sequence[str] = (),
     optimize: str = "-O2",
     timing: bool = False,
+    includes: Sequence[Path] = (),
 ) -> Path:
     """Compile the module `top` together with the C++ `harness`; the path of the program.
 
@@ -110,6 +111,7 @@ def build(
         defines: SystemVerilog macros. parameters: overrides of the top's parameters.
         cflags: further options for g++. optimize: -O0 compiles fastest, -O2 runs fastest.
         timing: heed the delays in the RTL; without, they count as none.
+        includes: folders of files that the sources include.
 
     Raises:
         MissingToolError: Verilator or g++ is not on this machine.
@@ -129,6 +131,7 @@ def build(
     verilate += ["--output-split-cfuncs", "500"]
     verilate += [f"-D{name}={value}" for name, value in (defines or {}).items()]
     verilate += [f"-G{name}={value}" for name, value in (parameters or {}).items()]
+    verilate += [f"-I{folder}" for folder in includes]
     verilate += [str(source.resolve()) for source in sources]
     _call(verilate, obj, "Verilator", {"VERILATOR_ROOT": str(tools.root)})
     program = obj / PROGRAM

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import struct
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from hw_targets.errors import VerificationError
-from hw_targets.flows import verilator
+from hw_targets.flows import verilator, yosys
+from hw_targets.shells.clocking import uart_divider
 from hw_targets.shells.shell import Shell
 
 _SIM = Path(__file__).parent / "sim"
@@ -138,23 +139,48 @@ def build_simulator(
     top's parameters, such as shorter timeouts.
     """
     shell.write(obj)
+    sources = [
+        *(folder / name for name in shell.accelerator.sources),
+        *(obj / name for name in shell.simulated_sources),
+    ]
+    overrides = {"UART_DIVIDER": divider, **(parameters or {})}
+    return _compiled(shell, sources, folder, obj, divider, overrides)
+
+
+def build_netlist_simulator(shell: Shell, netlist: Path, obj: Path) -> SimulatedBoard:
+    """Compile what synthesis made of the whole board: device cells in place of RTL.
+
+    netlist: Verilog of cells, as Yosys writes it. The line has the divider of the real one.
+    """
+    models = yosys.cell_models()
+    sources = [*models, _SIM / "ecp5_cells.sv", netlist]
+    divider = uart_divider(shell.mhz, shell.baud)
+    return _compiled(shell, sources, obj, obj, divider, {}, includes=[models[0].parent])
+
+
+def _compiled(
+    shell: Shell,
+    sources: Sequence[Path],
+    folder: Path,
+    obj: Path,
+    divider: int,
+    parameters: Mapping[str, int],
+    includes: Sequence[Path] = (),
+) -> SimulatedBoard:
     flags = (["-DLF_BUTTON"] if shell.pins.button else []) + (
         ["-DLF_LEDS"] if shell.pins.leds else []
     )
     program = verilator.build(
         top=shell.top,
-        sources=[
-            *(folder / name for name in shell.accelerator.sources),
-            *CELL_MODELS,
-            *(obj / name for name in shell.simulated_sources),
-        ],
+        sources=[*CELL_MODELS, *sources],
         harness=HARNESS,
         prefix="Vshell",
         obj=obj,
-        parameters={"UART_DIVIDER": divider, **(parameters or {})},
+        parameters=parameters,
         cflags=flags,
         optimize="-O1",  # compiling is most of the time: -O2 takes twice as long and runs no faster
         timing=True,
+        includes=includes,
     )
     return SimulatedBoard(program, folder, shell.oscillator_mhz, shell.mhz, divider)
 

@@ -21,6 +21,7 @@ from hw_targets.boards import load_board
 from hw_targets.errors import InfeasibleError, LiftFlowError, MissingToolError, VerificationError
 from hw_targets.flows import archive, nextpnr_ecp5, tools
 from hw_targets.flows.plan import BuildPlan
+from hw_targets.shells.driver import Result
 from hw_targets.shells.simulator import DIVIDER, SimulatedBoard
 from passes import _synthesize_ecp5
 from passes._fit import require_fit
@@ -33,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Implementation, Cont
     folder = tmp_path_factory.mktemp("synthesize")
     ctx = context(folder / "14-synthesize")
     ctx.workdir.mkdir()
-    return Synthesize(seeds=1).run(design(folder / "rtl"), ctx), ctx
+    return Synthesize(seeds=1, netlist_frames=20).run(design(folder / "rtl"), ctx), ctx
 
 
 def test_bitstream_with_figures_and_proof(made: tuple[Implementation, Context]) -> None:
@@ -50,8 +51,8 @@ def test_bitstream_with_figures_and_proof(made: tuple[Implementation, Context]) 
         assert counted.dsp == 0
     assert result.budget.lut == pytest.approx(0.7 * 83640)
     assert result.estimated.bram is None
-    assert [check.passed for check in ctx.checks] == [True] * 3
-    assert ctx.checks[1].measured == "50 of 50"
+    assert [check.passed for check in ctx.checks] == [True] * 4
+    assert [check.measured for check in ctx.checks[1:3]] == ["50 of 50", "20 of 20"]
 
 
 def test_archived_plan_gives_the_same_bitstream_by_its_own_script(
@@ -116,10 +117,26 @@ def test_a_shell_that_answers_otherwise_is_a_defect(
     ctx = context(tmp_path / "work")
     wrong = design(tmp_path / "rtl")
     wrong = replace(wrong, predictions=(wrong.predictions + 1) % 16)
-    job = _synthesize_ecp5.Job(wrong, load_board("ulx3s-85f"), 50.0, 0.7, 1_000_000, 1)
-    monkeypatch.setattr(_synthesize_ecp5, "_build", lambda *_: ({}, {}, 0.0))
+    job = _synthesize_ecp5.Job(wrong, load_board("ulx3s-85f"), 50.0, 0.7, 1_000_000, 1, 5)
+    monkeypatch.setattr(_synthesize_ecp5, "_synthesise", lambda *_: {})
     with pytest.raises(VerificationError, match="0 of 5"):
-        _synthesize_ecp5.implement(job, 5, ctx)
+        _synthesize_ecp5.implement(job, ctx)
+
+
+def test_a_netlist_that_answers_otherwise_is_a_defect(
+    made: tuple[Implementation, Context], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The right classes, but expected a cycle later."""
+    result, before = made
+    folder = before.workdir / "netlist-simulation"
+    simulated = SimulatedBoard(folder / "sim", folder, oscillator_mhz=25.0, mhz=50.0, divider=50)
+    monkeypatch.setattr(_synthesize_ecp5, "build_netlist_simulator", lambda *_: simulated)
+    job = _synthesize_ecp5.Job(result.design, load_board("ulx3s-85f"), 50.0, 0.7, 1_000_000, 1, 5)
+    late = tuple(Result((int(label),), 18) for label in result.design.predictions[:3])
+    with pytest.raises(VerificationError, match="0 of 3"):
+        _synthesize_ecp5.check_netlist(
+            job.shell, result.design, folder, late, context(tmp_path / "work")
+        )
 
 
 def test_refuses_early(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
