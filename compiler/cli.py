@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from compiler.commands import boards, cost, explore, fit, run, synth
+from compiler.commands import boards, cost, explore, export, fit, run, synth
 from compiler.commands.console import err, out, table
 from hw_targets.errors import LiftFlowError, MissingToolError, VerificationError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.add_typer(boards.app, name="boards")
 app.command("cost")(cost.cost)
 app.command("explore")(explore.explore)
+app.command("export")(export.export)
 app.command("fit")(fit.fit)
 app.command("run")(run.run)
 app.command("synth")(synth.synth)

@@ -13,11 +13,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import compiler
 from compiler import report
+from compiler.frontend.builtin import sklearn_digits
 from compiler.pipeline import RunResult
+from passes._qonnx import execute
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "examples" / "digits" / "digits.toml"
@@ -78,6 +81,21 @@ def test_simulated_board_classifies_a_hundred_images_as_the_model_does(digits: R
     expected = digits.stage("simulate").predictions[:100]
     assert told["answers"] == [[label] for label in expected.tolist()]
     assert told["agreeing"] == told["samples"] == 100
+
+
+def test_exported_qonnx_classifies_as_the_hardware_does(digits: RunResult, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "digits.qonnx.onnx"
+    command = [*LIFTFLOW, "export", str(digits.folder), "--qonnx", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "input of 5 bits, unsigned, scale 0.0625; 0.9" in done.stdout
+    samples = sklearn_digits().test_x[:20].astype(np.float64)  # on the input's grid already
+    found = execute(path, samples).argmax(axis=1)
+    assert np.array_equal(found, digits.stage("export-qonnx").predictions[:20])
+    refused = subprocess.run([*command[:-1], "digits.txt"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines() == [
+        "error: --qonnx: digits.txt is no name of an ONNX file; end it with .onnx"
+    ]
 
 
 def test_its_build_is_found_done(digits: RunResult) -> None:
