@@ -9,13 +9,15 @@ from hw_targets.boards import Board
 from hw_targets.shells.protocol import VERSION
 
 
-def for_serial(model: Implementation, board: Board, commands: Sequence[str], samples: int) -> str:
+def for_serial(
+    model: Implementation, board: Board, bitstream: str, commands: Sequence[str], samples: int
+) -> str:
     """For a board with a bitstream of ours and the serial shell."""
     load = "\n# or\n".join(commands)
     return f"""\
 # {model.name} on {board.description}
 
-Bitstream `{model.name}.bit`, design `{model.design.digest[:16]}`, {model.clock_target_mhz:g} MHz
+Bitstream `{bitstream}`, design `{model.design.digest[:16]}`, {model.clock_target_mhz:g} MHz
 ({_reached(model)}).
 
 ## Load it

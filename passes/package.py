@@ -15,6 +15,7 @@ from hw_targets.boards import load_board
 from hw_targets.rtl.manifest import MANIFEST
 from hw_targets.shells import driver, protocol, samples
 from hw_targets.shells.loading import load_commands
+from hw_targets.shells.platforms import PLATFORMS
 from hw_targets.shells.protocol import VERSION
 from passes import _package_readme
 from passes.base import Context, Pass
@@ -61,12 +62,13 @@ class Package(Pass[Implementation, Deployment]):
         np.save(folder / "samples.npy", np.ascontiguousarray(ctx.data.test_x[:count], "<f4"))
         _json(folder / "expected.json", model.design.predictions[:count].tolist())
         _json(folder / "model.json", self._description(model, ctx))
-        if board.flow == "ecp5":
+        if board.flow in PLATFORMS:
             assert model.bitstream is not None  # this flow makes one or fails
-            shutil.copyfile(model.bitstream, folder / f"{model.name}.bit")
+            bitstream = f"{model.name}{model.bitstream.suffix}"
+            shutil.copyfile(model.bitstream, folder / bitstream)
             _host_driver(folder)
-            commands = load_commands(board, f"{model.name}.bit")
-            readme = _package_readme.for_serial(model, board, commands, count)
+            commands = load_commands(board, bitstream)
+            readme = _package_readme.for_serial(model, board, bitstream, commands, count)
         else:
             shutil.copytree(model.plan, folder / "plan", ignore=shutil.ignore_patterns("logs"))
             if model.bitstream is not None:

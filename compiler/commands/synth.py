@@ -108,16 +108,14 @@ def _show(plan: BuildPlan) -> None:
 
 def _tell(products: Mapping[str, Path]) -> None:
     """Every product with its digest, and the clock that was reached."""
-    from hw_targets.flows import nextpnr_ecp5
+    from hw_targets.flows import nextpnr
 
     made = table("product", "SHA-256", "bytes", numbers=["bytes"])
     for path in products.values():
         data = path.read_bytes()
         made.add_row(str(path), hashlib.sha256(data).hexdigest(), f"{len(data):,}")
     out.print(made)
-    if nextpnr_ecp5.REPORT in products:
-        for name, (reached, wanted) in nextpnr_ecp5.report(
-            products[nextpnr_ecp5.REPORT]
-        ).clocks.items():
+    if nextpnr.REPORT in products:
+        for name, (reached, wanted) in nextpnr.clocks(products[nextpnr.REPORT]).items():
             met = "met" if reached >= wanted else "missed"
             out.print(f"clock {name}: {reached:.1f} MHz of {wanted:g}, {met}", highlight=False)

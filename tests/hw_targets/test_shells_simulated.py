@@ -157,7 +157,7 @@ def test_refusals(tmp_path: Path) -> None:
 
 def test_constraints_name_every_pin(tmp_path: Path) -> None:
     shell = Shell(load_board("ulx3s-85f"), standin(tmp_path), 50.0)
-    text = shell.lpf()
+    text = shell.files()[shell.constraints].decode()
     for line in (
         'FREQUENCY PORT "clk_in" 25 MHZ;',
         'LOCATE COMP "uart_tx" SITE "L4";',

@@ -11,7 +11,7 @@ import numpy as np
 from compiler.stages import FloatArray, Implementation, Resources, RtlDesign
 from hw_targets.boards import Board
 from hw_targets.families import load_family
-from hw_targets.flows import ecp5, nextpnr_ecp5, yosys
+from hw_targets.flows import nextpnr, open_tools, yosys
 from hw_targets.flows.plan import BuildPlan
 from hw_targets.shells.accelerator import Accelerator
 from hw_targets.shells.driver import LiftFlowDevice, Result
@@ -55,13 +55,13 @@ class Job:
 
     def plan(self) -> BuildPlan:
         """The build of the bitstream."""
-        return ecp5.plan(
+        return open_tools.plan(
             self.shell, self.design.folder, self.seeds, allow_missed_clock=self.allow_missed_clock
         )
 
 
 def implement(job: Job, ctx: Context) -> Implementation:
-    """Bitstream and figures of an ECP5 board.
+    """Bitstream and figures of a board with a shell.
 
     Raises:
         InfeasibleError: more resources than the share of the board; names each with its numbers.
@@ -97,17 +97,23 @@ def implement(job: Job, ctx: Context) -> Implementation:
         name=design.name,
         design=design,
         board=board.name,
-        estimated=Resources(**design.allocation.estimate),
+        estimated=_estimated(design, board),
         synthesised=Resources(**synthesised),
         placed=Resources(**placed),
         budget=Resources(**budget),
         clock_target_mhz=shell.mhz,
         clock_mhz=reached,
-        bitstream=folder / nextpnr_ecp5.BITSTREAM,
+        bitstream=folder / nextpnr.TARGETS[board.flow].bitstream,
         plan=folder,
         shell_frames=len(answers),
         baud=job.baud,
     )
+
+
+def _estimated(design: RtlDesign, board: Board) -> Resources:
+    """The allocation's estimate; nothing where it was made for another board."""
+    made_for = design.allocation.board
+    return Resources(**design.allocation.estimate) if made_for == board.name else Resources()
 
 
 def _synthesise(
@@ -125,7 +131,7 @@ def _place(
 ) -> tuple[dict[str, float], float]:
     """(resources placed, MHz reached)."""
     plan.run(folder, ctx.say)
-    report = nextpnr_ecp5.report(folder / nextpnr_ecp5.REPORT)
+    report = nextpnr.report(folder / nextpnr.REPORT, board.flow)
     require_fit(report.resources, budget, board.name)
     return report.resources, report.slowest_mhz
 

@@ -1,11 +1,11 @@
-"""The open flow for ECP5 boards as one plan: Yosys, nextpnr-ecp5, ecppack."""
+"""The open flow as one plan: Yosys, nextpnr and its packer."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from hw_targets.families import load_family
-from hw_targets.flows import nextpnr_ecp5, yosys
+from hw_targets.flows import nextpnr, yosys
 from hw_targets.flows.plan import BuildPlan
 from hw_targets.shells.shell import Shell
 
@@ -15,9 +15,9 @@ def plan(shell: Shell, rtl: Path, seeds: int, *, allow_missed_clock: bool = Fals
 
     seeds: placements to try until the clock is met. allow_missed_clock: go on where none meets it.
     """
-    unit = shell.accelerator
+    unit, board = shell.accelerator, shell.board
     sources = (*unit.sources, *shell.sources)
-    family = load_family(shell.board.family)
+    family = load_family(board.family)
     files: dict[str, bytes | Path] = {**unit.files(rtl), **shell.files()}
     files[yosys.SCRIPT] = yosys.script(shell.top, sources, family, netlist=True).encode()
     return BuildPlan(
@@ -25,9 +25,13 @@ def plan(shell: Shell, rtl: Path, seeds: int, *, allow_missed_clock: bool = Fals
         files=files,
         steps=(
             yosys.step("synthesise", (*sources, *unit.memories), netlist=True),
-            *nextpnr_ecp5.steps(
-                shell.board, shell.constraints, seeds, allow_missed_clock=allow_missed_clock
+            *nextpnr.steps(
+                board,
+                shell.constraints,
+                shell.mhz,
+                seeds,
+                allow_missed_clock=allow_missed_clock,
             ),
         ),
-        products=(nextpnr_ecp5.BITSTREAM, nextpnr_ecp5.REPORT, yosys.STATISTICS),
+        products=(nextpnr.TARGETS[board.flow].bitstream, nextpnr.REPORT, yosys.STATISTICS),
     )
