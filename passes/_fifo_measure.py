@@ -13,7 +13,7 @@ from hw_targets.errors import VerificationError
 from hw_targets.flows.simulator import SimRun, Simulator, build
 from hw_targets.rtl.design import LEAST_DEPTH, Design
 from hw_targets.rtl.kernel import IntArray
-from passes._fifo_sizing import Measured, least_depths
+from passes._fifo_sizing import Measured, Sizing, least_depths
 
 FRAMES = 5
 """Frames a measurement sends: three steady distances, and one frame to fill the pipeline."""
@@ -70,7 +70,7 @@ class FifoBench:
             pace=pace,
         )
 
-    def least_depths(self, frames: IntArray, simulations: int | None = None) -> tuple[int, ...]:
+    def least_depths(self, frames: IntArray, simulations: int | None = None) -> Sizing:
         """Depths that keep the throughput of deep FIFOs; see `_fifo_sizing.least_depths`."""
         bound = self.design.bound_cycles
         links = self.design.links

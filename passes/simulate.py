@@ -18,6 +18,7 @@ from hw_targets.rtl.design import Design
 from hw_targets.rtl.kernel import IntArray
 from hw_targets.rtl.label_select import LabelSelect
 from passes._fifo_measure import FifoBench
+from passes._fifo_sizing import Sizing
 from passes._score import agreeing, r_squared
 from passes.base import Context, Pass
 from passes.generate_rtl import design_of
@@ -67,8 +68,8 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         chosen = self._chosen(design.bound_cycles, len(ctx.data.test_x))
         frames = model.input.stream(ctx.data.test_x[chosen])
         predictions = model.predictions[chosen]
-        depths = self._size_fifos(design, frames, ctx)
-        design = dataclasses.replace(design, fifo_depths=depths)
+        sizing = self._size_fifos(design, frames, ctx)
+        design = dataclasses.replace(design, fifo_depths=sizing.depths)
         folder = ctx.workdir / "rtl"
         manifest = design.write(folder)
         cut = self._before_argmax(design)
@@ -116,6 +117,9 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
             bound=bound,
             latency=quiet.latency,
             fifo_depths={link.name: link.depth for link in design.links},
+            fifo_held={
+                link.name: held for link, held in zip(design.links, sizing.held, strict=True)
+            },
             stalled_frames=len(frames),
         )
         ctx.say(f"{quiet.total_cycles / max(seconds, 1e-9):,.0f} cycles a second", 1.0)
@@ -126,7 +130,7 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
             return r_squared(outputs * model.step, streamed(wanted))
         return float((outputs[:, 0] == wanted).mean())
 
-    def _size_fifos(self, design: Design, frames: IntArray, ctx: Context) -> tuple[int, ...]:
+    def _size_fifos(self, design: Design, frames: IntArray, ctx: Context) -> Sizing:
         """Least depths that keep the throughput of deep FIFOs."""
         ctx.say(f"sizing {len(design.links)} FIFOs", None)
         bench = FifoBench.of(

@@ -19,12 +19,12 @@ from benchmarks.compression.store import Row
 from compiler.api import Task, open_task
 from compiler.config import Config, load_config
 from compiler.instruments import Instrument
-from compiler.pipeline import Pipeline, RunResult
+from compiler.pipeline import RunResult
 from compiler.stages import Dataset, RtlDesign
 from hw_targets.boards import load_board
+from hw_targets.rtl.design import LEAST_DEPTH, Design
 from passes.base import Check
 from passes.generate_rtl import design_of
-from passes.simulate import Simulate
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = ("conv1d", "mlp", "lenet5", "dscnn", "unet", "resnet8", "mobilenet", "resnet20", "cnv",
@@ -32,8 +32,7 @@ NAMES = ("conv1d", "mlp", "lenet5", "dscnn", "unet", "resnet8", "mobilenet", "re
 """Smallest first."""
 LARGE_MACS = 20_000_000
 FEW = 3
-SIZINGS = 12
-"""Frames of networks with more multiply-accumulates than that, and simulations to size FIFOs."""
+"""Frames of networks with more multiply-accumulates than that."""
 TRAIN = 512
 """Training samples: relevance and scales are measured on them, little is learned."""
 BOUNDARIES = ("export-qonnx", "lower-finn", "fold", "generate-rtl", "simulate")
@@ -97,14 +96,8 @@ def _task(config: Config, frames: int, work: Path) -> Task:
     task = open_task(
         config, goals=goals, options=OPTIONS, until="simulate", output=work, device="cpu"
     )
-    if _macs(task) <= LARGE_MACS:
-        return dataclasses.replace(task, data=_part(task.data, frames))
-    passes = [
-        dataclasses.replace(entry, sizings=SIZINGS) if isinstance(entry, Simulate) else entry
-        for entry in task.pipeline.passes
-    ]
-    data = _part(task.data, min(frames, FEW))
-    return dataclasses.replace(task, data=data, pipeline=Pipeline(passes))
+    frames = frames if _macs(task) <= LARGE_MACS else min(frames, FEW)
+    return dataclasses.replace(task, data=_part(task.data, frames))
 
 
 def _macs(task: Task) -> int:
@@ -157,12 +150,20 @@ def _row(name: str, config: Config, task: Task, result: RunResult) -> Row:
         "latency": sim.latency,
         "latency_model": design.latency_estimate,
         "fifos": len(sim.fifo_depths),
-        "fifo_bits": sum(link.stream.width * sim.fifo_depths[link.name] for link in built.links),
+        "fifo_bits": _fifo_bits(built, sim.fifo_depths),
+        "fifo_bits_held": _fifo_bits(built, sim.fifo_held),
+        "fifo_bits_least": _fifo_bits(built, {}),
         "chain": design.network.chain,
         "seconds": {record.name: _rounded(record.seconds) for record in result.records},
         "total_s": _rounded(sum(record.seconds for record in result.records)),
         "key": result.records[-1].key,
     }
+
+
+def _fifo_bits(design: Design, depths: Mapping[str, int]) -> int:
+    """Bits of all FIFOs, of `LEAST_DEPTH` words where no more is asked for."""
+    words = ((link.stream.width, depths.get(link.name, 0)) for link in design.links)
+    return sum(width * max(LEAST_DEPTH, depth) for width, depth in words)
 
 
 def _source(config: Config) -> str:
