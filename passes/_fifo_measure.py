@@ -21,6 +21,14 @@ SLACK = 0.005
 """How much longer the interval may become by shrinking FIFOs, relative."""
 
 
+def patience(design: Design) -> int:
+    """Cycles without a transfer that mean a deadlock, or FIFOs that hold up far too much.
+
+    What fills a pipeline comes out after the latency, then a frame an interval.
+    """
+    return 2 * (design.bound_cycles + design_latency(design.units, design.links)) + 10_000
+
+
 @dataclass(frozen=True)
 class FifoBench:
     """design: with whatever depths. greatest: of each FIFO, those of whole frames where allowed."""
@@ -51,12 +59,7 @@ class FifoBench:
 
     @cached_property
     def patience(self) -> int:
-        """Cycles without a transfer that mean a deadlock, or FIFOs that hold up far too much.
-
-        What fills a pipeline comes out after the latency, then a frame an interval.
-        """
-        latency = design_latency(self.design.units, self.design.links)
-        return 2 * (self.design.bound_cycles + latency) + 10_000
+        return patience(self.design)
 
     def run(self, frames: IntArray, depths: Sequence[int], pace: int = 0) -> SimRun:
         """Raises VerificationError for a deadlock."""

@@ -17,7 +17,7 @@ from hw_targets.flows.verilator import toolchain
 from hw_targets.rtl.design import Design
 from hw_targets.rtl.kernel import IntArray
 from hw_targets.rtl.label_select import LabelSelect
-from passes._fifo_measure import FifoBench
+from passes._fifo_measure import FifoBench, patience
 from passes._fifo_sizing import Sizing
 from passes._score import agreeing, r_squared
 from passes.base import Context, Pass
@@ -57,7 +57,7 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
     in_valid: float = 0.6
     out_ready: float = 0.6
     deepest_fifo: int = 65536
-    sizings: int = 40
+    sizings: int = 60
     cycles: int = 20_000_000
 
     def refuse(self, ctx: Context) -> None:
@@ -88,7 +88,9 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
 
         ctx.say(f"{len(frames)} frames without stalls", None)
         began = time.monotonic()
-        quiet = simulator.run(frames, design.input, design.output, seed=ctx.seed)
+        quiet = simulator.run(
+            frames, design.input, design.output, seed=ctx.seed, patience=patience(design)
+        )
         seconds = time.monotonic() - began
         ctx.say(f"{len(frames)} frames with random stalls", None)
         stalled = self._stalled(simulator, design, frames, ctx)
@@ -154,6 +156,7 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
             in_valid=self.in_valid,
             out_ready=self.out_ready,
             seed=seed,
+            patience=int(patience(design) / (self.in_valid * self.out_ready)),
         )
 
     def _before_argmax(self, design: Design) -> Design | None:
