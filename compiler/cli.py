@@ -37,8 +37,16 @@ BoardOption = Annotated[
 
 @app.command("compile")
 def compile_command(
-    config: Annotated[Path, typer.Argument(help="TOML file of the compilation.")],
+    config: Annotated[
+        Path, typer.Argument(help="TOML file of the compilation, or a QONNX file, .onnx.")
+    ],
     board: BoardOption = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames a second, at least; of a QONNX file.")
+    ] = None,
+    share: Annotated[
+        float | None, typer.Option(help="Share of the board, at most; of a QONNX file.")
+    ] = None,
     until: Annotated[str | None, typer.Option(help="Last pass to run.")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of all runs.")] = None,
     setting: Annotated[
@@ -53,6 +61,16 @@ def compile_command(
     from compiler.api import compile_model
     from compiler.instruments import Progress
 
+    goals = {name: value for name, value in (("fps", fps), ("share", share)) if value is not None}
+    if config.suffix == ".onnx":
+        _compile_qonnx(config, board, goals, until, output, setting or [], seed or 0)
+        return
+    if goals:
+        raise LiftFlowError(
+            f"--{next(iter(goals))} is for QONNX files",
+            where=str(config),
+            mend="set it in the [goals] section",
+        )
     result = compile_model(
         config,
         board=board,
@@ -66,6 +84,35 @@ def compile_command(
     report.show(result.folder, out)
     if result.did_nothing:
         out.print("Nothing to do: every pass was done before, with the same inputs.")
+
+
+def _compile_qonnx(
+    path: Path,
+    board: str | None,
+    goals: dict[str, float],
+    until: str | None,
+    output: Path | None,
+    settings: list[str],
+    seed: int,
+) -> None:
+    from compiler import report
+    from compiler.config import Goals
+    from compiler.instruments import Ledger, Progress
+    from compiler.qonnx_door import open_qonnx
+
+    entry = open_qonnx(
+        path,
+        board=board,
+        goals=Goals(**goals),
+        options=parse_settings(settings),
+        until=until,
+        output=output,
+        seed=seed,
+    )
+    for note in entry.notes:
+        err.print(note, highlight=False)
+    result = entry.run([Progress(out), Ledger()], seed)
+    report.show(result.folder, out)
 
 
 @app.command("passes")
