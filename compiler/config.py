@@ -117,9 +117,9 @@ def check_options(name: str, options: Mapping[str, Any], *, where: str) -> dict[
     Raises:
         LiftFlowError: no such pass, no such option, or a value of the wrong type.
     """
-    if name not in passes.ORDER:
+    if name not in passes.names():
         raise LiftFlowError(
-            f"no such pass {name!r}", where=where, mend=f"use one of {', '.join(passes.ORDER)}"
+            f"no such pass {name!r}", where=where, mend=f"use one of {', '.join(passes.names())}"
         )
     kind = passes.load(name)
     fields = option_types(kind)

@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
+import sys
 import time
 import typing
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from compiler import store
 from compiler.digest import digest, digest_file
 from compiler.instruments import Instrument, Instruments
 from compiler.stages import Dataset
+from hw_targets.boards import board_path
 from hw_targets.errors import LiftFlowError
 from passes.base import Check, Context, Pass
 
@@ -186,12 +188,16 @@ def cache_key(entry: Pass[Any, Any], carried: str, base: str) -> str:
     module = type(entry).__module__
     sources = tuple(source_digest(name) for name in (module, *entry.uses))
     options = options_of(entry)
-    files = [
-        digest_file(Path(value))
-        for value in options.values()
-        if isinstance(value, str) and value.endswith((".toml", ".npy")) and Path(value).is_file()
-    ]  # A user's own board: its content counts, not its name.
+    files = [digest_file(path) for path in map(_file_of, options, options.values()) if path]
     return digest((entry.name, options, files, carried, base, tool_versions(entry), sources))
+
+
+def _file_of(option: str, value: Any) -> Path | None:
+    """The file that an option names, a user's own board: its content counts, not its name."""
+    if option == "board" and value:
+        return board_path(value)
+    named = isinstance(value, str) and value.endswith((".toml", ".npy"))
+    return Path(value) if named and Path(value).is_file() else None
 
 
 @cache
@@ -204,8 +210,10 @@ def _version(distribution: str) -> str:
 
 @cache
 def source_digest(module: str) -> str:
-    """Digest of a module's or package's sources, code and data files alike."""
+    """Digest of a module's or package's sources, code and data files alike, wherever they lie."""
     place = _ROOT.joinpath(*module.split("."))
+    if not (place.is_dir() or place.with_suffix(".py").is_file()):
+        place = Path(getattr(sys.modules.get(module), "__file__", None) or place).with_suffix("")
     files = (
         sorted(p for p in place.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
         if place.is_dir()
