@@ -24,6 +24,7 @@ from typing import Any
 from compiler import store
 from compiler.digest import digest, digest_file
 from compiler.instruments import Instrument, Instruments
+from compiler.run_lock import exclusive
 from compiler.stages import Dataset
 from hw_targets.boards import board_path
 from hw_targets.errors import LiftFlowError
@@ -112,13 +113,25 @@ class Pipeline:
         device: str = "cpu",
         instruments: Sequence[Instrument] = (),
     ) -> RunResult:
-        """Run every pass that is not done yet, in `folder`.
+        """Run every pass that is not done yet, in `folder`, alone there among processes.
 
         Raises whatever a pass raises; what was finished before stays, and the next run goes on
         from there.
         """
         folder = folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
+        with exclusive(folder):
+            return self._run(model, data, folder, seed, device, instruments)
+
+    def _run(
+        self,
+        model: Any,
+        data: Dataset,
+        folder: Path,
+        seed: int,
+        device: str,
+        instruments: Sequence[Instrument],
+    ) -> RunResult:
         watch = Instruments(instruments)
         result = RunResult(folder)
         base = digest((digest(data), seed, device))
@@ -139,7 +152,7 @@ class Pipeline:
             refused = False
             for entry, context in zip(self.passes, contexts, strict=True):
                 key = cache_key(entry, carried, base)
-                record = _finished(entry, context.workdir, key)
+                record = _finished(entry, context.workdir, key, folder)
                 if record is None:
                     if not refused:
                         self._refuse(contexts, start=len(result.records))
@@ -227,24 +240,25 @@ def source_digest(module: str) -> str:
     return state.hexdigest()
 
 
-def _finished(entry: Pass[Any, Any], folder: Path, key: str) -> PassRecord | None:
+def _finished(entry: Pass[Any, Any], folder: Path, key: str, root: Path) -> PassRecord | None:
+    """The record of a pass that is done, and whose products are as it left them."""
     try:
-        note = json.loads((folder / "pass.json").read_text())
-    except (OSError, ValueError):
-        return None
-    if note.get("key") != key or not (folder / "stage.pkl").is_file():
-        return None
-    return PassRecord(
-        name=entry.name,
-        folder=folder,
-        key=key,
-        digest=note["digest"],
-        seconds=note["seconds"],
-        cached=True,
-        options=note["options"],
-        tools=note["tools"],
-        checks=tuple(Check(**check) for check in note["checks"]),
-    )
+        note = json.loads((folder / "pass.json").read_bytes())
+        if note["key"] != key or not store.whole(note["sha256"], root):
+            return None
+        return PassRecord(
+            name=entry.name,
+            folder=folder,
+            key=key,
+            digest=note["digest"],
+            seconds=note["seconds"],
+            cached=True,
+            options=note["options"],
+            tools=note["tools"],
+            checks=tuple(Check(**check) for check in note["checks"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # Not there, cut off, or of another version.
 
 
 def _execute(
@@ -259,9 +273,18 @@ def _execute(
         folder.mkdir(parents=True)
         started.write_text(key)
     began = time.monotonic()
-    stage = entry.run(model, context)
+    try:
+        stage = entry.run(model, context)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's; importing it would cost seconds.
+            raise
+        raise LiftFlowError(
+            "the GPU has too little memory",
+            where=entry.name,
+            mend=f"lower {entry.name}.batch, or set CUDA_VISIBLE_DEVICES= to compile on the CPU",
+        ) from error
     seconds = time.monotonic() - began
-    store.save(stage, folder / "stage.pkl", root)
+    checksums = store.save(stage, folder / "stage.pkl", root)
     record = PassRecord(
         name=entry.name,
         folder=folder,
@@ -277,6 +300,7 @@ def _execute(
         "pass": entry.name,
         "key": key,
         "digest": record.digest,
+        "sha256": checksums,
         "seconds": round(seconds, 3),
         "options": record.options,
         "tools": record.tools,

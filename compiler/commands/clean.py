@@ -10,13 +10,14 @@ from typing import Annotated
 import typer
 
 from compiler.commands.console import print_columns
+from compiler.run_lock import LOCK, exclusive
 from hw_targets.errors import LiftFlowError
 
 _PASS_FOLDER = re.compile(r"\d\d-[a-z0-9-]+")
 STARTED = "started"
 """What the pipeline puts first into a pass's folder."""
 
-OWN_FILES = ("report.json", "report.html", "verification.json", "run.lock")
+OWN_FILES = ("report.json", "report.html", "verification.json", LOCK)
 """Files of a run beside its passes' folders."""
 
 
@@ -41,7 +42,9 @@ def clean(
         if not pass_folders(run):
             raise LiftFlowError("no run is here", where=str(run), mend="give the folder of a run")
     for run in chosen:
-        print(f"{run}: {size_text(remove(run, since))} freed")
+        with exclusive(run.resolve()):
+            freed = remove(run, since)
+        print(f"{run}: {size_text(freed)} freed")
 
 
 def pass_folders(run: Path) -> list[Path]:

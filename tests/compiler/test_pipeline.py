@@ -134,6 +134,30 @@ def test_equal_product_stops_the_rerun(tmp_path: Path, data: Dataset) -> None:
     assert [record.cached for record in result.records] == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("stage.pkl", b""),
+        ("stage.pkl", b"rubbish"),
+        ("note.txt", b"3 + 3"),
+        ("pass.json", b"{"),
+        ("pass.json", b"[]"),
+        ("pass.json", b"\xff"),
+        ("pass.json", b"{}"),
+    ],
+)
+def test_what_was_damaged_is_done_again(
+    tmp_path: Path, data: Dataset, name: str, content: bytes
+) -> None:
+    pipeline = Pipeline([Add(), Spell()])
+    pipeline.run(Number(1), data, tmp_path)
+    (tmp_path / "01-add" / name).write_bytes(content)
+    result = pipeline.run(Number(1), data, tmp_path)
+    assert [record.cached for record in result.records] == [False, True]
+    assert result.stage("add").note.read_text() == "1 + 1"
+    assert pipeline.run(Number(1), data, tmp_path).did_nothing
+
+
 def test_interrupted_goes_on(tmp_path: Path, data: Dataset) -> None:
     pipeline = Pipeline([Add(), Spell()])
     Spell.fail = True
