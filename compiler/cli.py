@@ -85,7 +85,9 @@ def main() -> None:
         _fail(_usage(error), MENDABLE)
     except OSError as error:
         _fail(_of_system(error), MENDABLE)
-    except KeyboardInterrupt:
+    except MemoryError as error:
+        _fail(f"not enough memory: {error}; use a smaller network, batch or data set", MENDABLE)
+    except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     if status == INTERRUPTED:
         _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)

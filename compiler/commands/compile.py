@@ -30,7 +30,9 @@ def compile_network(
             help="Passes to run, not all: 'NAME{OPTION=VALUE,...},NAME'; prepare is understood."
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of everything random.")
+    ] = None,
     dump: Annotated[bool, typer.Option(help="Write every stage as text too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:

@@ -19,7 +19,7 @@ _FOLDER = Path(__file__).parent
 
 
 class _Schema(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class BoardResources(_Schema):
