@@ -13,12 +13,20 @@ from hw_targets.errors import VerificationError
 from hw_targets.flows.simulator import SimRun, Simulator, build
 from hw_targets.rtl.design import LEAST_DEPTH, Design
 from hw_targets.rtl.kernel import IntArray
-from passes._fifo_sizing import Measured, least_depths
+from passes._fifo_sizing import Measured, Sizing, least_depths
 
 FRAMES = 5
 """Frames a measurement sends: three steady distances, and one frame to fill the pipeline."""
 SLACK = 0.005
 """How much longer the interval may become by shrinking FIFOs, relative."""
+
+
+def patience(design: Design) -> int:
+    """Cycles without a transfer that mean a deadlock, or FIFOs that hold up far too much.
+
+    What fills a pipeline comes out after the latency, then a frame an interval.
+    """
+    return 2 * (design.bound_cycles + design_latency(design.units, design.links)) + 10_000
 
 
 @dataclass(frozen=True)
@@ -51,12 +59,7 @@ class FifoBench:
 
     @cached_property
     def patience(self) -> int:
-        """Cycles without a transfer that mean a deadlock, or FIFOs that hold up far too much.
-
-        What fills a pipeline comes out after the latency, then a frame an interval.
-        """
-        latency = design_latency(self.design.units, self.design.links)
-        return 2 * (self.design.bound_cycles + latency) + 10_000
+        return patience(self.design)
 
     def run(self, frames: IntArray, depths: Sequence[int], pace: int = 0) -> SimRun:
         """Raises VerificationError for a deadlock."""
@@ -70,7 +73,7 @@ class FifoBench:
             pace=pace,
         )
 
-    def least_depths(self, frames: IntArray, simulations: int | None = None) -> tuple[int, ...]:
+    def least_depths(self, frames: IntArray, simulations: int | None = None) -> Sizing:
         """Depths that keep the throughput of deep FIFOs; see `_fifo_sizing.least_depths`."""
         bound = self.design.bound_cycles
         links = self.design.links

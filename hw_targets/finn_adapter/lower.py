@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hw_targets import grid
 from hw_targets.errors import UnsupportedError
 from hw_targets.finn_adapter.emit import Emitter, Tensor
 from hw_targets.finn_adapter.names import LAYERS, Names
@@ -28,8 +29,6 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
 WHERE = "lower-finn"
-GRID_TOLERANCE = 0.1
-"""How far the float32 bias of the logits may lie off a multiple of the accumulator's step."""
 SAME_STEP = 1e-9
 """How far steps that are one may lie apart, relative: float32 scales multiplied in float64."""
 
@@ -169,7 +168,7 @@ class _Lowering:
                 mend="give the last layer one weight scale",
             )
         counts = np.broadcast_to(logits.bias / step, (logits.tensor.channels,))
-        if np.abs(counts - np.round(counts)).max(initial=0.0) > GRID_TOLERANCE:
+        if grid.distance(counts) > grid.tolerance(counts):
             raise UnsupportedError(
                 "the last layer's bias is not a whole number of accumulator steps",
                 where=WHERE,
