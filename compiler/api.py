@@ -18,6 +18,7 @@ from compiler.config import (
     option_types,
 )
 from compiler.instruments import Dumps, Instrument, Ledger
+from compiler.pass_text import reproduce
 from compiler.pipeline import Pipeline, RunResult
 from compiler.stages import Dataset, FloatModel
 from hw_targets.boards import Board, load_board
@@ -148,7 +149,10 @@ def compile_model(
 
     from compiler import report
 
-    report.write(result, board=task.board, goals=task.goals, data=task.data)
+    command = None
+    if task.file is not None and goals is None:
+        command = reproduce(task.file, board, options or {}, passes, until, seed)
+    report.write(result, board=task.board, goals=task.goals, data=task.data, command=command)
     return result
 
 
@@ -164,6 +168,7 @@ class Task:
     goals: Goals
     seed: int
     device: str
+    file: Path | None = None
 
     def run(self, instruments: Sequence[Instrument]) -> RunResult:
         """Runs what is not done yet."""
@@ -249,7 +254,15 @@ def open_task(
 
         require_support(start.module, start.input_shape, data.regression)
     return Task(
-        start, data, pipeline, folder, chosen_board, chosen_goals, seed, device or _device()
+        start,
+        data,
+        pipeline,
+        folder,
+        chosen_board,
+        chosen_goals,
+        seed,
+        device or _device(),
+        config.file if config else None,
     )
 
 
@@ -274,6 +287,7 @@ def explored(
         LiftFlowError: anything a user can mend, said in one line.
     """
     from compiler.pricing.front import explore
+    from compiler.report.front import keep
     from passes.allocate import Allocate
 
     names = list(passes.ORDER)
@@ -281,10 +295,13 @@ def explored(
     whole = open_task(model, output=output)
     task = dataclasses.replace(whole, pipeline=whole.pipeline.until(until))
     # No ledger: a whole compilation's would be overwritten by that of its first passes.
-    scored = task.run(instruments).last
+    result = task.run(instruments)
+    scored = result.last
     varied = next(step for step in whole.pipeline.passes if isinstance(step, Allocate))
     ctx = Context(task.folder, task.data, seed=task.seed, device=task.device)
-    return explore(scored, varied, ctx, boards or [task.board], rates, task.goals.clock_mhz, say)
+    designs = explore(scored, varied, ctx, boards or [task.board], rates, task.goals.clock_mhz, say)
+    keep(designs, result.records[-1].digest, task.folder)
+    return designs
 
 
 def _board_beside(config: Config) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hw_targets.errors import LiftFlowError
@@ -56,6 +59,32 @@ def parse_passes(text: str) -> Settings:
                 raise _unreadable(part)
             found[name][option.strip()] = _value(value)
     return found
+
+
+def reproduce(
+    file: Path,
+    board: str | None,
+    options: Mapping[str, Mapping[str, Any]],
+    passes: Mapping[str, Mapping[str, Any]] | None,
+    until: str | None,
+    seed: int | None,
+) -> str:
+    """The command line of a compilation with these arguments, for a POSIX shell."""
+    words = ["liftflow", "compile", str(file)]
+    for flag, value in (("--board", board), ("--until", until), ("--seed", seed)):
+        if value is not None:
+            words += [flag, str(value)]
+    for name, chosen in options.items():
+        for option, value in chosen.items():
+            words += ["--set", f"{name}.{option}={json.dumps(value)}"]
+    if passes is not None:
+        words += ["--passes", ",".join(_as_text(*one) for one in passes.items())]
+    return shlex.join(words)
+
+
+def _as_text(name: str, options: Mapping[str, Any]) -> str:
+    inner = ",".join(f"{option}={json.dumps(value)}" for option, value in options.items())
+    return f"{name}{{{inner}}}" if inner else name
 
 
 def _split(text: str) -> Iterator[str]:
