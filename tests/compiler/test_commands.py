@@ -19,7 +19,7 @@ from rich.console import Console
 from sklearn.datasets import load_digits
 
 from compiler import cli, store
-from compiler.commands import doctor
+from compiler.commands import doctor, init
 from compiler.commands.clean import remove
 from compiler.commands.lazy import PLACES, load
 from compiler.instruments import Progress, time_left
@@ -162,6 +162,21 @@ def test_init_writes_what_compiles(
     assert err == "", "quiet when piped"
     status, _, err = run(["init", str(file), *flags], monkeypatch, capsys)
     assert (status, "is there already" in err) == (2, True)
+
+
+def test_init_asks_on_a_terminal(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(init, "_asking", lambda: True)
+    monkeypatch.setattr(sys, "stdin", StringIO("model.py:net\nsklearn-digits\nweights.pt\n"))
+    status, _, err = run(["init", str(project / "net.toml")], monkeypatch, capsys)
+    assert status == 0, err
+    written = tomllib.loads((project / "net.toml").read_text())
+    assert written["model"] == {"factory": "model.py:net", "weights": "weights.pt"}
+    assert written["data"] == {"source": "sklearn-digits"}
+    monkeypatch.setattr(sys, "stdin", StringIO(""))
+    status, _, err = run(["init", str(project / "other.toml")], monkeypatch, capsys)
+    assert (status, "interrupted" in err) == (130, True)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 from compiler.instruments import Dumps, Ledger, Timing
 from compiler.pipeline import Pipeline
@@ -199,6 +200,18 @@ def test_failed_proof_stops_the_run(tmp_path: Path, data: Dataset) -> None:
         Pipeline([Add(), Spell(wrong=True)]).run(Number(1), data, tmp_path, instruments=[Ledger()])
     assert not (tmp_path / "02-spell" / "pass.json").exists()
     assert list(json.loads((tmp_path / "verification.json").read_text())) == ["add"]
+
+
+def test_a_gpu_that_is_too_small_is_told_with_the_mend(tmp_path: Path, data: Dataset) -> None:
+    @dataclass(frozen=True)
+    class Greedy(Pass[Number, Number]):
+        name: ClassVar[str] = "greedy"
+
+        def run(self, model: Number, ctx: Context) -> Number:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(LiftFlowError, match=r"greedy: the GPU has too little memory; lower greedy"):
+        Pipeline([Greedy()]).run(Number(1), data, tmp_path)
 
 
 def test_until(tmp_path: Path, data: Dataset) -> None:
