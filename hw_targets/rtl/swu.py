@@ -108,9 +108,24 @@ class Swu(Kernel):
         }
 
     def reference(self, frames: IntArray, arrays: Mapping[str, IntArray]) -> IntArray:
-        images = np.asarray(frames, dtype=np.int64).reshape(
-            len(frames), self.in_h, self.in_w, self.channels
-        )
-        windows = sliding_window_view(images, (self.kernel_h, self.kernel_w), axis=(1, 2))
-        strided = windows[:, :: self.stride_h, :: self.stride_w]
-        return strided.transpose(0, 1, 2, 4, 5, 3).reshape(len(frames), -1)
+        image = (self.in_h, self.in_w, self.channels)
+        kernel, stride = (self.kernel_h, self.kernel_w), (self.stride_h, self.stride_w)
+        return windows_of(frames, image, kernel, stride)
+
+
+def windows_of(
+    frames: IntArray,
+    image: tuple[int, int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
+) -> IntArray:
+    """All windows of images of (height, width, channels): (frames, elements) -> the same.
+
+    kernel, stride, dilation: down and right.
+    """
+    images = np.asarray(frames, dtype=np.int64).reshape(len(frames), *image)
+    span = [apart * (taps - 1) + 1 for taps, apart in zip(kernel, dilation, strict=True)]
+    windows = sliding_window_view(images, span, axis=(1, 2))
+    strided = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
+    return strided.transpose(0, 1, 2, 4, 5, 3).reshape(len(frames), -1)
