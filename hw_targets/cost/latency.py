@@ -24,6 +24,7 @@ from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import Requant
 from hw_targets.rtl.swu import Swu
@@ -188,6 +189,20 @@ def _(kernel: Swu, times: Times) -> Times:
     needed = (top * folds + line - 1).reshape(-1)
     ends = _paced(times(needed) + 1, line)
     return lambda beats: ends[beats // line] - (line - 1) + beats % line + 2
+
+
+@_through.register
+def _(kernel: ParallelWindow, times: Times) -> Times:
+    """A pixel that completes a window keeps the next one waiting for the window's beats."""
+    y, x = np.ogrid[: kernel.out_h, : kernel.out_w]
+    rows, columns = y * kernel.stride_h + kernel.above, x * kernel.stride_w + kernel.before
+    completing = (rows * kernel.in_w + columns).reshape(-1)
+    work = np.ones(kernel.input.beats, dtype=np.int64)
+    work[completing] = kernel.beats
+    before = np.cumsum(work) - work
+    taken = np.maximum.accumulate(times(np.arange(kernel.input.beats)) - before) + before
+    delay = 1 if kernel.beats == 1 else 2
+    return lambda beats: taken[completing[beats // kernel.beats]] + beats % kernel.beats + delay
 
 
 @_through.register

@@ -20,6 +20,7 @@ from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.requant import LEAST_OUT_BITS, MOST_MULT_BITS, MOST_SHIFT, Requant
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
@@ -79,8 +80,15 @@ def pad_kernel(layer: LayerShape, lanes: int, bits: int, signed: bool) -> Pad:
     return Pad(*layer.in_size, layer.in_channels, *layer.padding, lanes, bits, signed)
 
 
-def window_kernel(layer: LayerShape, lanes: int, bits: int, signed: bool) -> Swu:
-    """The sliding window itself, without its FIFO; of a dilated layer all pixels between taps."""
+def window_kernel(layer: LayerShape, lanes: int, bits: int, signed: bool) -> Swu | ParallelWindow:
+    """The sliding window itself, without its FIFO; of a dilated layer all pixels between taps.
+
+    lanes: that leave it; more than the channels are several pixels of the kernel.
+    """
+    channels = layer.in_channels
+    if lanes > channels:
+        shape = (*layer.padded_size, channels, *layer.window, *layer.stride, 1, 1)
+        return ParallelWindow(*shape, lanes // channels, bits, signed)
     return Swu(
         *layer.padded_size, layer.in_channels, *layer.window, *layer.stride, lanes, bits, signed
     )
