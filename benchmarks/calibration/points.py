@@ -275,6 +275,13 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         Swu(230, 230, 3, 7, 7, 2, 2, 3, 8, False),
         Swu(58, 58, 64, 3, 3, 1, 1, 64, 4, False),
         Swu(16, 16, 512, 3, 3, 2, 2, 4, 4, False),
+        # Kernels with holes.
+        Swu(34, 34, 16, 3, 3, 1, 1, 8, 4, False, 2, 2),
+        Swu(1, 128, 8, 1, 5, 1, 1, 8, 8, False, 1, 4),
+        Swu(20, 12, 4, 3, 3, 2, 2, 4, 4, False, 2, 2),
+        Swu(64, 64, 32, 3, 3, 1, 1, 4, 2, False, 4, 4),
+        Swu(28, 28, 3, 5, 5, 1, 1, 3, 8, False, 1, 2),
+        Swu(1, 40, 2, 1, 3, 1, 1, 1, 3, False, 1, 8),
     ),
     "ParallelWindow": (
         ParallelWindow(32, 32, 1, 5, 5, 1, 1, 1, 1, 25, 8, False),

@@ -58,6 +58,7 @@ _FIELDS: dict[type, tuple[str, ...]] = {
         "kernel_w",
         "stride_h",
         "stride_w",
+        "dilation_w",
         "out_h",
         "out_w",
         "folds",

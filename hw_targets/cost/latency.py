@@ -185,8 +185,9 @@ def _(kernel: Swu, times: Times) -> Times:
     """A window goes out line by line, each as soon as its last beat is in the buffer."""
     folds, line = kernel.folds, kernel.kernel_w * kernel.folds
     y, x, ky = np.ogrid[: kernel.out_h, : kernel.out_w, : kernel.kernel_h]
-    top = (y * kernel.stride_h + ky) * kernel.in_w + x * kernel.stride_w
-    needed = (top * folds + line - 1).reshape(-1)
+    row = y * kernel.stride_h + ky * kernel.dilation_h
+    last = row * kernel.in_w + x * kernel.stride_w + kernel.before
+    needed = (last * folds + folds - 1).reshape(-1)
     ends = _paced(times(needed) + 1, line)
     return lambda beats: ends[beats // line] - (line - 1) + beats % line + 2
 

@@ -66,7 +66,7 @@ def needs_pad(layer: LayerShape) -> bool:
 
 def needs_window(layer: LayerShape) -> bool:
     """Whether a sliding window feeds the layer."""
-    return layer.window != (1, 1) or layer.stride != (1, 1) or layer.depthwise
+    return layer.kernel != (1, 1) or layer.stride != (1, 1) or layer.depthwise
 
 
 def chosen_lanes(layer: LayerShape, choice: Choice) -> Lanes:
@@ -81,17 +81,15 @@ def pad_kernel(layer: LayerShape, lanes: int, bits: int, signed: bool) -> Pad:
 
 
 def window_kernel(layer: LayerShape, lanes: int, bits: int, signed: bool) -> Swu | ParallelWindow:
-    """The sliding window itself, without its FIFO; of a dilated layer all pixels between taps.
+    """The sliding window itself, without its FIFO.
 
     lanes: that leave it; more than the channels are several pixels of the kernel.
     """
     channels = layer.in_channels
+    shape = (*layer.padded_size, channels, *layer.kernel, *layer.stride)
     if lanes > channels:
-        shape = (*layer.padded_size, channels, *layer.window, *layer.stride, 1, 1)
-        return ParallelWindow(*shape, lanes // channels, bits, signed)
-    return Swu(
-        *layer.padded_size, layer.in_channels, *layer.window, *layer.stride, lanes, bits, signed
-    )
+        return ParallelWindow(*shape, *layer.dilation, lanes // channels, bits, signed)
+    return Swu(*shape, lanes, bits, signed, *layer.dilation)
 
 
 def front_kernels(

@@ -103,7 +103,8 @@ def layer_query(
     pad_h, pad_w = layer.even_padding
     if layer.dilation != (1, 1):
         where = f"layer {layer.name}"
-        raise UnsupportedError("no sliding window is dilated", where=where, mend="use dilation=1")
+        what = "it is dilated, which has no form here"
+        raise UnsupportedError(what, where=where, mend="price the whole network")
     return LayerQuery(
         in_channels=layer.in_channels,
         out_channels=layer.out_channels,

@@ -129,8 +129,7 @@ class _Reader:
 
     def window(self, node: Any, get: Any) -> Made | None:
         (height, width), kernel, stride = get("IFMDim"), get("ConvKernelDim"), get("Stride")
-        if any(int(step) != 1 for step in get("Dilation")):
-            raise UnsupportedError("dilated windows have no kernel", where=node.name)
+        down, right = map(int, get("Dilation"))
         if part_of(node.name)[1] == "pool_window" and _apart(kernel, stride):
             return None  # MaxPool does it
         into = self.taken(node)
@@ -146,8 +145,8 @@ class _Reader:
                 kernel_w=int(kernel[1]),
                 stride_h=int(stride[0]),
                 stride_w=int(stride[1]),
-                dilation_h=1,
-                dilation_w=1,
+                dilation_h=down,
+                dilation_w=right,
                 positions=lanes.window // layer.in_channels,
                 bits=into.bits,
                 signed=into.signed,
@@ -163,6 +162,8 @@ class _Reader:
             simd=get("SIMD"),
             bits=into.bits,
             signed=into.signed,
+            dilation_h=down,
+            dilation_w=right,
         ), {}
 
     def matrix(self, node: Any, get: Any) -> Made:

@@ -89,10 +89,11 @@ def depthwise(rng: Rng) -> Case:
 
 def swu(rng: Rng) -> Case:
     kernel_h, kernel_w = pick(rng, 1, 2, 3, 3, 5), pick(rng, 1, 2, 3, 3, 4)
+    dilation_h, dilation_w = pick(rng, 1, 1, 1, 2, 3), pick(rng, 1, 1, 1, 2, 3)
     simd = pick(rng, 1, 2, 3)
     return Swu(
-        in_h=kernel_h + pick(rng, 0, 1, 2, 3, 6),
-        in_w=kernel_w + pick(rng, 0, 1, 2, 3, 7),
+        in_h=(kernel_h - 1) * dilation_h + pick(rng, 1, 2, 3, 4, 7),
+        in_w=(kernel_w - 1) * dilation_w + pick(rng, 1, 2, 3, 4, 8),
         channels=simd * pick(rng, 1, 1, 2, 3, 5),
         kernel_h=kernel_h,
         kernel_w=kernel_w,
@@ -101,6 +102,8 @@ def swu(rng: Rng) -> Case:
         simd=simd,
         bits=pick(rng, 1, 2, 4, 8),
         signed=coin(rng),
+        dilation_h=dilation_h,
+        dilation_w=dilation_w,
     ), {}
 
 

@@ -55,19 +55,11 @@ class Beyond(nn.Module):
         return logits
 
 
-class Undilated(Signal):
-    """No window is dilated."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body[6] = nn.Conv1d(6, 8, 3, stride=2)
-
-
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "residual": Residual,
     "counting": Counting,
     "beyond": Beyond,
-    "signal": Undilated,
+    "signal": Signal,
 }
 SHAPES = {"beyond": (3, 9, 11), "signal": (2, 24)}
 

@@ -23,8 +23,11 @@ def swu(k: Fields, family: Family) -> Basis:
     """A line buffer in LUT or block RAM, written in order and read window by window."""
     width, depth = k["simd"] * k["bits"], k["buffer_depth"]
     block = in_block_ram(depth, width, family)
+    # Pixels of a row that lie apart are counted, beside their words.
+    apart = flag(k["dilation_w"] > 1) * flag(k["kernel_w"] > 1)
     counters = (
-        clog2(k["kernel_w"] * k["folds"] + 1)
+        clog2((1 + (k["kernel_w"] - 1) * (1 - apart)) * k["folds"] + 1)
+        + apart * clog2(k["kernel_w"] + 1)
         + clog2(k["kernel_h"] + 1)
         + clog2(k["out_w"] + 1)
         + clog2(k["out_h"] + 1)
@@ -40,6 +43,7 @@ def swu(k: Fields, family: Family) -> Basis:
         "const": const,
         "address": address,
         "lines": address * flag(k["kernel_h"] > 1),
+        "apart": address * apart,
         "counters": counters,
         "buffer": (1 - block) * lut_ram(depth, width, family),
         "width": width,
