@@ -103,6 +103,7 @@ def units(q: LayerQuery, parts: Parts) -> Iterator[Unit]:
             "in_w": in_w,
             "kernel_h": q.kernel_h,
             "kernel_w": q.kernel_w,
+            "dilation_w": 1.0,
             "out_h": out_h,
             "out_w": out_w,
             "folds": folds,
