@@ -71,6 +71,7 @@ def findings() -> list[Finding]:
         rows.append(Finding(tool.name, found, True, without, tool.get))
     vivado = VIVADO.version if VIVADO.present else None
     rows += [
+        Finding("ray", _version("ray"), False, "no sweeps", "pip install 'liftflow[sweep]'"),
         Finding("vivado", vivado, False, "no bitstream for AMD's boards", VIVADO.get),
         Finding("CUDA", _cuda(), False, "attribution and retraining run on the CPU", CUDA_GET),
     ]
