@@ -78,7 +78,7 @@ def test_a_job_tells_its_figures_or_what_is_to_mend(config: Path, tmp_path: Path
 def test_without_ray_the_mend_is_told(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sweep_ray, "find_spec", lambda name: None)
+    monkeypatch.setattr(sweep_ray, "find_spec", lambda _: None)
     monkeypatch.setattr(sys, "argv", ["liftflow", "sweep", str(config)])
     with pytest.raises(SystemExit) as caught:
         cli.main()
