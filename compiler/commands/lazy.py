@@ -23,6 +23,11 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "fit": ("fit:fit", "Find the boards that hold a network."),
         "explore": ("explore:explore", "Find the designs that no other beats."),
     },
+    "Build and run": {
+        "synth": ("synth:synth", "Build the bitstream, here, elsewhere or as an archive."),
+        "run": ("run:run", "Send samples through a board, or through its simulation."),
+        "export": ("export:export", "Write the quantized network of a run as a file."),
+    },
     "The house": {
         "boards": ("boards:app", "List the boards LiftFlow knows, or show one."),
         "passes": ("passes:list_passes", "List the passes, or the options of one."),

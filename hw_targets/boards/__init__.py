@@ -67,8 +67,7 @@ class Pins(_Schema):
 class Board(_Schema):
     """One board.
 
-    flow: the tools that make its bitstream; there are boards that only queries can be asked about,
-        as no flow for them is here yet.
+    flow: the tools that make its bitstream.
     finn_board: FINN's own name of it, where FINN knows the board.
     finn_shell: FINN's flow that makes a bitstream; None where FINN stops at the stitched IP.
     sources: where the figures of each table come from; every table has one.
@@ -92,8 +91,8 @@ class Board(_Schema):
     def _complete(self) -> Board:
         if self.family not in family_names():
             raise ValueError(f"family {self.family!r} is not one of {', '.join(family_names())}")
-        if self.flow == "ecp5" and not (self.pins and self.clock.oscillator_mhz):
-            raise ValueError("flow ecp5 needs pins and clock.oscillator_mhz")
+        if self.flow != "vivado" and not (self.pins and self.clock.oscillator_mhz):
+            raise ValueError(f"flow {self.flow} needs pins and clock.oscillator_mhz")
         if self.finn_shell and not self.finn_board:
             raise ValueError("finn_shell needs finn_board, FINN's name of the board")
         tables = ["part", "resources", "clock"] + (["pins"] if self.pins else [])
