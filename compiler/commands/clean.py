@@ -17,8 +17,11 @@ _PASS_FOLDER = re.compile(r"\d\d-[a-z0-9-]+")
 STARTED = "started"
 """What the pipeline puts first into a pass's folder."""
 
-OWN_FILES = ("report.json", "report.html", "verification.json", LOCK)
+OWN_FILES = ("report.json", "report.html", "verification.json", "explore.json", LOCK)
 """Files of a run beside its passes' folders."""
+
+BUILD = "plan"
+"""Folder in which `liftflow synth` builds; it holds plan.json."""
 
 
 def clean(
@@ -74,6 +77,7 @@ def remove(run: Path, since: str | None = None) -> int:
                 f"no pass {since!r} ran here", where=str(run), mend=f"use one of {', '.join(names)}"
             )
         gone = gone[names.index(since) :]
+    gone += [path for path in [run / BUILD] if (path / "plan.json").is_file()]
     files = [run / name for name in OWN_FILES if (run / name).is_file()]
     freed = sum(map(_size, gone)) + sum(path.stat().st_size for path in files)
     for path in files:

@@ -89,13 +89,13 @@ def _show(runs: Sequence[str], reports: Sequence[Report]) -> None:
     for name in dict.fromkeys(name for values in found for name in values):
         told = [values.get(name) for values in found]
         if any(value is not None for value in told):
-            rows.append((name, [_text(value) for value in told]))
+            rows.append((name, [figure_text(value) for value in told]))
     for name, texts in [*rows, *differing_options(reports)]:
         listed.add_row(Text(name), *map(Text, texts))
     out.print(listed)
 
 
-def _text(value: float | None) -> str:
+def figure_text(value: float | None) -> str:
     if value is None:
         return "-"
     if isinstance(value, int) or abs(value) >= 1000:

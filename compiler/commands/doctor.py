@@ -54,7 +54,13 @@ def doctor(
 
 def findings() -> list[Finding]:
     """Everything looked for, in the order in which a compilation needs it."""
-    from hw_targets.flows.tools import ECPPACK, NEXTPNR_ECP5, VIVADO, YOSYS
+    from hw_targets.flows.tools import (
+        ECPPACK,
+        NEXTPNR_ECP5,
+        NEXTPNR_ICE40,
+        VIVADO,
+        YOSYS,
+    )
 
     python = platform.python_version() if sys.version_info >= LEAST_PYTHON else None
     rows = [Finding("Python 3.11", python, True, "nothing runs", "https://www.python.org")]
@@ -69,8 +75,11 @@ def findings() -> list[Finding]:
     ):
         found = tool.version if tool.present else None
         rows.append(Finding(tool.name, found, True, without, tool.get))
+    ice40 = NEXTPNR_ICE40.version if NEXTPNR_ICE40.present else None
     vivado = VIVADO.version if VIVADO.present else None
     rows += [
+        Finding("ray", _version("ray"), False, "no sweeps", "pip install 'liftflow[sweep]'"),
+        Finding(NEXTPNR_ICE40.name, ice40, False, "no bitstream for iCE40", NEXTPNR_ICE40.get),
         Finding("vivado", vivado, False, "no bitstream for AMD's boards", VIVADO.get),
         Finding("CUDA", _cuda(), False, "attribution and retraining run on the CPU", CUDA_GET),
     ]
@@ -106,13 +115,15 @@ def _cuda() -> str | None:
 
 
 def _show(found: list[Finding]) -> None:
+    from rich.text import Text
+
     from compiler.commands.console import out, table
 
     listed = table("tool", "here", "without it", "how to get it")
     for one in found:
         if one.found is not None:
-            listed.add_row(one.tool, f"[green]{one.found}[/]", "", "")
+            listed.add_row(one.tool, Text(one.found, style="green"), "", "")
         else:
-            tone = "red" if one.needed else "yellow"
-            listed.add_row(one.tool, f"[{tone}]missing[/]", one.without, one.get)
+            missing = Text("missing", style="red" if one.needed else "yellow")
+            listed.add_row(one.tool, missing, one.without, Text(one.get))
     out.print(listed)

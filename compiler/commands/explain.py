@@ -64,6 +64,8 @@ def _chosen(told: Report, layers: set[str]) -> dict[str, object] | None:
 
 
 def _show(told: Report, layers: list[str]) -> None:
+    from rich.text import Text
+
     from compiler.commands.console import out, table
     from compiler.report.insight import reason
 
@@ -72,7 +74,7 @@ def _show(told: Report, layers: list[str]) -> None:
     listed = table("layer", *numbers, "why these bits", numbers=numbers)
     for row in rows:
         listed.add_row(
-            row.name,
+            Text(row.name),
             "-" if row.relevance is None else f"{row.relevance:.1%}",
             str(row.channels_after),
             str(row.channels_before),
@@ -105,12 +107,17 @@ def _looks(insight: InsightSection) -> str:
 
 
 def _serves(filters: FilterRow) -> None:
+    from rich.markup import escape
+    from rich.text import Text
+
     from compiler.commands.console import out, table
 
-    listed = table(f"{filters.layer}: class", "served by channel (share of its relevance)")
+    listed = table(f"{escape(filters.layer)}: class", "served by channel (share of its relevance)")
     for row in filters.classes[:CLASSES]:
         served = zip(row.channels, row.shares, strict=True)
-        listed.add_row(row.label, ", ".join(f"{name} ({share:.0%})" for name, share in served))
+        listed.add_row(
+            Text(row.label), ", ".join(f"{name} ({share:.0%})" for name, share in served)
+        )
     out.print(listed)
     if len(filters.classes) > CLASSES:
         out.print(f"and {len(filters.classes) - CLASSES} more classes; --json has all")

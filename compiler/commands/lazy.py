@@ -13,6 +13,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Compile": {
         "init": ("init:init", "Write the TOML file of a compilation, with comments."),
         "compile": ("compile:compile_network", "Compile a network, from pruning to bitstream."),
+        "sweep": ("sweep:sweep", "Compile for many boards, goals, seeds and options."),
         "report": ("report:report", "Show the tables of a finished run."),
         "explain": ("explain:explain", "Tell what the network looks at, and why its bits."),
         "compare": ("compare:compare", "Put runs side by side."),

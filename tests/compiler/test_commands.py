@@ -254,6 +254,8 @@ def test_clean_removes_runs_and_nothing_else(
     mine = output / "notes"
     mine.mkdir()
     (runs[0] / "mine.txt").write_text("keep")
+    (runs[0] / "plan").mkdir()
+    (runs[0] / "plan" / "plan.json").write_text("{}")
     status, out, _ = run(["clean", "--output", str(output)], monkeypatch, capsys)
     assert status == 0
     assert [line.split()[1:] for line in out.splitlines()[1:]] == [["2", "0.0", "MB"]] * 2
@@ -283,6 +285,8 @@ def test_doctor_tells_what_is_missing_and_what_that_costs(
     line = next(line for line in out.splitlines() if line.startswith("g++"))
     assert "no RTL simulation" in line
     assert "apt install g++" in line
+    missing = {row.tool: row for row in doctor.findings() if row.found is None}
+    assert all(row.get in out for row in missing.values()), "nothing of it is lost in markup"
 
 
 @pytest.mark.parametrize(("level", "lines"), [("DEBUG", 2), ("INFO", 1), ("WARNING", 0)])
