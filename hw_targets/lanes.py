@@ -48,14 +48,17 @@ def window_lanes(layer: LayerShape) -> tuple[int, ...]:
     channels = layer.in_channels
     taps = 1 if layer.depthwise else layer.hardware_matrix[0] // channels
     height, width = layer.padded_size
-    # A window of several beats keeps waiting what does not complete one.
-    slowest = max(height * width, layer.pixels * taps)
-    several = (
-        pixels * channels
-        for pixels in divisors(taps)[1:]
-        if height * width + layer.pixels * (taps // pixels - 1) < slowest
-    )
-    return (*divisors(channels), *several)
+    several = (n for n in divisors(taps)[1:] if gains(n, taps, height * width, layer.pixels))
+    return (*divisors(channels), *(n * channels for n in several))
+
+
+def gains(several: float, taps: float, pixels: float, windows: float) -> bool:
+    """Do so many pixels of a kernel of `taps` a beat take fewer cycles a frame than one?
+
+    pixels: of the image; windows: of the output. A window of several beats keeps what follows
+    waiting, and none is faster than pixels come.
+    """
+    return pixels + windows * (taps / several - 1) < max(pixels, windows * taps)
 
 
 def leaving(layer: LayerShape, lanes: Lanes) -> int:
