@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import passes
 from compiler.api import DEFAULT_OUTPUT, default_pipeline
 from compiler.config import DEFAULT_BOARD, Goals
 from compiler.pipeline import Pipeline, RunResult
@@ -72,17 +73,20 @@ def open_qonnx(
             lowering. InfeasibleError: no folding meets the goals.
     """
     chosen, goals = load_board(board or DEFAULT_BOARD), goals or Goals()
-    whole = default_pipeline(board or DEFAULT_BOARD, goals, options).until(until)
-    names = [step.name for step in whole.passes]
-    if FIRST not in names:
+    order = list(passes.ORDER)
+    names = order[order.index(FIRST) :]
+    if until is not None and until not in names:
         raise LiftFlowError(
-            f"a QONNX file enters at {FIRST}", where=f"--until {until}", mend="name a later pass"
+            f"a QONNX file enters at {FIRST}",
+            where=f"--until {until}",
+            mend=f"use one of {', '.join(names)}",
         )
-    before = [name for name in options or {} if name in names[: names.index(FIRST)]]
-    if before:
+    early = [name for name in options or {} if name in order and name not in names]
+    if early:
         raise LiftFlowError(
-            f"pass {before[0]} is not run on a QONNX file", where="--set", mend="leave it out"
+            f"pass {early[0]} is not run on a QONNX file", where="--set", mend="leave it out"
         )
+    pipeline = default_pipeline(board or DEFAULT_BOARD, goals, options, names).until(until)
     network, widths, notes = read_qonnx(path)
     folder = Path(output or DEFAULT_OUTPUT) / f"{network.name}-{chosen.name}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +102,6 @@ def open_qonnx(
         accuracy=1.0,
         predictions=np.asarray(data.test_y, np.int64),
     )
-    pipeline = Pipeline(whole.passes[names.index(FIRST) :])
     return Entry(model, data, pipeline, folder, chosen, goals, notes)
 
 

@@ -27,12 +27,29 @@ def pass_folder(root: Path, name: str) -> Path:
 
 
 def stage(root: Path, name: str) -> Any:
-    """What pass `name` of run `root` gave. Raises LiftFlowError if it has not run there."""
+    """What pass `name` of run `root` gave.
+
+    Raises:
+        LiftFlowError: it has not run there, or what it left was changed since.
+    """
     root = root.resolve()
-    return store.load(pass_folder(root, name) / "stage.pkl", root)
+    folder = pass_folder(root, name)
+    if not store.whole(_record(folder).get("sha256", {}), root):
+        raise LiftFlowError(
+            "was changed since the pass left it", where=str(folder), mend="compile again"
+        )
+    return store.load(folder / "stage.pkl", root)
 
 
 def options(root: Path, name: str) -> dict[str, Any]:
     """Options that pass `name` of run `root` had. Raises LiftFlowError if it has not run there."""
-    record = json.loads((pass_folder(root, name) / "pass.json").read_text())
-    return dict(record["options"])
+    return dict(_record(pass_folder(root, name))["options"])
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / "pass.json").read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise LiftFlowError(
+            f"cannot be read ({error})", where=str(folder / "pass.json"), mend="compile again"
+        ) from None

@@ -38,9 +38,9 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
     all outputs must.
 
     in_valid, out_ready: share of cycles in which the stalled run offers input and takes output.
-    deepest_fifo: greatest depth that sizing considers, in words. sizings: most simulations that it
-    runs. cycles: clock cycles that a run may take; the test samples it has time for, at least 3,
-    are spread evenly over the split.
+    deepest_fifo: greatest depth that sizing considers, in words. sizing_cycles: clock cycles that
+    it simulates, about. cycles: clock cycles that a run may take; the test samples it has time for,
+    at least 3, are spread evenly over the split.
     """
 
     name: ClassVar[str] = "simulate"
@@ -57,7 +57,7 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
     in_valid: float = 0.6
     out_ready: float = 0.6
     deepest_fifo: int = 65536
-    sizings: int = 60
+    sizing_cycles: int = 150_000_000
     cycles: int = 20_000_000
 
     def refuse(self, ctx: Context) -> None:
@@ -68,7 +68,7 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         chosen = self._chosen(design.bound_cycles, len(ctx.data.test_x))
         frames = model.input.stream(ctx.data.test_x[chosen])
         predictions = model.predictions[chosen]
-        sizing = self._size_fifos(design, frames, ctx)
+        sizing = self._size_fifos(design, ctx)
         design = dataclasses.replace(design, fifo_depths=sizing.depths)
         folder = ctx.workdir / "rtl"
         manifest = design.write(folder)
@@ -132,13 +132,13 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
             return r_squared(outputs * model.step, streamed(wanted))
         return float((outputs[:, 0] == wanted).mean())
 
-    def _size_fifos(self, design: Design, frames: IntArray, ctx: Context) -> Sizing:
+    def _size_fifos(self, design: Design, ctx: Context) -> Sizing:
         """Least depths that keep the throughput of deep FIFOs."""
         ctx.say(f"sizing {len(design.links)} FIFOs", None)
         bench = FifoBench.of(
             design, ctx.workdir / "sizing", deepest=self.deepest_fifo, seed=ctx.seed
         )
-        return bench.least_depths(frames, self.sizings)
+        return bench.least_depths(self.sizing_cycles)
 
     def _chosen(self, interval: int, count: int) -> NDArray[np.int64]:
         """Indices of the test samples that are simulated."""

@@ -24,7 +24,11 @@ module lf_fifo #(
     wire logic push = s_axis_tvalid && s_axis_tready;
     wire logic pop = m_axis_tvalid && m_axis_tready;
 
-    assign s_axis_tready = count_now < limit;
+    // Kept from the reset on: an input that never changes would be worked out again every cycle.
+    logic [31:0] depth;
+    always_ff @(posedge clk) if (rst) depth <= limit;
+
+    assign s_axis_tready = count_now < depth;
     assign m_axis_tvalid = count_now != 0;
     assign m_axis_tdata = '0;
 

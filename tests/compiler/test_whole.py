@@ -128,8 +128,8 @@ def test_unchanged_it_does_nothing_in_ten_seconds(digits: RunResult) -> None:
 
 
 def test_interrupted_in_retraining_goes_on_there(tmp_path: Path) -> None:
-    command = [*LIFTFLOW, "compile", str(DIGITS), "--output", str(tmp_path), "--until", "retrain"]
-    command += ["--set", "retrain.epochs=8"]
+    command = [*LIFTFLOW, "--log-level", "debug", "compile", str(DIGITS), "--until", "retrain"]
+    command += ["--output", str(tmp_path), "--set", "retrain.epochs=8"]
     folder = tmp_path / "digits-ulx3s-85f"
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
@@ -154,11 +154,11 @@ def test_interrupted_in_retraining_goes_on_there(tmp_path: Path) -> None:
     assert "Traceback" not in rest
     assert not list(folder.glob("*-retrain/pass.json"))
     again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert again.stdout.count("done before") == 8
+    assert again.stderr.count("done before") == 8
     # The signal may come just before the third epoch's checkpoint is written.
-    assert re.search(r"going on after epoch [23]\b", again.stdout)
-    assert "epoch 2/8" not in again.stdout
-    assert "epoch 8/8" in again.stdout
+    assert re.search(r"going on after epoch [23]\b", again.stderr)
+    assert "epoch 2/8" not in again.stderr
+    assert "epoch 8/8" in again.stderr
 
 
 @pytest.mark.slow
