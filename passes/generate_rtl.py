@@ -93,4 +93,5 @@ def design_of(name: str, graph: Path, network: NetworkShape, allocation: Allocat
     Width converters keep the interval of the allocation, as they do in its estimate.
     """
     interval = allocation.interval
-    return Design(name, finn_adapter.instances(graph, network, interval), pace=interval)
+    kernels = finn_adapter.instances(graph, network, allocation.layers, interval)
+    return Design(name, kernels, pace=interval)
