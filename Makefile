@@ -15,7 +15,7 @@ help:
 	@echo "make run [BOARD=ulx3s-85f] [MODEL=examples/digits/digits.toml]  compile a network"
 	@echo "make test     run the tests"
 	@echo "make check    ruff, mypy and import contracts"
-	@echo "make fuzz     long fuzzing of the RTL kernels"
+	@echo "make fuzz     long fuzzing: 200 configurations a kernel, 200 random networks"
 	@echo "make bench    benchmarks"
 	@echo "make lock     write requirements.lock anew from pyproject.toml"
 	@echo "make clean    remove compiled runs"
@@ -58,7 +58,8 @@ lock: setup
 	  --no-emit-index-url --custom-compile-command "make lock" --quiet -o requirements.lock
 
 fuzz: setup
-	@LIFTFLOW_FUZZ=200 $(BIN)/python -m pytest tests/hardware
+	@LIFTFLOW_FUZZ=200 LIFTFLOW_NETWORKS=200 $(BIN)/python -m pytest tests/hardware \
+	  tests/passes/test_random_networks.py
 
 bench: setup
 	@$(BIN)/python -m benchmarks.attribution

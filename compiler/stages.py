@@ -429,7 +429,8 @@ class SimReport:
     """What RTL simulation measured over the whole test split.
 
     interval: clock cycles between frames in steady state; bound: the slowest unit's cycles;
-    latency: cycles from the first beat in to the last one out, pipeline empty.
+    latency: cycles from the first beat in to the last one out, pipeline empty. fifo_held: most
+    words of each FIFO when none was ever full, and frames came as fast as they can leave.
     """
 
     frames: int
@@ -439,6 +440,7 @@ class SimReport:
     bound: int
     latency: int
     fifo_depths: Mapping[str, int]
+    fifo_held: Mapping[str, int]
     stalled_frames: int
 
 

@@ -93,17 +93,16 @@ class LayerShape:
 
     @property
     def window(self) -> tuple[int, int]:
-        """(height, width) of the pixels that one output sees, those between dilated taps too."""
+        """(height, width) that one output reaches over, pixels between dilated taps included."""
         h, w = (d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
         return (h, w)
 
     @property
     def hardware_matrix(self) -> tuple[int, int]:
-        """(MW, MH) in hardware: weights of 0 stand between dilated taps, and for the inputs that
-        an output of a grouped convolution, depthwise ones apart, does not take."""
-        height, width = self.window
+        """(MW, MH) in hardware: weights of 0 stand for the inputs that an output of a grouped
+        convolution, depthwise ones apart, does not take."""
         inputs = 1 if self.depthwise else self.in_channels
-        return (height * width * inputs, self.out_channels)
+        return (self.kernel[0] * self.kernel[1] * inputs, self.out_channels)
 
     @property
     def weights(self) -> int:

@@ -19,7 +19,7 @@ from hw_targets.cost.layer import (
     window_kernel,
     with_fifo,
 )
-from hw_targets.lanes import divisors
+from hw_targets.lanes import divisors, window_lanes
 from hw_targets.network import LayerShape
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Kernel, Stream
@@ -79,7 +79,7 @@ def _window(layer: LayerShape, places: Places, signed: bool) -> Streamer | None:
     """A padding need not be wider than the window behind it: they take as long for a frame."""
     if not needs_window(layer):
         return None
-    lanes = divisors(layer.in_channels)
+    lanes = window_lanes(layer)
 
     def unit(bits: int, lanes: int) -> Kernel:
         return window_kernel(layer, lanes, bits, signed)
@@ -96,7 +96,8 @@ def _window(layer: LayerShape, places: Places, signed: bool) -> Streamer | None:
 def _join(layer: LayerShape, places: Places, signed: bool) -> Streamer:
     """To the lanes that the matrix takes, from a window no wider than it needs to be for them.
 
-    A depthwise unit takes as many as it has PEs.
+    Several pixels of the kernel are never fewer lanes than the matrix takes, since a pixel a beat
+    would do otherwise. A depthwise unit takes as many as it has PEs.
     """
     mw, mh = layer.hardware_matrix
     bits, columns = places.bits[0], mw * mh if layer.depthwise else mw
@@ -111,7 +112,9 @@ def _join(layer: LayerShape, places: Places, signed: bool) -> Streamer:
             )
             for beats in (layer.pixels * columns // simd for simd in simds)
         ]
-        allowed = np.array(places.lanes)[:, None] <= np.array(enough)[None]
+        lanes = np.array(places.lanes)[:, None]
+        several = lanes > layer.in_channels
+        allowed = (lanes <= np.array(enough)[None]) & (~several | (lanes >= np.array(simds)[None]))
     return Streamer(
         simds,
         lambda bits, simd: Stream(simd, bits, signed, layer.pixels * columns // simd),

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from compiler.stages import streamed
+from hw_targets import grid
 from hw_targets.network import INPUT
 from passes._brevitas_network import QuantNetwork
 from passes._brevitas_quantizers import MIN_SCALE
@@ -36,8 +37,6 @@ Int64 = NDArray[np.int64]
 BATCH = 256
 ENCODED = 4096
 """Samples encoded at a time."""
-GRID_TOLERANCE = 0.1
-"""How far logits may lie off the accumulator's grid: the bias is a float32 multiple of the step."""
 
 
 def weight_scale(network: QuantNetwork, name: str) -> torch.nn.Parameter:
@@ -61,12 +60,12 @@ def activation_scale(network: QuantNetwork, name: str) -> torch.nn.Parameter:
 
 def grid_scale(network: QuantNetwork, name: str) -> float:
     """Scale of the integers that unit `name`, or `INPUT`, gives. ValueError where it gives none."""
-    grid = grid_of(network.structure, name)
-    if grid is None:
+    origin = grid_of(network.structure, name)
+    if origin is None:
         raise ValueError(f"{name} gives no integers")
-    if grid == INPUT:
+    if origin == INPUT:
         return float(np.float32(network.input_format.scale))
-    return float(quantizer_scale(network, grid).item())
+    return float(quantizer_scale(network, origin).item())
 
 
 def input_scale(network: QuantNetwork, name: str) -> float:
@@ -82,10 +81,10 @@ def integer_weights(network: QuantNetwork, name: str) -> Int64:
         bits, weight = network.widths[name][0], network.layer(name).weight.double()
         limit = 2 ** (bits - 1) - 1
         if bits == 1:
-            grid = torch.where(weight < 0, -1.0, 1.0)
+            integers = torch.where(weight < 0, -1.0, 1.0)
         else:
-            grid = torch.round(weight / scale).clamp(-limit, limit)
-    return np.asarray(grid.cpu().numpy(), dtype=np.int64)
+            integers = torch.round(weight / scale).clamp(-limit, limit)
+    return np.asarray(integers.cpu().numpy(), dtype=np.int64)
 
 
 def settle(network: QuantNetwork) -> None:
@@ -252,11 +251,10 @@ def logit_step(network: QuantNetwork) -> float:
 
 def rounded(found: Float64) -> Int64:
     """`logits` as integers. Raises ValueError off the grid."""
-    integers = np.round(found)
-    off = float(np.abs(found - integers).max(initial=0.0))
-    if off > GRID_TOLERANCE:
+    off = grid.distance(found)
+    if off > grid.tolerance(found):
         raise ValueError(f"logits are off the integer grid by {off}: settle the network first")
-    return integers.astype(np.int64)
+    return np.round(found).astype(np.int64)
 
 
 def classes(network: QuantNetwork, samples: FloatArray) -> LabelArray:

@@ -8,17 +8,27 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from hw_targets.cost.latency import design_latency
 from hw_targets.errors import VerificationError
 from hw_targets.flows.simulator import SimRun, Simulator, build
 from hw_targets.rtl.design import LEAST_DEPTH, Design
 from hw_targets.rtl.kernel import IntArray
-from passes._fifo_sizing import Measured, least_depths
+from passes._fifo_sizing import Measured, Sizing, least_depths
 
-FRAMES = 5
-"""Frames a measurement sends: three steady distances, and one frame to fill the pipeline."""
+STEADY = 3
+"""Distances between frames that a measurement takes once the pipeline is full."""
 SLACK = 0.005
 """How much longer the interval may become by shrinking FIFOs, relative."""
+
+
+def patience(design: Design) -> int:
+    """Cycles without a transfer that mean a deadlock, or FIFOs that hold up far too much.
+
+    What fills a pipeline comes out after the latency, then a frame an interval.
+    """
+    return 2 * (design.bound_cycles + design_latency(design.units, design.links)) + 10_000
 
 
 @dataclass(frozen=True)
@@ -51,12 +61,13 @@ class FifoBench:
 
     @cached_property
     def patience(self) -> int:
-        """Cycles without a transfer that mean a deadlock, or FIFOs that hold up far too much.
+        return patience(self.design)
 
-        What fills a pipeline comes out after the latency, then a frame an interval.
-        """
+    @cached_property
+    def frames(self) -> int:
+        """Frames that a measurement sends: those under way at once, and what it measures."""
         latency = design_latency(self.design.units, self.design.links)
-        return 2 * (self.design.bound_cycles + latency) + 10_000
+        return STEADY + -(-latency // self.design.bound_cycles)
 
     def run(self, frames: IntArray, depths: Sequence[int], pace: int = 0) -> SimRun:
         """Raises VerificationError for a deadlock."""
@@ -70,18 +81,24 @@ class FifoBench:
             pace=pace,
         )
 
-    def least_depths(self, frames: IntArray, simulations: int | None = None) -> tuple[int, ...]:
-        """Depths that keep the throughput of deep FIFOs; see `_fifo_sizing.least_depths`."""
+    def least_depths(self, cycles: int | None = None) -> Sizing:
+        """Depths that keep the throughput of deep FIFOs; see `_fifo_sizing.least_depths`.
+
+        cycles: clock cycles that may be simulated, about; as many as it takes without.
+        """
+        frames = np.zeros((self.frames, self.design.input.elements), dtype=np.int64)
+        simulations = None if cycles is None else cycles // (self.frames * self.design.bound_cycles)
         bound = self.design.bound_cycles
         links = self.design.links
 
         def measure(depths: tuple[int, ...], paced: bool) -> Measured | None:
             try:
-                result = self.run(frames[:FRAMES], depths, bound if paced else 0)
+                result = self.run(frames, depths, bound if paced else 0)
             except VerificationError:
                 return None
             held = tuple(result.fifo_max[link.name] for link in links)
-            return Measured(max(result.frame_cycles, bound), held)
+            distance = int(np.median(np.diff(result.ends)[-STEADY:]))
+            return Measured(max(distance, bound), held)
 
         widths = [link.stream.width for link in links]
         return least_depths(measure, widths, self.greatest, slack=SLACK, simulations=simulations)

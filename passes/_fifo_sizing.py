@@ -15,6 +15,14 @@ class Measured:
     occupancy: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Sizing:
+    """depths: of the FIFOs. held: most words of each with room for all, frames paced."""
+
+    depths: tuple[int, ...]
+    held: tuple[int, ...]
+
+
 Measure = Callable[[tuple[int, ...], bool], Measured | None]
 """(FIFO depths, whether frames come no faster than they can leave) -> None for a deadlock."""
 
@@ -26,7 +34,7 @@ def least_depths(
     *,
     slack: float = 0.005,
     simulations: int | None = None,
-) -> tuple[int, ...]:
+) -> Sizing:
     """Depths of all FIFOs, powers of two from 2 up.
 
     With deep FIFOs, and frames that come at the rate at which they leave, nothing waits for room:
@@ -85,7 +93,7 @@ def least_depths(
             ranked = sorted(group, key=lambda index: (-widths[index] * depths[index], index))
             put(ranked[: len(ranked) // 2])
             put(ranked[len(ranked) // 2 :])
-    return tuple(depths)
+    return Sizing(tuple(depths), opened.occupancy)
 
 
 def _power(depth: int) -> int:

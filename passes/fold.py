@@ -43,8 +43,8 @@ class Fold(Pass[DataflowModel, DataflowModel]):
         folding = finn_adapter.fold(
             model.path, path, model.network, model.allocation.layers, model.allocation.interval
         )
-        instances = finn_adapter.instances(path, model.network, model.allocation.interval)
         chosen = model.allocation.layers
+        instances = finn_adapter.instances(path, model.network, chosen, model.allocation.interval)
         kernels = {unit.name: unit.kernel for unit in instances}
         as_allocated = sum(
             _folding(kernels[finn_adapter.matrix_name(name)]) == (choice.pe, choice.simd)

@@ -97,6 +97,6 @@ def design_of(name: str, graph: Path, network: NetworkShape, allocation: Allocat
     interval = allocation.interval
     instances = tuple(
         replace(each, kernel=for_multipliers(each.kernel, allocation.multiplier_bits))
-        for each in finn_adapter.instances(graph, network, interval)
+        for each in finn_adapter.instances(graph, network, allocation.layers, interval)
     )
     return Design(name, instances, pace=interval)

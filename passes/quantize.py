@@ -102,8 +102,6 @@ def _refuse_zeros(model: ScoredModel, name: str) -> None:
         why = "some of its weights are pruned"
     elif not layer.depthwise and layer.groups > 1:
         why = "it is grouped, a matrix with zeros"
-    elif max(layer.dilation) > 1:
-        why = "it is dilated, a matrix with zeros"
     else:
         return
     raise LiftFlowError(

@@ -17,7 +17,8 @@ from hw_targets.flows.verilator import toolchain
 from hw_targets.rtl.design import Design
 from hw_targets.rtl.kernel import IntArray
 from hw_targets.rtl.label_select import LabelSelect
-from passes._fifo_measure import FifoBench
+from passes._fifo_measure import FifoBench, patience
+from passes._fifo_sizing import Sizing
 from passes._score import agreeing, r_squared
 from passes.base import Context, Pass
 from passes.generate_rtl import design_of
@@ -37,9 +38,9 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
     all outputs must.
 
     in_valid, out_ready: share of cycles in which the stalled run offers input and takes output.
-    deepest_fifo: greatest depth that sizing considers, in words. sizings: most simulations that it
-    runs. cycles: clock cycles that a run may take; the test samples it has time for, at least 3,
-    are spread evenly over the split.
+    deepest_fifo: greatest depth that sizing considers, in words. sizing_cycles: clock cycles that
+    it simulates, about. cycles: clock cycles that a run may take; the test samples it has time for,
+    at least 3, are spread evenly over the split.
     """
 
     name: ClassVar[str] = "simulate"
@@ -56,7 +57,7 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
     in_valid: float = 0.6
     out_ready: float = 0.6
     deepest_fifo: int = 65536
-    sizings: int = 40
+    sizing_cycles: int = 150_000_000
     cycles: int = 20_000_000
 
     def refuse(self, ctx: Context) -> None:
@@ -67,8 +68,8 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         chosen = self._chosen(design.bound_cycles, len(ctx.data.test_x))
         frames = model.input.stream(ctx.data.test_x[chosen])
         predictions = model.predictions[chosen]
-        depths = self._size_fifos(design, frames, ctx)
-        design = dataclasses.replace(design, fifo_depths=depths)
+        sizing = self._size_fifos(design, ctx)
+        design = dataclasses.replace(design, fifo_depths=sizing.depths)
         folder = ctx.workdir / "rtl"
         manifest = design.write(folder)
         cut = self._before_argmax(design)
@@ -87,7 +88,9 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
 
         ctx.say(f"{len(frames)} frames without stalls", None)
         began = time.monotonic()
-        quiet = simulator.run(frames, design.input, design.output, seed=ctx.seed)
+        quiet = simulator.run(
+            frames, design.input, design.output, seed=ctx.seed, patience=patience(design)
+        )
         seconds = time.monotonic() - began
         ctx.say(f"{len(frames)} frames with random stalls", None)
         stalled = self._stalled(simulator, design, frames, ctx)
@@ -116,6 +119,9 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
             bound=bound,
             latency=quiet.latency,
             fifo_depths={link.name: link.depth for link in design.links},
+            fifo_held={
+                link.name: held for link, held in zip(design.links, sizing.held, strict=True)
+            },
             stalled_frames=len(frames),
         )
         ctx.say(f"{quiet.total_cycles / max(seconds, 1e-9):,.0f} cycles a second", 1.0)
@@ -126,13 +132,13 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
             return r_squared(outputs * model.step, streamed(wanted))
         return float((outputs[:, 0] == wanted).mean())
 
-    def _size_fifos(self, design: Design, frames: IntArray, ctx: Context) -> tuple[int, ...]:
+    def _size_fifos(self, design: Design, ctx: Context) -> Sizing:
         """Least depths that keep the throughput of deep FIFOs."""
         ctx.say(f"sizing {len(design.links)} FIFOs", None)
         bench = FifoBench.of(
             design, ctx.workdir / "sizing", deepest=self.deepest_fifo, seed=ctx.seed
         )
-        return bench.least_depths(frames, self.sizings)
+        return bench.least_depths(self.sizing_cycles)
 
     def _chosen(self, interval: int, count: int) -> NDArray[np.int64]:
         """Indices of the test samples that are simulated."""
@@ -150,6 +156,7 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
             in_valid=self.in_valid,
             out_ready=self.out_ready,
             seed=seed,
+            patience=int(patience(design) / (self.in_valid * self.out_ready)),
         )
 
     def _before_argmax(self, design: Design) -> Design | None:

@@ -22,6 +22,7 @@ from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import MOST_MULT_BITS, MOST_SHIFT, Requant
 from hw_targets.rtl.swu import Swu
@@ -35,6 +36,7 @@ COUNTS: dict[str, int] = {
     "Mvu": 300,
     "Threshold": 150,
     "Swu": 100,
+    "ParallelWindow": 70,
     "Fifo": 110,
     "Pad": 60,
     "MaxPool": 100,
@@ -112,6 +114,20 @@ def _swu(d: _Draw) -> Kernel:
         stride = 2
     return Swu(high, wide, simd * d.of(1, 1, 2, 3, 4, 8, 16), kernel, across, stride, stride, simd,
                d.of(1, 2, 3, 4, 5, 6, 8), False)  # fmt: skip
+
+
+def _parallel_window(d: _Draw) -> Kernel:
+    side = d.of(3, 3, 3, 5, 5, 7, 2, 4)
+    high, wide = d.of(side, side, side, 1), side
+    stride, apart = d.of(1, 1, 1, 2), d.of(1, 1, 1, 1, 1, 2)
+    channels, bits = d.of(1, 1, 2, 3, 3, 4, 6, 8, 16, 32), d.of(1, 2, 3, 4, 5, 6, 8)
+    # What would be too wide for a matrix unit behind it.
+    while high * wide * channels * bits > 1600:
+        channels //= 2
+    rows, columns = (d.log((taps - 1) * apart + 1, 100) for taps in (high, wide))
+    parts = d.of(1, 1, 1, wide)
+    return ParallelWindow(rows, columns, channels, high, wide, stride, stride, apart, apart,
+                          high * wide // parts, bits, False)  # fmt: skip
 
 
 def _pad(d: _Draw) -> Kernel:
@@ -216,6 +232,7 @@ _DRAWS: dict[str, Callable[[_Draw], Kernel]] = {
     "Mvu": _mvu,
     "Threshold": _threshold,
     "Swu": _swu,
+    "ParallelWindow": _parallel_window,
     "Pad": _pad,
     "MaxPool": _maxpool,
     "Upsample": _upsample,
@@ -267,6 +284,22 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         Swu(230, 230, 3, 7, 7, 2, 2, 3, 8, False),
         Swu(58, 58, 64, 3, 3, 1, 1, 64, 4, False),
         Swu(16, 16, 512, 3, 3, 2, 2, 4, 4, False),
+        # Kernels with holes.
+        Swu(34, 34, 16, 3, 3, 1, 1, 8, 4, False, 2, 2),
+        Swu(1, 128, 8, 1, 5, 1, 1, 8, 8, False, 1, 4),
+        Swu(20, 12, 4, 3, 3, 2, 2, 4, 4, False, 2, 2),
+        Swu(64, 64, 32, 3, 3, 1, 1, 4, 2, False, 4, 4),
+        Swu(28, 28, 3, 5, 5, 1, 1, 3, 8, False, 1, 2),
+        Swu(1, 40, 2, 1, 3, 1, 1, 1, 3, False, 1, 8),
+    ),
+    "ParallelWindow": (
+        ParallelWindow(32, 32, 1, 5, 5, 1, 1, 1, 1, 25, 8, False),
+        ParallelWindow(34, 34, 3, 3, 3, 1, 1, 1, 1, 9, 8, False),
+        ParallelWindow(230, 230, 3, 7, 7, 2, 2, 1, 1, 49, 8, False),
+        ParallelWindow(230, 230, 3, 7, 7, 2, 2, 1, 1, 7, 8, False),
+        ParallelWindow(34, 34, 64, 3, 3, 1, 1, 1, 1, 9, 4, False),
+        ParallelWindow(58, 58, 64, 3, 3, 1, 1, 1, 1, 3, 4, False),
+        ParallelWindow(1, 256, 16, 1, 9, 1, 1, 1, 1, 9, 8, False),
     ),
     "Pad": (
         Pad(96, 96, 3, 1, 1, 1, 1, 3, 8, False),

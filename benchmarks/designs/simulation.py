@@ -35,7 +35,7 @@ def cycles(design: Design, folder: Path, optimize: str = "-O1") -> dict[str, Any
     """
     bench = FifoBench.of(design, folder, deepest=Simulate().deepest_fifo, optimize=optimize)
     frames = frames_for(design.input, FRAMES)
-    depths = bench.least_depths(frames)
+    depths = bench.least_depths().depths
     deep_run = bench.run(frames, bench.greatest)
     try:
         least_run = bench.run(frames, (LEAST_DEPTH,) * len(depths))

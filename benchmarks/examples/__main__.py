@@ -1,11 +1,12 @@
 """Every example through the whole pipeline, to bit-exact simulation with random stalls.
 
-    python -m benchmarks.examples [--data FOLDER] [--only NAMES] [--frames N] [--limit SECONDS]
+    python -m benchmarks.examples [--data FOLDER] [--only NAMES] [--frames N] [--synthesis]
     python -m benchmarks.examples.tables
 
 Each example is a process of its own, goes on where an earlier run stopped, and is a line of
 results.jsonl, a failure too. --data is the folder of data sets that are not to be downloaded
-(LIFTFLOW_DATA). `tables` makes docs/examples.md. What is printed goes to build/examples/NAME.log.
+(LIFTFLOW_DATA). --synthesis goes on to the bitstream where the tools are open. `tables` makes
+docs/examples.md. What is printed goes to build/examples/NAME.log.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ RESULTS = Path(__file__).with_name("results.jsonl")
 WORK = Path("build/examples")
 
 
-def one(name: str, frames: int, results: Path) -> int:
+def one(name: str, frames: int, results: Path, synthesis: bool = False) -> int:
     """Measures one example in this process and stores its row, unless that is there."""
     try:
-        row = measure(name, frames, WORK)
+        row = measure(name, frames, WORK, synthesis)
     except Exception as error:
         if not isinstance(error, LiftFlowError):
             traceback.print_exc()
@@ -80,18 +81,22 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=128, help="3 of networks beyond 20M MACs")
     parser.add_argument("--limit", type=int, default=3600, help="seconds for an example")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--synthesis", action="store_true", help="ECP5 boards to the bitstream")
     parser.add_argument("--here", action="store_true", help="one example, in this process")
     chosen = parser.parse_args()
     if chosen.data:
         os.environ["LIFTFLOW_DATA"] = str(chosen.data.resolve())
     if chosen.here:
-        return max(one(name, chosen.frames, chosen.results) for name in chosen.only)
+        return max(
+            one(name, chosen.frames, chosen.results, chosen.synthesis) for name in chosen.only
+        )
     failed = 0
     WORK.mkdir(parents=True, exist_ok=True)
     for name in chosen.only:
         command = [sys.executable, "-m", "benchmarks.examples", "--here", "--only", name]
         command += ["--frames", str(chosen.frames)]
         command += ["--results", str(chosen.results)]
+        command += ["--synthesis"] if chosen.synthesis else []
         with (WORK / f"{name}.log").open("w") as log:
             status = within(command, chosen.limit, log)
         if status is None:

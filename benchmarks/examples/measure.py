@@ -19,12 +19,12 @@ from benchmarks.compression.store import Row
 from compiler.api import Task, open_task
 from compiler.config import Config, load_config
 from compiler.instruments import Instrument
-from compiler.pipeline import Pipeline, RunResult
-from compiler.stages import Dataset, RtlDesign
+from compiler.pipeline import RunResult
+from compiler.stages import Dataset, Implementation, RtlDesign
 from hw_targets.boards import load_board
+from hw_targets.rtl.design import LEAST_DEPTH, Design
 from passes.base import Check
 from passes.generate_rtl import design_of
-from passes.simulate import Simulate
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = ("conv1d", "mlp", "lenet5", "dscnn", "unet", "resnet8", "mobilenet", "resnet20", "cnv",
@@ -32,8 +32,9 @@ NAMES = ("conv1d", "mlp", "lenet5", "dscnn", "unet", "resnet8", "mobilenet", "re
 """Smallest first."""
 LARGE_MACS = 20_000_000
 FEW = 3
-SIZINGS = 12
-"""Frames of networks with more multiply-accumulates than that, and simulations to size FIFOs."""
+"""Frames of networks with more multiply-accumulates than that."""
+ECP5_MHZ = 100.0
+"""Clock asked of boards that are placed and routed here."""
 TRAIN = 512
 """Training samples: relevance and scales are measured on them, little is learned."""
 BOUNDARIES = ("export-qonnx", "lower-finn", "fold", "generate-rtl", "simulate")
@@ -67,16 +68,22 @@ class Clock(Instrument):
         print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
-def measure(name: str, frames: int, work: Path) -> Row:
+def measure(name: str, frames: int, work: Path, synthesis: bool = False) -> Row:
     """The row of an example; goes on where an earlier run stopped.
 
-    Raises whatever a pass raises.
+    synthesis: place and route too, on the boards whose tools are open. Raises whatever a pass
+    raises.
     """
     config = _with_weights(load_config(EXAMPLES / name / f"{name}.toml"))
-    task = _task(config, frames, work)
+    placed = synthesis and load_board(config.board).flow == "ecp5"
+    task = _task(config, frames, work, "synthesize" if placed else "simulate")
     clock = Clock()
     result = task.run([clock])
-    return {**_row(name, config, task, result), "sizing_s": _rounded(clock.sizing_s)}
+    made = result.last
+    design = made.design if isinstance(made, Implementation) else made
+    assert isinstance(design, RtlDesign)
+    row = {**_row(name, config, task, design, result), "sizing_s": _rounded(clock.sizing_s)}
+    return {**row, **_placed(made)} if isinstance(made, Implementation) else row
 
 
 def _with_weights(config: Config) -> Config:
@@ -89,22 +96,16 @@ def _with_weights(config: Config) -> Config:
     return config.model_copy(update={"model": model})
 
 
-def _task(config: Config, frames: int, work: Path) -> Task:
+def _task(config: Config, frames: int, work: Path, until: str) -> Task:
     import torch
 
     torch.manual_seed(config.seed)  # of weights that the factory draws
     goals = config.goals.model_copy(update={"accuracy": None})
-    task = open_task(
-        config, goals=goals, options=OPTIONS, until="simulate", output=work, device="cpu"
-    )
-    if _macs(task) <= LARGE_MACS:
-        return dataclasses.replace(task, data=_part(task.data, frames))
-    passes = [
-        dataclasses.replace(entry, sizings=SIZINGS) if isinstance(entry, Simulate) else entry
-        for entry in task.pipeline.passes
-    ]
-    data = _part(task.data, min(frames, FEW))
-    return dataclasses.replace(task, data=data, pipeline=Pipeline(passes))
+    if load_board(config.board).flow == "ecp5":
+        goals = goals.model_copy(update={"clock_mhz": ECP5_MHZ})
+    task = open_task(config, goals=goals, options=OPTIONS, until=until, output=work, device="cpu")
+    frames = frames if _macs(task) <= LARGE_MACS else min(frames, FEW)
+    return dataclasses.replace(task, data=_part(task.data, frames))
 
 
 def _macs(task: Task) -> int:
@@ -130,9 +131,7 @@ def _part(data: Dataset, frames: int) -> Dataset:
     )
 
 
-def _row(name: str, config: Config, task: Task, result: RunResult) -> Row:
-    design = result.last
-    assert isinstance(design, RtlDesign)
+def _row(name: str, config: Config, task: Task, design: RtlDesign, result: RunResult) -> Row:
     sim = design.sim
     assert sim is not None
     built = design_of(design.name, design.finn, design.network, design.allocation)
@@ -157,12 +156,31 @@ def _row(name: str, config: Config, task: Task, result: RunResult) -> Row:
         "latency": sim.latency,
         "latency_model": design.latency_estimate,
         "fifos": len(sim.fifo_depths),
-        "fifo_bits": sum(link.stream.width * sim.fifo_depths[link.name] for link in built.links),
+        "fifo_bits": _fifo_bits(built, sim.fifo_depths),
+        "fifo_bits_held": _fifo_bits(built, sim.fifo_held),
+        "fifo_bits_least": _fifo_bits(built, {}),
         "chain": design.network.chain,
         "seconds": {record.name: _rounded(record.seconds) for record in result.records},
         "total_s": _rounded(sum(record.seconds for record in result.records)),
         "key": result.records[-1].key,
     }
+
+
+def _placed(made: Implementation) -> Row:
+    """What the tools counted, and the clock they reached."""
+    return {
+        "clock_mhz": made.clock_mhz,
+        "estimated": dataclasses.asdict(made.estimated),
+        "synthesised": dataclasses.asdict(made.synthesised),
+        "placed": dataclasses.asdict(made.placed),
+        "skipped": made.skipped,
+    }
+
+
+def _fifo_bits(design: Design, depths: Mapping[str, int]) -> int:
+    """Bits of all FIFOs, of `LEAST_DEPTH` words where no more is asked for."""
+    words = ((link.stream.width, depths.get(link.name, 0)) for link in design.links)
+    return sum(width * max(LEAST_DEPTH, depth) for width, depth in words)
 
 
 def _source(config: Config) -> str:

@@ -28,12 +28,15 @@ the folders without a data set are drawn from a seed.
   front of an arg-max are compared bit for bit.
 - *interval*: clock cycles between frames, measured; *bound*: the slowest unit's. *latency*: of one
   frame.
-- *FIFO bits*: of all FIFOs as sized; *sizing*: seconds it took, with compiling; *total*: seconds of
+- *FIFO bits*: of all FIFOs as sized; *held*: as many words as each held when none was ever full
+  and frames came at the pace of the slowest unit, which is what a depth by peak occupancy takes;
+  *least*: two words each, FINN's default where nothing is sized, which stops where branches meet.
+- *sizing*: seconds it took, with compiling; *total*: seconds of
   all passes.
 """
 COLUMNS = ("network", "board", "MACs", "units", "weight bits", "activation bits", "exact", "frames",
-           "mismatches", "interval", "bound", "latency", "FIFO bits", "sizing s",
-           "total s")  # fmt: skip
+           "mismatches", "interval", "bound", "latency", "FIFO bits", "held",
+           "least", "sizing s", "total s")  # fmt: skip
 
 
 def page(rows: Sequence[Row], train: int = 512) -> str:
@@ -71,6 +74,10 @@ def cells(row: Row) -> list[str]:
         f"{row['bound']:,}",
         f"{row['latency']:,}",
         f"{row['fifo_bits']:,}",
+        *(
+            f"{row[part]:,}" if part in row else ""
+            for part in ("fifo_bits_held", "fifo_bits_least")
+        ),
         "" if sizing is None else f"{sizing:.0f}",
         f"{row['total_s']:.0f}",
     ]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.folding import setfolding, wide_solve, wide_space
+from benchmarks.folding import setfolding
 from benchmarks.folding.price import Arithmetic, Built, build, calibrated, extrapolated
 from benchmarks.folding.setfolding import WIDTHS, Node, SetFolding
 from hw_targets import finn_adapter
@@ -20,8 +20,6 @@ from hw_targets.cost.layer import matrix_kernel
 from hw_targets.cost.model import as_row, shell_estimate
 from hw_targets.families import RESOURCES
 from hw_targets.network import NetworkShape
-from hw_targets.rtl.kernel import Kernel
-from hw_targets.rtl.mvu import Mvu
 from passes import _allocation_solve as solve
 from passes._allocation_build import build_space
 from passes._allocation_space import Space
@@ -119,16 +117,11 @@ class Case:
                     cost = built.cost(self.board.family)
                     yield Folded(target, width, arithmetic, nodes, built, cost)
 
-    @cached_property
-    def wide(self) -> wide_space.Wide:
-        """As `free`, with windows that give all their pixels at once beside ours."""
-        return wide_space.build(self.network, self.board.family, self.bits)
-
     def ours(self, arithmetics: Sequence[Arithmetic], budget: Costs) -> Row:
         """Our fastest designs within `budget`: by what may be chosen, a row, None: nothing fits.
 
         free, strict: in the compiler's space, all of it or foldings alone, of the best of
-        `arithmetics`. parallel: all of it, and windows that give all their pixels at once.
+        `arithmetics`.
         """
         limits = solve.Limits(budget, NO_RATE, float(self.bits))
         spaces = [self.strict(each) for each in arithmetics]
@@ -137,7 +130,6 @@ class Case:
             "strict": self._row(
                 _best(solve.least_interval(each, limits, TIME_LIMIT_S) for each in spaces)
             ),
-            "parallel": self._wide_row(wide_solve.fastest(self.wide, budget, NO_RATE)),
         }
 
     def whole_board(self, share: float, step: float = FINE) -> Row:
@@ -181,28 +173,11 @@ class Case:
             "cost": _cost(ours.cost),
         }
 
-    def _wide_row(self, ours: wide_space.Found | None) -> Row | None:
-        if ours is None:
-            return None
-        return {
-            "interval": ours.interval,
-            "proven": ours.proven,
-            "finn_interval": setfolding.interval(self.finn.configure(ours.units)),
-            "units": " ".join(_named(unit, parallel) for unit, parallel in ours.units),
-            "cost": _cost(ours.cost),
-        }
-
 
 def _best(found: Iterable[Any]) -> Any:
     """The fastest of those that there are, else None."""
     known = [each for each in found if each is not None]
     return min(known, key=lambda each: each.interval, default=None)
-
-
-def _named(unit: Kernel, parallel: bool) -> str:
-    """A unit and its lanes, PE x SIMD of a matrix-vector unit."""
-    lanes = f"{unit.pe}x{unit.simd}" if isinstance(unit, Mvu) else str(unit.input.lanes)
-    return f"{type(unit).__name__}:{lanes}" + (":parallel" if parallel else "")
 
 
 def _cost(values: Costs) -> list[float]:

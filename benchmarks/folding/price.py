@@ -18,7 +18,6 @@ from hw_targets.cost import estimate_many
 from hw_targets.cost.features import fields
 from hw_targets.cost.layer import MIN_FIFO_DEPTH, pad_kernel, window_kernel, with_fifo
 from hw_targets.cost.model import KernelModel, kernel_model
-from hw_targets.families import RESOURCES
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.fifo import Fifo
@@ -26,7 +25,6 @@ from hw_targets.rtl.kernel import Kernel, Stream
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
-from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.width_converter import WidthConverter
 
@@ -50,31 +48,19 @@ def calibrated(kernels: Iterable[Kernel], family: str) -> bool:
 
 @dataclass(frozen=True)
 class Built:
-    """Units in stream order, with FIFOs and width converters.
-
-    registers: flip-flops beside the units' own. cycles: between frames, of the slowest unit.
-    """
+    """Units in stream order, with FIFOs and width converters."""
 
     kernels: tuple[Kernel, ...]
-    registers: int
-    cycles: int
+
+    @property
+    def cycles(self) -> int:
+        """Between frames, of the slowest unit."""
+        return max(kernel.cycles for kernel in self.kernels)
 
     def cost(self, family: str) -> NDArray[np.float64]:
         """(4,) modelled LUT, FF, DSP, block RAM; NaN where the model is not calibrated."""
         total: NDArray[np.float64] = estimate_many(self.kernels, family).sum(axis=0)
-        total[RESOURCES.index("ff")] += self.registers
         return total
-
-
-@dataclass(frozen=True)
-class _Unit:
-    """A kernel, its lanes in and out, values a frame it gives, and its cycles."""
-
-    kernel: Kernel
-    lanes: int
-    out_lanes: int
-    cycles: int
-    registers: int = 0
 
 
 def build(network: NetworkShape, nodes: Sequence[Node], bits: int, arithmetic: Arithmetic) -> Built:
@@ -83,28 +69,23 @@ def build(network: NetworkShape, nodes: Sequence[Node], bits: int, arithmetic: A
     Width converters stand wherever lanes differ, as FINN puts them there: where lanes do not divide
     each other, through their least common multiple. Memories are placed by size (`memory="auto"`).
 
-    We have no window that gives all its pixels at once (FINN's parallel_window). It is priced as
-    ours with all channels wide, and one register for each bit of the window: less than it takes.
-
     Raises:
         ValueError: the nodes are not the network's, or a folding that does not divide.
     """
     kernels: list[Kernel] = []
-    cycles, registers, lanes = 1, 0, 0
+    lanes = 0
     for unit in _units(network, nodes, bits, arithmetic):
-        before = between(lanes or unit.lanes, unit.lanes, unit.kernel.input)
-        for kernel in (*before, unit.kernel):
+        wanted = unit.input.lanes
+        for kernel in (*between(lanes or wanted, wanted, unit.input), unit):
             kernels += with_fifo(kernel)
-        cycles = max(cycles, unit.cycles, *(kernel.cycles for kernel in before))
-        registers += unit.registers
-        lanes = unit.out_lanes
+        lanes = unit.output.lanes
     kernels.append(Fifo(kernels[-1].output.width, MIN_FIFO_DEPTH, 1))
-    return Built(tuple(kernels), registers, cycles)
+    return Built(tuple(kernels))
 
 
 def _units(
     network: NetworkShape, nodes: Sequence[Node], bits: int, arithmetic: Arithmetic
-) -> Iterator[_Unit]:
+) -> Iterator[Kernel]:
     layers = iter(network.layers)
     layer = next(layers)
     started = False  # the layer's matrix has come
@@ -117,17 +98,18 @@ def _units(
         if node.kind in ("FMPadding", "ConvolutionInputGenerator", "MVAU") and started:
             layer, started, in_bits, signed = next(layers), False, bits, False
         if node.kind == "FMPadding":
-            yield _plain(pad_kernel(layer, node.simd, in_bits, signed))
+            yield pad_kernel(layer, node.simd, in_bits, signed)
         elif node.kind == "ConvolutionInputGenerator":
-            yield _parallel(window_kernel(layer, node.simd, in_bits, signed), node.parallel_window)
+            lanes = layer.matrix[0] if node.parallel_window else node.simd
+            yield window_kernel(layer, lanes, in_bits, signed)
         elif node.kind == "MVAU":
             mw, mh = layer.matrix
             shape = (mw, mh, node.simd, node.pe, layer.pixels)
             mvu = Mvu(*shape, bits, in_bits, signed, arithmetic, "auto")
             started, acc = True, mvu.acc_bits
-            yield _plain(mvu)
+            yield mvu
         else:
-            yield _plain(_back(layer, node, acc, bits))
+            yield _back(layer, node, acc, bits)
 
 
 def between(lanes: int, wanted: int, stream: Stream) -> tuple[WidthConverter, ...]:
@@ -138,18 +120,6 @@ def between(lanes: int, wanted: int, stream: Stream) -> tuple[WidthConverter, ..
         WidthConverter(source, sink, stream.bits, stream.elements, stream.signed)
         for source, sink in pairwise(steps)
     )
-
-
-def _plain(kernel: Kernel) -> _Unit:
-    return _Unit(kernel, kernel.input.lanes, kernel.output.lanes, kernel.cycles)
-
-
-def _parallel(kernel: Swu, parallel: bool) -> _Unit:
-    if not parallel:
-        return _plain(kernel)
-    lanes = kernel.input.lanes * kernel.kernel_h * kernel.kernel_w
-    registers = lanes * kernel.input.bits
-    return _Unit(kernel, kernel.input.lanes, lanes, kernel.input.beats, registers)
 
 
 def _back(layer: LayerShape, node: Node, acc: int, bits: int) -> Kernel:

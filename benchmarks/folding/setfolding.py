@@ -15,6 +15,7 @@ from hw_targets.rtl.kernel import Kernel
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.swu import Swu
 
 WIDTHS: tuple[int, ...] = (36, 8191)
@@ -75,33 +76,32 @@ class SetFolding:
             self._known[target, width] = nodes
         return self._known[target, width]
 
-    def configure(self, units: Sequence[tuple[Kernel, bool]]) -> tuple[Node, ...]:
-        """Fold as `units` are, in stream order, by FINN's own ApplyConfig.
-
-        With each unit comes whether it is a window that gives all its pixels at once.
-        """
+    def configure(self, units: Sequence[Kernel]) -> tuple[Node, ...]:
+        """Fold as `units` are, in stream order, by FINN's own ApplyConfig."""
         with finn_session(self.folder):
             from finn.transformation.general import ApplyConfig
 
             config: dict[str, Any] = {"Defaults": {}}
             waiting = list(units)
             for node in self._model.graph.node:
-                unit, parallel = waiting[0]
+                unit = waiting[0]
                 if isinstance(unit, MaxPool) and "Generator" in node.op_type:
                     config[node.name] = {"SIMD": unit.pe, "parallel_window": 0}
                     continue  # FINN's pooling is two nodes, a window and the pooling
-                config[node.name] = _folding(unit, parallel)
+                config[node.name] = _folding(unit)
                 del waiting[0]
             self._model = self._model.transform(ApplyConfig(config))
             return tuple(_node(node) for node in self._model.graph.node)
 
 
-def _folding(unit: Kernel, parallel: bool) -> dict[str, int]:
+def _folding(unit: Kernel) -> dict[str, int]:
     """The attributes of the FINN node that does what `unit` does."""
     if isinstance(unit, Mvu):
         return {"PE": unit.pe, "SIMD": unit.simd}
     if isinstance(unit, Swu):
-        return {"SIMD": unit.simd, "parallel_window": int(parallel)}
+        return {"SIMD": unit.simd, "parallel_window": 0}
+    if isinstance(unit, ParallelWindow):
+        return {"SIMD": unit.channels, "parallel_window": 1}
     return {"SIMD" if isinstance(unit, Pad) else "PE": unit.input.lanes}
 
 

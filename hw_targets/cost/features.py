@@ -23,6 +23,7 @@ from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import Requant
 from hw_targets.rtl.swu import Swu
@@ -57,12 +58,25 @@ _FIELDS: dict[type, tuple[str, ...]] = {
         "kernel_w",
         "stride_h",
         "stride_w",
+        "dilation_w",
         "out_h",
         "out_w",
         "folds",
         "simd",
         "bits",
         "buffer_depth",
+    ),
+    ParallelWindow: (
+        "in_h",
+        "in_w",
+        "kernel_h",
+        "kernel_w",
+        "stride_h",
+        "stride_w",
+        "above",
+        "before",
+        "width",
+        "beats",
     ),
     Pad: ("in_h", "in_w", "folds", "top", "left", "bottom", "right", "simd", "bits"),
     MaxPool: ("in_h", "in_w", "folds", "kernel", "pe", "bits", "out_w"),
@@ -161,6 +175,14 @@ def domain(kind: str, k: Fields) -> dict[str, Number]:
             "kernel": k["kernel_h"] * k["kernel_w"],
             "in_h": k["in_h"],
             "in_w": k["in_w"],
+        }
+    if kind == "ParallelWindow":
+        return {
+            "depth": k["in_w"],
+            "word": k["above"] * k["width"],
+            "window": k["kernel_h"] * (k["before"] + 1) * k["width"],
+            "beats": k["beats"],
+            "in_h": k["in_h"],
         }
     if kind == "Pad":
         return {

@@ -97,7 +97,7 @@ class _Walk:
 
             value = self._add(f"{name}_pad", [value], out, pad, layer, "pad")
         if needs_window(layer):
-            out = Value(value.source, prod(layer.window) * layer.in_channels, layer.out_size)
+            out = Value(value.source, prod(layer.kernel) * layer.in_channels, layer.out_size)
 
             def window(into: Stream, lanes: int, _: Choices) -> Kernel:
                 return window_kernel(layer, lanes, into.bits, into.signed)

@@ -24,6 +24,7 @@ from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import Requant
 from hw_targets.rtl.swu import Swu
@@ -39,7 +40,7 @@ Times = Callable[[IntArray], IntArray]
 
 FIFO_CYCLES, DEEP_FIFO_CYCLES = 1, 2
 READ_FIRST_DEPTH = 32
-"""Threshold memories deeper than this are read in a cycle of their own."""
+"""Threshold memories deeper than this are read in a cycle of their own, block RAM in two."""
 
 
 def latency_cycles(kernels: Iterable[Kernel]) -> int:
@@ -184,10 +185,25 @@ def _(kernel: Swu, times: Times) -> Times:
     """A window goes out line by line, each as soon as its last beat is in the buffer."""
     folds, line = kernel.folds, kernel.kernel_w * kernel.folds
     y, x, ky = np.ogrid[: kernel.out_h, : kernel.out_w, : kernel.kernel_h]
-    top = (y * kernel.stride_h + ky) * kernel.in_w + x * kernel.stride_w
-    needed = (top * folds + line - 1).reshape(-1)
+    row = y * kernel.stride_h + ky * kernel.dilation_h
+    last = row * kernel.in_w + x * kernel.stride_w + kernel.before
+    needed = (last * folds + folds - 1).reshape(-1)
     ends = _paced(times(needed) + 1, line)
     return lambda beats: ends[beats // line] - (line - 1) + beats % line + 2
+
+
+@_through.register
+def _(kernel: ParallelWindow, times: Times) -> Times:
+    """A pixel that completes a window keeps the next one waiting for the window's beats."""
+    y, x = np.ogrid[: kernel.out_h, : kernel.out_w]
+    rows, columns = y * kernel.stride_h + kernel.above, x * kernel.stride_w + kernel.before
+    completing = (rows * kernel.in_w + columns).reshape(-1)
+    work = np.ones(kernel.input.beats, dtype=np.int64)
+    work[completing] = kernel.beats
+    before = np.cumsum(work) - work
+    taken = np.maximum.accumulate(times(np.arange(kernel.input.beats)) - before) + before
+    delay = 1 if kernel.beats == 1 else 2
+    return lambda beats: taken[completing[beats // kernel.beats]] + beats % kernel.beats + delay
 
 
 @_through.register
@@ -222,11 +238,9 @@ def _last_tap(kernel: Depthwise | Reduce, times: Times, delay: int) -> Times:
 @_through.register
 def _(kernel: Threshold, times: Times) -> Times:
     depths = [kernel.folds << stage for stage in range(kernel.out_bits)]
-    reads = sum(
-        depth > READ_FIRST_DEPTH or depth * (kernel.in_bits + 1) >= BLOCK_ROM_BITS
-        for depth in depths
-    )
-    return _later(times, kernel.out_bits + reads)
+    block = [depth * (kernel.in_bits + 1) >= BLOCK_ROM_BITS for depth in depths]
+    reads = sum(depth > READ_FIRST_DEPTH or late for depth, late in zip(depths, block, strict=True))
+    return _later(times, kernel.out_bits + reads + sum(block))
 
 
 @_through.register

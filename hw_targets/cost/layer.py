@@ -20,6 +20,7 @@ from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.requant import LEAST_OUT_BITS, MOST_MULT_BITS, MOST_SHIFT, Requant
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
@@ -65,7 +66,7 @@ def needs_pad(layer: LayerShape) -> bool:
 
 def needs_window(layer: LayerShape) -> bool:
     """Whether a sliding window feeds the layer."""
-    return layer.window != (1, 1) or layer.stride != (1, 1) or layer.depthwise
+    return layer.kernel != (1, 1) or layer.stride != (1, 1) or layer.depthwise
 
 
 def chosen_lanes(layer: LayerShape, choice: Choice) -> Lanes:
@@ -79,11 +80,16 @@ def pad_kernel(layer: LayerShape, lanes: int, bits: int, signed: bool) -> Pad:
     return Pad(*layer.in_size, layer.in_channels, *layer.padding, lanes, bits, signed)
 
 
-def window_kernel(layer: LayerShape, lanes: int, bits: int, signed: bool) -> Swu:
-    """The sliding window itself, without its FIFO; of a dilated layer all pixels between taps."""
-    return Swu(
-        *layer.padded_size, layer.in_channels, *layer.window, *layer.stride, lanes, bits, signed
-    )
+def window_kernel(layer: LayerShape, lanes: int, bits: int, signed: bool) -> Swu | ParallelWindow:
+    """The sliding window itself, without its FIFO.
+
+    lanes: that leave it; more than the channels are several pixels of the kernel.
+    """
+    channels = layer.in_channels
+    shape = (*layer.padded_size, channels, *layer.kernel, *layer.stride)
+    if lanes > channels:
+        return ParallelWindow(*shape, *layer.dilation, lanes // channels, bits, signed)
+    return Swu(*shape, lanes, bits, signed, *layer.dilation)
 
 
 def front_kernels(

@@ -12,7 +12,7 @@ from hw_targets.cost.model import Estimate, estimate_design, estimate_units, she
 from hw_targets.cost.planned import priced_kernels
 from hw_targets.cost.query import LayerQuery
 from hw_targets.errors import LiftFlowError, UnsupportedError
-from hw_targets.lanes import TIED, Lanes, divisors, lanes_of
+from hw_targets.lanes import TIED, Lanes, divisors, lanes_of, window_lanes
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.width_converter import WidthConverter
@@ -103,7 +103,8 @@ def layer_query(
     pad_h, pad_w = layer.even_padding
     if layer.dilation != (1, 1):
         where = f"layer {layer.name}"
-        raise UnsupportedError("no sliding window is dilated", where=where, mend="use dilation=1")
+        what = "it is dilated, which has no form here"
+        raise UnsupportedError(what, where=where, mend="price the whole network")
     return LayerQuery(
         in_channels=layer.in_channels,
         out_channels=layer.out_channels,
@@ -134,7 +135,6 @@ def require_division(layer: LayerShape, pe: int, simd: int, own: Lanes = TIED) -
         ("PE", pe, layer.out_channels, "outputs"),
         ("SIMD", simd, columns, "inputs"),
         ("pad lanes", lanes.pad, layer.in_channels if needs_pad(layer) else 0, "channels"),
-        ("window lanes", lanes.window, layer.in_channels if needs_window(layer) else 0, "channels"),
         ("lanes", lanes.act, layer.out_channels, "outputs"),
         ("lanes", lanes.end, layer.out_channels, "outputs"),
     )
@@ -145,3 +145,10 @@ def require_division(layer: LayerShape, pe: int, simd: int, own: Lanes = TIED) -
                 where=f"layer {layer.name}",
                 mend=f"use one of {', '.join(map(str, divisors(size)))}",
             )
+    if needs_window(layer) and lanes.window not in window_lanes(layer):
+        raise LiftFlowError(
+            f"window lanes {lanes.window} are no whole part of its {layer.in_channels} channels, "
+            "nor several pixels of its kernel",
+            where=f"layer {layer.name}",
+            mend=f"use one of {', '.join(map(str, window_lanes(layer)))}",
+        )

@@ -20,6 +20,7 @@ from hw_targets.cost.basis.arithmetic import most
 from hw_targets.cost.basis.products import MOST_BITS
 from hw_targets.cost.model import KernelModel, kernel_model
 from hw_targets.cost.query_units import LayerQuery, Parts, parts_of, units
+from hw_targets.lanes import gains
 from hw_targets.rtl.mvu import WEIGHT_BITS
 
 __all__ = ["LayerCost", "LayerQuery", "complaint", "layer_cost", "uncalibrated"]
@@ -183,11 +184,25 @@ def complaint(query: LayerQuery) -> str:
     if q["out_channels"] % q["pe"]:
         return f"pe {q['pe']:g} does not divide out_channels {q['out_channels']:g}"
     windows = max(q["kernel_h"], q["kernel_w"], q["stride_h"], q["stride_w"]) > 1
-    if q["in_channels"] % q["simd"]:
-        return f"simd {q['simd']:g} does not divide in_channels {q['in_channels']:g}"
     for side, kernel, pad in (("in_h", "kernel_h", "pad_h"), ("in_w", "kernel_w", "pad_w")):
         if windows and q[kernel] > q[side] + 2 * q[pad]:
             return f"{kernel} {q[kernel]:g} is larger than the padded image, {side} {q[side]:g}"
+    return _simd_complaint(q, windows)
+
+
+def _simd_complaint(q: dict[str, float], windows: bool) -> str:
+    """What is wrong with its SIMD; empty where nothing is."""
+    simd, channels, taps = q["simd"], q["in_channels"], q["kernel_h"] * q["kernel_w"]
+    if simd <= channels or not windows:
+        wrong = bool(channels % simd)
+        return f"simd {simd:g} does not divide in_channels {channels:g}" if wrong else ""
+    if simd % channels or taps * channels % simd:
+        return f"simd {simd:g} is not all channels of a divisor of the kernel's {taps:g} pixels"
+    height, width = q["in_h"] + 2 * q["pad_h"], q["in_w"] + 2 * q["pad_w"]
+    rows = (height - q["kernel_h"]) // q["stride_h"] + 1
+    columns = (width - q["kernel_w"]) // q["stride_w"] + 1
+    if not gains(simd / channels, taps, height * width, rows * columns):
+        return f"simd {simd:g}: several pixels of the kernel a beat are no faster than one here"
     return ""
 
 

@@ -20,6 +20,7 @@ from hw_targets.rtl.swu import FRAME_STALL, SLACK_BEATS
 class LayerQuery:
     """One layer with its bits and folding, or as many as its columns are long.
 
+    simd: divides in_channels, or is all channels of several pixels of the kernel.
     A dense layer has images and kernels of 1 x 1. in_h, in_w: the image before padding. pool: side
     of the maximum pooling behind the activation, 1 for none. activation: 0 for the layer that
     gives the logits, which is followed by bias and label select. in_signed, dsp, block: 0 or 1,
@@ -57,6 +58,7 @@ class Parts:
     hidden: bool
     pooled: bool
     requantized: bool
+    parallel: bool
 
 
 def parts_of(q: LayerQuery) -> tuple[Number | NDArray[np.bool_], ...]:
@@ -67,6 +69,7 @@ def parts_of(q: LayerQuery) -> tuple[Number | NDArray[np.bool_], ...]:
         q.activation > 0,
         (q.activation > 0) & (q.pool > 1),
         (q.activation > 0) & (q.act_bits >= LEAST_OUT_BITS) & (q.out_channels > 1),
+        q.simd > q.in_channels,
     )
 
 
@@ -77,8 +80,9 @@ Unit = tuple[str, Fields, Number]
 def units(q: LayerQuery, parts: Parts) -> Iterator[Unit]:
     """The units of `layer.kernels_of`, in stream order."""
     in_h, in_w = q.in_h, q.in_w
-    folds = q.in_channels / q.simd
-    lanes_width = q.simd * q.in_bits
+    lanes = q.in_channels if parts.parallel else q.simd
+    folds = q.in_channels / lanes
+    lanes_width = lanes * q.in_bits
     if parts.padded:
         in_h, in_w = q.in_h + 2 * q.pad_h, q.in_w + 2 * q.pad_w
         fields: Fields = {
@@ -89,7 +93,7 @@ def units(q: LayerQuery, parts: Parts) -> Iterator[Unit]:
             "bottom": q.pad_h,
             "left": q.pad_w,
             "right": q.pad_w,
-            "simd": q.simd,
+            "simd": lanes,
             "bits": q.in_bits,
         }
         yield from _with_fifo("Pad", fields, in_h * in_w * folds, lanes_width)
@@ -97,20 +101,8 @@ def units(q: LayerQuery, parts: Parts) -> Iterator[Unit]:
         out_h = (in_h - q.kernel_h) // q.stride_h + 1
         out_w = (in_w - q.kernel_w) // q.stride_w + 1
         pixels, kernel = out_h * out_w, q.kernel_h * q.kernel_w
-        beats = most(in_h * in_w, pixels * kernel) * folds
-        fields = {
-            "in_h": in_h,
-            "in_w": in_w,
-            "kernel_h": q.kernel_h,
-            "kernel_w": q.kernel_w,
-            "out_h": out_h,
-            "out_w": out_w,
-            "folds": folds,
-            "simd": q.simd,
-            "bits": q.in_bits,
-            "buffer_depth": _buffer_depth(q, in_w, folds, beats),
-        }
-        yield from _with_fifo("Swu", fields, beats, lanes_width)
+        window = _several if parts.parallel else _window
+        yield from window(q, (in_h, in_w), (out_h, out_w))
         mw = kernel * q.in_channels
     else:
         out_h, out_w, pixels, mw = in_h, in_w, in_h * in_w, q.in_channels
@@ -118,7 +110,7 @@ def units(q: LayerQuery, parts: Parts) -> Iterator[Unit]:
     acc_bits = _acc_bits(q, mw)
     cycles = pixels * sf * nf
     room = most(where(nf > 1, sf, MIN_FIFO_DEPTH), MIN_FIFO_DEPTH)
-    yield "Fifo", {"width": lanes_width, "depth": room}, pixels * sf
+    yield "Fifo", {"width": q.simd * q.in_bits, "depth": room}, pixels * sf
     yield (
         "Mvu",
         {
@@ -136,6 +128,51 @@ def units(q: LayerQuery, parts: Parts) -> Iterator[Unit]:
         cycles,
     )
     yield from _back(q, parts, pixels, acc_bits, nf, (out_h, out_w))
+
+
+def _window(
+    q: LayerQuery, image: tuple[Number, Number], out: tuple[Number, Number]
+) -> Iterator[Unit]:
+    """A window of a pixel of the kernel a beat, or of a part of its channels."""
+    (in_h, in_w), (out_h, out_w) = image, out
+    folds = q.in_channels / q.simd
+    beats = most(in_h * in_w, out_h * out_w * q.kernel_h * q.kernel_w) * folds
+    fields: Fields = {
+        "in_h": in_h,
+        "in_w": in_w,
+        "kernel_h": q.kernel_h,
+        "kernel_w": q.kernel_w,
+        "dilation_w": 1.0,
+        "out_h": out_h,
+        "out_w": out_w,
+        "folds": folds,
+        "simd": q.simd,
+        "bits": q.in_bits,
+        "buffer_depth": _buffer_depth(q, in_w, folds, beats),
+    }
+    yield from _with_fifo("Swu", fields, beats, q.simd * q.in_bits)
+
+
+def _several(
+    q: LayerQuery, image: tuple[Number, Number], out: tuple[Number, Number]
+) -> Iterator[Unit]:
+    """A window of several pixels of the kernel a beat."""
+    (in_h, in_w), width = image, q.in_channels * q.in_bits
+    beats = q.kernel_h * q.kernel_w * q.in_channels / q.simd
+    fields: Fields = {
+        "in_h": in_h,
+        "in_w": in_w,
+        "kernel_h": q.kernel_h,
+        "kernel_w": q.kernel_w,
+        "stride_h": q.stride_h,
+        "stride_w": q.stride_w,
+        "above": q.kernel_h - 1,
+        "before": q.kernel_w - 1,
+        "width": width,
+        "beats": beats,
+    }
+    cycles = in_h * in_w + out[0] * out[1] * (beats - 1)
+    yield from _with_fifo("ParallelWindow", fields, cycles, width)
 
 
 def _back(

@@ -127,11 +127,12 @@ class Emitter:
         x: Tensor,
         kernel: Pair,
         stride: Pair,
+        dilation: Pair = (1, 1),
         depthwise: bool = False,
     ) -> Tensor:
         """The windows of an image, one after another."""
-        sizes = zip(x.size, kernel, stride, strict=True)
-        size = [(side - k) // s + 1 for side, k, s in sizes]
+        sizes = zip(x.size, kernel, stride, dilation, strict=True)
+        size = [(side - d * (k - 1) - 1) // s + 1 for side, k, s, d in sizes]
         shape = (1, *size, prod(kernel) * x.channels)
         attributes = {
             "ConvKernelDim": list(kernel),
@@ -140,7 +141,7 @@ class Emitter:
             "OFMDim": size,
             "SIMD": x.channels,
             "Stride": list(stride),
-            "Dilation": [1, 1],
+            "Dilation": list(dilation),
             "inputDataType": x.datatype,
             "outputDataType": x.datatype,
             "depthwise": int(depthwise),

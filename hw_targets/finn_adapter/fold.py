@@ -111,7 +111,11 @@ def _own(node: Any, layer: LayerShape, choice: Folding) -> dict[str, Any]:
             "mem_mode": "internal_decoupled",
             "ram_style": choice.memory,
         }
-    taken = {"pad": lanes.pad, "window": lanes.window, "threshold": lanes.act, "bias": lanes.act}
+    if part == "window":
+        # FINN's windows give all pixels of the kernel at once, or one.
+        parallel = lanes.window > layer.in_channels
+        return {"SIMD": min(lanes.window, layer.in_channels), "parallel_window": int(parallel)}
+    taken = {"pad": lanes.pad, "threshold": lanes.act, "bias": lanes.act}
     return _folded(node, taken.get(part, lanes.end))
 
 

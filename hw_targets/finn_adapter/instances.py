@@ -11,9 +11,10 @@ import numpy as np
 
 from hw_targets.errors import UnsupportedError
 from hw_targets.finn_adapter.emit import signed_bits
+from hw_targets.finn_adapter.fold import Folding
 from hw_targets.finn_adapter.parts import layers_of, part_of
 from hw_targets.finn_adapter.session import finn_session
-from hw_targets.lanes import fewest
+from hw_targets.lanes import TIED, fewest, lanes_of
 from hw_targets.network import NetworkShape
 from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
@@ -25,6 +26,7 @@ from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import LEAST_OUT_BITS, Fit, Requant, fit_steps
 from hw_targets.rtl.swu import Swu
@@ -37,11 +39,18 @@ Made = tuple[Kernel, Mapping[str, IntArray]]
 """A kernel and the values of its memories."""
 
 
-def instances(path: Path, network: NetworkShape, interval: int = 1) -> tuple[Instance, ...]:
+def instances(
+    path: Path,
+    network: NetworkShape,
+    choices: Mapping[str, Folding],
+    interval: int = 1,
+) -> tuple[Instance, ...]:
     """The kernels of the folded graph in the order data takes, called as their nodes are.
 
     FINN's window and Pool of a max pooling without overlap are one MaxPool here. Widths are those
     of the streams: the kernels' own where they make new ones, the graph's input and quantizers.
+    Where FINN's window gives all pixels of the kernel at once, ours gives as many as `choices`,
+    by which the graph was folded, say: FINN has no node that gives a part of them.
     Channels of zeros, which FINN has no node for to be folded, have the fewest lanes that keep
     `interval` cycles a frame.
 
@@ -53,8 +62,7 @@ def instances(path: Path, network: NetworkShape, interval: int = 1) -> tuple[Ins
         from qonnx.core.modelwrapper import ModelWrapper
 
         model = ModelWrapper(str(path))
-        layers_of(model, network)
-        reader = _Reader(model, network, interval)
+        reader = _Reader(model, network, choices, interval)
         for node in model.graph.node:
             reader.read(node)
         return tuple(reader.found)
@@ -63,8 +71,11 @@ def instances(path: Path, network: NetworkShape, interval: int = 1) -> tuple[Ins
 class _Reader:
     """Turns nodes into instances; keeps what every tensor is as a stream."""
 
-    def __init__(self, model: Any, network: NetworkShape, interval: int) -> None:
-        self.model, self.interval = model, interval
+    def __init__(
+        self, model: Any, network: NetworkShape, choices: Mapping[str, Folding], interval: int
+    ) -> None:
+        self.model, self.choices, self.interval = model, choices, interval
+        self.layers = layers_of(model, network)
         self.found: list[Instance] = []
         entry = model.graph.input[0].name
         form = Stream(1, network.input_bits, network.input_signed, 1)
@@ -118,11 +129,28 @@ class _Reader:
 
     def window(self, node: Any, get: Any) -> Made | None:
         (height, width), kernel, stride = get("IFMDim"), get("ConvKernelDim"), get("Stride")
-        if any(int(step) != 1 for step in get("Dilation")):
-            raise UnsupportedError("dilated windows have no kernel", where=node.name)
+        down, right = map(int, get("Dilation"))
         if part_of(node.name)[1] == "pool_window" and _apart(kernel, stride):
             return None  # MaxPool does it
         into = self.taken(node)
+        if get("parallel_window"):
+            layer = self.layers[node.name]
+            choice = self.choices[layer.name]
+            lanes = lanes_of(layer, choice.pe, choice.simd, getattr(choice, "lanes", TIED))
+            return ParallelWindow(
+                in_h=int(height),
+                in_w=int(width),
+                channels=layer.in_channels,
+                kernel_h=int(kernel[0]),
+                kernel_w=int(kernel[1]),
+                stride_h=int(stride[0]),
+                stride_w=int(stride[1]),
+                dilation_h=down,
+                dilation_w=right,
+                positions=lanes.window // layer.in_channels,
+                bits=into.bits,
+                signed=into.signed,
+            ), {}
         return Swu(
             in_h=int(height),
             in_w=int(width),
@@ -134,6 +162,8 @@ class _Reader:
             simd=get("SIMD"),
             bits=into.bits,
             signed=into.signed,
+            dilation_h=down,
+            dilation_w=right,
         ), {}
 
     def matrix(self, node: Any, get: Any) -> Made:

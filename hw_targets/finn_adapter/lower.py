@@ -9,7 +9,7 @@ pooling need no rules of their own and no threshold can end on the wrong side of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hw_targets import grid
 from hw_targets.errors import UnsupportedError
 from hw_targets.finn_adapter.emit import Emitter, Tensor
 from hw_targets.finn_adapter.names import LAYERS, Names
@@ -28,8 +29,6 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
 WHERE = "lower-finn"
-GRID_TOLERANCE = 0.1
-"""How far the float32 bias of the logits may lie off a multiple of the accumulator's step."""
 SAME_STEP = 1e-9
 """How far steps that are one may lie apart, relative: float32 scales multiplied in float64."""
 
@@ -173,7 +172,7 @@ class _Lowering:
                 mend="give the last layer one weight scale",
             )
         counts = np.broadcast_to(logits.bias / step, (logits.tensor.channels,))
-        if np.abs(counts - np.round(counts)).max(initial=0.0) > GRID_TOLERANCE:
+        if grid.distance(counts) > grid.tolerance(counts):
             raise UnsupportedError(
                 "the last layer's bias is not a whole number of accumulator steps",
                 where=WHERE,
@@ -242,8 +241,8 @@ class _Lowering:
         name, tensor = self.names.of(node), x.tensor
         if integers.ndim != 4:
             raise _refused(node, f"it has {integers.ndim - 2} dimensions", "use two")
-        integers = _undilated(integers, kinds.get("dilations", (1, 1)))
         kernel, stride = integers.shape[2:], tuple(kinds["strides"])
+        dilation = tuple(kinds.get("dilations", (1, 1)))
         top, left, bottom, right = kinds.get("pads", (0, 0, 0, 0))
         if top or left or bottom or right:
             tensor = self.emit.pad(f"{name}_pad", tensor, (top, left, bottom, right))
@@ -251,7 +250,7 @@ class _Lowering:
         depthwise = groups > 1 and groups == tensor.channels == outputs
         if kernel != (1, 1) or stride != (1, 1) or depthwise:
             window = f"{name}_window"
-            tensor = self.emit.window(window, tensor, kernel, stride, depthwise)
+            tensor = self.emit.window(window, tensor, kernel, stride, dilation, depthwise)
         if depthwise:
             taps = integers.reshape(outputs, -1)
             tensor = self.emit.depthwise(f"{name}_mvu", tensor, taps, bits, kernel)
@@ -454,16 +453,6 @@ def _ungrouped(weights: Int64, groups: int) -> Int64:
         rows, columns = slice(group * each, (group + 1) * each), group * inputs
         dense[rows, columns : columns + inputs] = weights[rows]
     return dense
-
-
-def _undilated(weights: Int64, dilation: Sequence[int]) -> Int64:
-    """(out, in, ...) weights of a dilated convolution as those of a plain one."""
-    if set(dilation) == {1}:
-        return weights
-    height, width = (d * (k - 1) + 1 for d, k in zip(dilation, weights.shape[2:], strict=True))
-    spread = np.zeros((*weights.shape[:2], height, width), dtype=np.int64)
-    spread[:, :, :: dilation[0], :: dilation[1]] = weights
-    return spread
 
 
 def _single(values: Float64) -> Float64:

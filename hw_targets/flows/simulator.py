@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from hw_targets.errors import VerificationError
 from hw_targets.flows import verilator
 from hw_targets.flows.beats import from_words, to_words, words_per_beat
+from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import IntArray, Stream
 
 HARNESS = Path(__file__).with_name("stream_harness.cpp")
+SIZING_FIFO = Path(__file__).with_name("sizing_fifo.sv")
 PREFIX = "Vmodel"
 PATIENCE = 200_000
 """Cycles without any transfer after which a simulation counts as stuck."""
@@ -175,7 +177,8 @@ def build(
         sources: file names relative to `folder`, in the order to read them.
         channels: the stream ports of the top; the default is `s_axis` and `m_axis`.
         links: names of the FIFOs a top of `Design` reports on; defines LF_PROBE if given.
-        sizing: let each run choose the depth of every FIFO; defines LF_SIZING, needs `links`.
+        sizing: let each run choose the depth of every FIFO, and drop what they hold: cycles are
+            the same, outputs mean nothing. Defines LF_SIZING, needs `links`.
         strict: see in every cycle whether a beat out is offered though it is not asked for.
         defines: macros to set. optimize: see `verilator.build`, whose errors it raises.
     """
@@ -185,7 +188,10 @@ def build(
     macros = dict.fromkeys((*defines, *probing), "1")
     program = verilator.build(
         top=top,
-        sources=[folder / source for source in sources],
+        sources=[
+            SIZING_FIFO if sizing and source == Fifo.source else folder / source
+            for source in sources
+        ],
         harness=HARNESS,
         prefix=PREFIX,
         obj=build_dir,

@@ -3,8 +3,7 @@
 // DEPTH 2 is a skid buffer of two registers. Deeper queues are a memory (LUT RAM or block RAM, as
 // the synthesis tool finds best for the size) of DEPTH - 1 words and an output register.
 //
-// LF_PROBE adds ports that tell the occupancy. LF_SIZING, for finding depths by simulation, makes
-// the depth an input: a queue that takes a word while it holds fewer than `limit` of DEPTH.
+// LF_PROBE adds ports that tell the occupancy.
 `default_nettype none
 
 module lf_fifo #(
@@ -24,40 +23,10 @@ module lf_fifo #(
     output      logic [31:0]      count_now,
     output      logic [31:0]      maxcount
 `endif
-`ifdef LF_SIZING
-    ,
-    input  wire logic [31:0]      limit
-`endif
 );
     wire logic push = s_axis_tvalid && s_axis_tready;
     wire logic pull = m_axis_tready || !m_axis_tvalid;
 
-`ifdef LF_SIZING
-    logic [WIDTH-1:0] memory [DEPTH];
-    logic [31:0]      write_addr;
-    logic [31:0]      read_addr;
-    logic [31:0]      count;
-
-    wire logic pop = m_axis_tvalid && m_axis_tready;
-
-    // One cycle from push to valid, as the skid buffer has it.
-    assign s_axis_tready = count < limit;
-    assign m_axis_tvalid = count != 0;
-    assign m_axis_tdata = memory[read_addr];
-
-    always_ff @(posedge clk) begin
-        if (push) memory[write_addr] <= s_axis_tdata;
-        if (rst) begin
-            write_addr <= '0;
-            read_addr  <= '0;
-            count      <= '0;
-        end else begin
-            if (push) write_addr <= write_addr == 32'(DEPTH - 1) ? '0 : write_addr + 1'b1;
-            if (pop)  read_addr  <= read_addr == 32'(DEPTH - 1) ? '0 : read_addr + 1'b1;
-            count <= count + 32'(push) - 32'(pop);
-        end
-    end
-`else
     if (DEPTH == 2) begin : g_skid
         // `skid` holds a word only while the output register is occupied and stalled.
         logic             skid_valid;
@@ -124,7 +93,6 @@ module lf_fifo #(
             end
         end
     end
-`endif
 
 `ifdef LF_PROBE
     wire logic leave = m_axis_tvalid && m_axis_tready;

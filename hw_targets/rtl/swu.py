@@ -38,15 +38,18 @@ class Swu(Kernel):
     simd: int
     bits: int
     signed: bool
+    dilation_h: int = 1
+    dilation_w: int = 1
 
     def __post_init__(self) -> None:
         require(
-            min(self.channels, self.stride_h, self.stride_w, self.simd, self.bits) >= 1,
+            min(self.channels, self.stride_h, self.stride_w, self.simd, self.bits) >= 1
+            and min(self.dilation_h, self.dilation_w, self.kernel_h, self.kernel_w) >= 1,
             "swu: sizes must be at least 1: {kernel}",
             kernel=self,
         )
         require(
-            1 <= self.kernel_h <= self.in_h and 1 <= self.kernel_w <= self.in_w,
+            self.above < self.in_h and self.before < self.in_w,
             "swu: the kernel must fit into the image: {kernel}",
             kernel=self,
         )
@@ -55,12 +58,22 @@ class Swu(Kernel):
         )
 
     @property
+    def above(self) -> int:
+        """Rows that a window reaches above its last one."""
+        return (self.kernel_h - 1) * self.dilation_h
+
+    @property
+    def before(self) -> int:
+        """Columns that a window reaches before its last one."""
+        return (self.kernel_w - 1) * self.dilation_w
+
+    @property
     def out_h(self) -> int:
-        return (self.in_h - self.kernel_h) // self.stride_h + 1
+        return (self.in_h - self.above - 1) // self.stride_h + 1
 
     @property
     def out_w(self) -> int:
-        return (self.in_w - self.kernel_w) // self.stride_w + 1
+        return (self.in_w - self.before - 1) // self.stride_w + 1
 
     @property
     def folds(self) -> int:
@@ -71,12 +84,12 @@ class Swu(Kernel):
     def buffer_depth(self) -> int:
         """Words (of `simd * bits`) in the line buffer, a power of two.
 
-        One window spans `kernel_h - 1` rows and `kernel_w` pixels; the writer stays a stride ahead
-        of it. More rows are added until the first window of the next frame no longer has to wait
+        One window spans `above` rows and `before` pixels more; the writer stays a stride ahead of
+        it. More rows are added until the first window of the next frame no longer has to wait
         for longer than `FRAME_STALL` of a frame.
         """
         row = self.in_w * self.folds
-        span = (self.kernel_h - 1) * row + self.kernel_w * self.folds
+        span = self.above * row + (self.before + 1) * self.folds
         ahead = max(0, self.stride_h - 1) * row + self.stride_w * self.folds + SLACK_BEATS
         refill = max(0, span - round(FRAME_STALL * self.cycles))
         return 1 << max(2, (span + max(ahead, refill) - 1).bit_length())
@@ -103,14 +116,31 @@ class Swu(Kernel):
             "KERNEL_W": self.kernel_w,
             "STRIDE_H": self.stride_h,
             "STRIDE_W": self.stride_w,
+            "DILATION_H": self.dilation_h,
+            "DILATION_W": self.dilation_w,
             "WIDTH": self.simd * self.bits,
             "DEPTH": self.buffer_depth,
         }
 
     def reference(self, frames: IntArray, arrays: Mapping[str, IntArray]) -> IntArray:
-        images = np.asarray(frames, dtype=np.int64).reshape(
-            len(frames), self.in_h, self.in_w, self.channels
-        )
-        windows = sliding_window_view(images, (self.kernel_h, self.kernel_w), axis=(1, 2))
-        strided = windows[:, :: self.stride_h, :: self.stride_w]
-        return strided.transpose(0, 1, 2, 4, 5, 3).reshape(len(frames), -1)
+        image = (self.in_h, self.in_w, self.channels)
+        kernel, stride = (self.kernel_h, self.kernel_w), (self.stride_h, self.stride_w)
+        return windows_of(frames, image, kernel, stride, (self.dilation_h, self.dilation_w))
+
+
+def windows_of(
+    frames: IntArray,
+    image: tuple[int, int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+) -> IntArray:
+    """All windows of images of (height, width, channels): (frames, elements) -> the same.
+
+    kernel, stride, dilation: down and right.
+    """
+    images = np.asarray(frames, dtype=np.int64).reshape(len(frames), *image)
+    span = [apart * (taps - 1) + 1 for taps, apart in zip(kernel, dilation, strict=True)]
+    windows = sliding_window_view(images, span, axis=(1, 2))
+    strided = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
+    return strided.transpose(0, 1, 2, 4, 5, 3).reshape(len(frames), -1)

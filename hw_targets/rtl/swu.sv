@@ -4,19 +4,22 @@
 // far beyond the buffer, so differences of positions order reader and writer; the buffer address
 // is their low part. Words are freed as the window moves on, hence the next frame loads while
 // this one drains. From each word of a window to the next the position moves by one of five
-// constants, which is all the address generation there is.
+// constants, six where the kernel's columns lie apart, which is all the address generation there
+// is.
 `default_nettype none
 
 module lf_swu #(
-    parameter int IN_H     = 4,
-    parameter int IN_W     = 4,
-    parameter int FOLDS    = 1,
-    parameter int KERNEL_H = 3,
-    parameter int KERNEL_W = 3,
-    parameter int STRIDE_H = 1,
-    parameter int STRIDE_W = 1,
-    parameter int WIDTH    = 8,
-    parameter int DEPTH    = 16
+    parameter int IN_H       = 4,
+    parameter int IN_W       = 4,
+    parameter int FOLDS      = 1,
+    parameter int KERNEL_H   = 3,
+    parameter int KERNEL_W   = 3,
+    parameter int STRIDE_H   = 1,
+    parameter int STRIDE_W   = 1,
+    parameter int DILATION_H = 1,
+    parameter int DILATION_W = 1,
+    parameter int WIDTH      = 8,
+    parameter int DEPTH      = 16
 ) (
     input  wire logic             clk,
     input  wire logic             rst,
@@ -27,14 +30,18 @@ module lf_swu #(
     output      logic             m_axis_tvalid,
     input  wire logic             m_axis_tready
 );
-    localparam int OUT_H = (IN_H - KERNEL_H) / STRIDE_H + 1;
-    localparam int OUT_W = (IN_W - KERNEL_W) / STRIDE_W + 1;
+    localparam int OUT_H = (IN_H - (KERNEL_H - 1) * DILATION_H - 1) / STRIDE_H + 1;
+    localparam int OUT_W = (IN_W - (KERNEL_W - 1) * DILATION_W - 1) / STRIDE_W + 1;
     localparam int ROW = IN_W * FOLDS;
-    localparam int SEGMENT = KERNEL_W * FOLDS;
-    // Position steps: to the next row of the window, the next window, the next row of windows and
-    // the next frame, each from the last word of what it leaves.
-    localparam int WINDOW_SPAN = (KERNEL_H - 1) * ROW + SEGMENT - 1;
-    localparam int TO_LINE = ROW - (SEGMENT - 1);
+    // Words side by side: a row of the window, or its pixels where they lie apart.
+    localparam int SEGMENTS = DILATION_W > 1 ? KERNEL_W : 1;
+    localparam int SEGMENT = KERNEL_W / SEGMENTS * FOLDS;
+    // Position steps: to the next segment, the next row of the window, the next window, the next
+    // row of windows and the next frame, each from the last word of what it leaves.
+    localparam int TO_SEGMENT = DILATION_W * FOLDS - (SEGMENT - 1);
+    localparam int LINE_SPAN = (SEGMENTS - 1) * DILATION_W * FOLDS + SEGMENT - 1;
+    localparam int WINDOW_SPAN = (KERNEL_H - 1) * DILATION_H * ROW + LINE_SPAN;
+    localparam int TO_LINE = DILATION_H * ROW - LINE_SPAN;
     localparam int TO_WINDOW = STRIDE_W * FOLDS - WINDOW_SPAN;
     localparam int TO_ROW = STRIDE_H * ROW - (OUT_W - 1) * STRIDE_W * FOLDS - WINDOW_SPAN;
     localparam int TO_FRAME = (IN_H - (OUT_H - 1) * STRIDE_H) * ROW
@@ -80,7 +87,8 @@ module lf_swu #(
     logic [Y_BITS-1:0]    rows_left;
     logic                 window_start;
 
-    wire logic word_end = words_left == '0;
+    wire logic segment_end = words_left == '0;
+    wire logic last_word;  // the row of the window ends
     wire logic line_end = lines_left == '0;
     wire logic column_end = columns_left == '0;
     wire logic row_end = rows_left == '0;
@@ -93,7 +101,8 @@ module lf_swu #(
 
     logic [POS-1:0] delta;
     always_comb begin
-        if (!word_end) delta = POS'(1);
+        if (!segment_end) delta = POS'(1);
+        else if (!last_word) delta = POS'(TO_SEGMENT);
         else if (!line_end) delta = POS'(TO_LINE);
         else if (!column_end) delta = POS'(TO_WINDOW);
         else if (!row_end) delta = POS'(TO_ROW);
@@ -113,9 +122,9 @@ module lf_swu #(
             if (window_start) free_pos <= read_pos;
             if (step) begin
                 read_pos     <= read_pos + delta;
-                window_start <= word_end && line_end;
-                words_left   <= word_end ? WORD_BITS'(SEGMENT - 1) : words_left - 1'b1;
-                if (word_end) begin
+                window_start <= last_word && line_end;
+                words_left   <= segment_end ? WORD_BITS'(SEGMENT - 1) : words_left - 1'b1;
+                if (last_word) begin
                     lines_left <= line_end ? LINE_BITS'(KERNEL_H - 1) : lines_left - 1'b1;
                     if (line_end) begin
                         columns_left <= column_end ? X_BITS'(OUT_W - 1) : columns_left - 1'b1;
@@ -124,6 +133,19 @@ module lf_swu #(
                     end
                 end
             end
+        end
+    end
+
+    if (SEGMENTS == 1) begin : g_together
+        assign last_word = segment_end;
+    end else begin : g_apart
+        localparam int BITS = $clog2(SEGMENTS + 1);
+        logic [BITS-1:0] segments_left;
+        assign last_word = segment_end && segments_left == '0;
+        always_ff @(posedge clk) begin
+            if (rst) segments_left <= BITS'(SEGMENTS - 1);
+            else if (step && segment_end)
+                segments_left <= last_word ? BITS'(SEGMENTS - 1) : segments_left - 1'b1;
         end
     end
 

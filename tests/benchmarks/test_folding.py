@@ -11,8 +11,9 @@ from tempfile import mkdtemp
 
 import numpy as np
 import pytest
+import wide_solve
+import wide_space
 
-from benchmarks.folding import wide_solve, wide_space
 from benchmarks.folding.compare import NO_RATE, Case
 from benchmarks.folding.graphs import lowered
 from benchmarks.folding.networks import NETWORKS, conv, dense, network
@@ -28,6 +29,7 @@ from hw_targets.lanes import Lanes
 from hw_targets.network import NetworkShape
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.mvu import Mvu
+from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.width_converter import WidthConverter
 from passes import _allocation_solve as solve
 
@@ -71,6 +73,7 @@ def choices(folding: tuple[tuple[int, int], ...]) -> list[LayerChoice]:
         ((1, 1), (1, 1), (1, 1), (1, 1)),
         ((2, 3), (3, 2), (4, 3), (5, 4)),
         ((4, 3), (6, 4), (8, 6), (10, 8)),
+        ((1, 27), (2, 36), (4, 3), (5, 4)),
     ],
 )
 def test_a_folding_of_ours_is_priced_as_the_compiler_prices_it(
@@ -78,7 +81,7 @@ def test_a_folding_of_ours_is_priced_as_the_compiler_prices_it(
 ) -> None:
     kernels = network_kernels(SMALL, choices(folding))
     units = [each for each in kernels if not isinstance(each, Fifo | WidthConverter)]
-    nodes = finn("small").configure([(unit, False) for unit in units])
+    nodes = finn("small").configure(units)
     built = build(SMALL, nodes, BITS, "lut")
     assert built.kernels == kernels
     assert built.cycles == max(kernel.cycles for kernel in kernels)
@@ -91,7 +94,9 @@ def test_a_parallel_window_feeds_the_whole_matrix() -> None:
     assert sum(node.parallel_window for node in nodes) == 2
     built = build(SMALL, nodes, BITS, "lut")
     assert built.cycles <= interval(nodes)
-    assert built.registers == 9 * (3 * 8 + 4 * BITS)
+    windows = [each for each in built.kernels if isinstance(each, ParallelWindow)]
+    assert [each.output.lanes for each in windows] == [27, 36]
+    assert [each.cycles for each in windows] == [64, 64]
 
 
 def test_outside_the_domain_cost_is_unknown_unless_extrapolated() -> None:
@@ -148,13 +153,12 @@ def test_the_smallest_network_from_end_to_end() -> None:
                 assert (np.array(row[kind]["cost"]) <= np.array(row["finn"]["cost"]) + 0.1).all()
                 assert row[kind]["finn_interval"] == row[kind]["interval"]
         # FINN's own folding is part of our space, and each space of the next.
-        assert 1.0 <= ratio(row, "strict") <= ratio(row, "free") <= ratio(row, "parallel")
+        assert 1.0 <= ratio(row, "strict") <= ratio(row, "free")
     assert "| digits-mlp | 2 |" in page(rows)
 
 
-@pytest.mark.parametrize("parallel", [False, True])
-def test_a_design_found_costs_what_its_folding_is_priced(parallel: bool) -> None:
-    wide = wide_space.build(SMALL, "ecp5", BITS, parallel=parallel)
+def test_a_design_found_costs_what_its_folding_is_priced() -> None:
+    wide = wide_space.build(SMALL, "ecp5", BITS)
     equal = 0
     for luts in (6000.0, 9000.0, 16000.0):
         # Without multipliers, and memories where there is room for them.
@@ -172,7 +176,7 @@ def test_a_design_found_costs_what_its_folding_is_priced(parallel: bool) -> None
 def test_lanes_that_the_compiler_leaves_out_are_of_no_use(name: str) -> None:
     """Its space beside all lanes that divide: as fast within any resources."""
     this = case(name)
-    wide = wide_space.build(shape(name), "ecp5", BITS, parallel=False)
+    wide = wide_space.build(shape(name), "ecp5", BITS)
     for luts in (5000.0, 8000.0, 12000.0, 20000.0):
         budget = np.array([luts, luts, 20.0, 40.0])
         best = wide_solve.fastest(wide, budget, NO_RATE)
@@ -182,7 +186,7 @@ def test_lanes_that_the_compiler_leaves_out_are_of_no_use(name: str) -> None:
 
 def test_within_a_board_both_keep_to_it() -> None:
     found = case("small").whole_board(0.2, step=4.0)
-    assert found["finn"]["interval"] >= found["parallel"]["interval"]
+    assert found["finn"]["interval"] >= found["free"]["interval"]
     for name in ("finn", *KINDS):
         assert (np.array(found[name]["cost"]) <= np.array(found["budget"]) + 0.1).all()
 
@@ -241,6 +245,6 @@ def test_places_of_a_space_are_on_a_path() -> None:
     wide = wide_space.build(SMALL, "ecp5", BITS)
     kept = wide.subset(np.ones(len(wide.edges), dtype=bool))
     assert len(kept.edges) == len(wide.edges)
-    assert any(edge.parallel for edge in wide.edges)
+    assert any(isinstance(edge.unit, ParallelWindow) for edge in wide.edges)
     ends = [(edge.tail[0], edge.head[0]) for edge in wide.edges]
     assert all(head == tail + 1 for tail, head in ends)

@@ -83,6 +83,10 @@ def test_lines_are_answered_one_by_one_and_bad_ones_too(
     assert error.startswith("error: standard input: 6 of the lines")
 
 
+SIDE_BY_SIDE = ("--size", "25x25", "--kernel", "5", "--stride", "5")
+"""Windows that share no pixel."""
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -91,6 +95,8 @@ def test_lines_are_answered_one_by_one_and_bad_ones_too(
         (["--channels", "16:32", "--bits", "9:4:4"], "in_bits is 9"),
         (["--channels", "16:32", "--pe", "3"], "pe 3 does not divide"),
         (["--channels", "16:32", "--simd", "5"], "simd 5 does not divide"),
+        (["--channels", "1:6", "--size", "28x28", "--kernel", "5", "--simd", "10"], "25 pixels"),
+        (["--channels", "1:6", *SIDE_BY_SIDE, "--simd", "25"], "no faster than one"),
         (["--channels", "16:32", "--board", "zork"], "zork"),
         (["--channels", "16x32"], "--channels"),
         (["--channels", "16:32", "--kernel", "5", "--size", "3x3"], "kernel_h 5 is larger"),

@@ -17,6 +17,7 @@ from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import MOST_SHIFT, Requant
 from hw_targets.rtl.swu import Swu
@@ -96,16 +97,39 @@ def depthwise(rng: Rng) -> Case:
 
 def swu(rng: Rng) -> Case:
     kernel_h, kernel_w = pick(rng, 1, 2, 3, 3, 5), pick(rng, 1, 2, 3, 3, 4)
+    dilation_h, dilation_w = pick(rng, 1, 1, 1, 2, 3), pick(rng, 1, 1, 1, 2, 3)
     simd = pick(rng, 1, 2, 3)
     return Swu(
-        in_h=kernel_h + pick(rng, 0, 1, 2, 3, 6),
-        in_w=kernel_w + pick(rng, 0, 1, 2, 3, 7),
+        in_h=(kernel_h - 1) * dilation_h + pick(rng, 1, 2, 3, 4, 7),
+        in_w=(kernel_w - 1) * dilation_w + pick(rng, 1, 2, 3, 4, 8),
         channels=simd * pick(rng, 1, 1, 2, 3, 5),
         kernel_h=kernel_h,
         kernel_w=kernel_w,
         stride_h=pick(rng, 1, 1, 2, 3, 4),
         stride_w=pick(rng, 1, 1, 2, 3, 4),
         simd=simd,
+        bits=pick(rng, 1, 2, 4, 8),
+        signed=coin(rng),
+        dilation_h=dilation_h,
+        dilation_w=dilation_w,
+    ), {}
+
+
+def parallel_window(rng: Rng) -> Case:
+    kernel_h, kernel_w = pick(rng, 1, 2, 3, 3, 5), pick(rng, 1, 2, 3, 3, 4)
+    dilation_h, dilation_w = pick(rng, 1, 1, 1, 2, 3), pick(rng, 1, 1, 1, 2, 3)
+    taps = kernel_h * kernel_w
+    return ParallelWindow(
+        in_h=(kernel_h - 1) * dilation_h + pick(rng, 1, 2, 3, 4, 7),
+        in_w=(kernel_w - 1) * dilation_w + pick(rng, 1, 2, 3, 4, 8, 40),
+        channels=pick(rng, 1, 1, 2, 3),
+        kernel_h=kernel_h,
+        kernel_w=kernel_w,
+        stride_h=pick(rng, 1, 1, 2, 3, 4),
+        stride_w=pick(rng, 1, 1, 2, 3, 4),
+        dilation_h=dilation_h,
+        dilation_w=dilation_w,
+        positions=pick(rng, taps, *(n for n in range(1, taps + 1) if taps % n == 0)),
         bits=pick(rng, 1, 2, 4, 8),
         signed=coin(rng),
     ), {}
@@ -284,6 +308,7 @@ GENERATORS: dict[str, Callable[[Rng], Case]] = {
     "mvu": mvu,
     "depthwise": depthwise,
     "swu": swu,
+    "parallel_window": parallel_window,
     "pad": pad,
     "threshold": threshold,
     "maxpool": maxpool,

@@ -201,8 +201,7 @@ def test_a_branch_that_cannot_wait_is_a_deadlock(tmp_path: Path) -> None:
     frames = random_frames(np.random.default_rng(1), 2, design.input)
     depths = [link.depth for link in design.links]
     run = simulator.run(frames, design.input, design.output, depths=depths)
-    *_, expected = design.reference(frames)
-    np.testing.assert_array_equal(run.outputs, expected)
+    assert run.fifo_max["add_1"] > 8
     depths[names.index("add_1")] = 8
     with pytest.raises(VerificationError, match=r"frame 0: .*FIFOs hold fork 2,.* add_1 8,"):
         simulator.run(frames, design.input, design.output, patience=10_000, depths=depths)

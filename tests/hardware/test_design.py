@@ -75,6 +75,31 @@ def test_chain_computes_its_reference_at_its_bound(seed: int, tmp_path: Path) ->
         simulator.run(frames, design.input, design.output, out_ready=0.0, patience=10_000)
 
 
+@pytest.mark.parametrize("seed", [4, 5])
+def test_queues_that_drop_data_keep_every_cycle(seed: int, tmp_path: Path) -> None:
+    """Of two words, where both kinds of queue answer in one cycle."""
+    design = small_network(seed)
+    links = [link.name for link in design.links]
+    design = Design(design.name, design.instances, (2,) * len(links))
+    frames = random_frames(np.random.default_rng(seed), 4, design.input)
+    manifest = design.write(tmp_path)
+    real, counting = (
+        build(
+            tmp_path,
+            manifest.top,
+            manifest.sources,
+            tmp_path / f"obj{sizing}",
+            links=links,
+            sizing=sizing,
+            optimize="-O1",
+        ).run(frames, design.input, design.output, depths=(2,) * len(links) if sizing else ())
+        for sizing in (False, True)
+    )
+    assert list(counting.ends) == list(real.ends)
+    assert counting.latency == real.latency
+    assert counting.fifo_max == real.fifo_max
+
+
 def test_depth_zero_wires_the_neighbours(tmp_path: Path) -> None:
     design = small_network(3)
     design = Design(design.name, design.instances, (0,) * len(design.links))

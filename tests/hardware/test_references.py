@@ -11,6 +11,7 @@ from hw_targets.rtl.kernel import IntArray
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
 
@@ -40,6 +41,24 @@ def test_pad_swu_and_mvu_are_a_convolution(
 
     assert (swu.out_h, swu.out_w) == expected.shape[2:]
     np.testing.assert_array_equal(outputs, channels_last(expected))
+
+
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 1), (2, 3)])
+def test_windows_and_mvu_are_a_dilated_convolution(dilation: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    images = torch.randint(-8, 8, (2, 4, 7, 8)).double()
+    weights = torch.randint(-4, 4, (6, 4, 3, 2)).double()
+    expected = F.conv2d(images, weights, stride=(2, 1), dilation=dilation)
+
+    swu = Swu(7, 8, 4, 3, 2, 2, 1, 2, 4, True, *dilation)
+    parallel = ParallelWindow(7, 8, 4, 3, 2, 2, 1, *dilation, 3, 4, True)
+    mvu = Mvu(24, 6, 4, 3, swu.out_h * swu.out_w, 3, 4, True)
+    matrix = weights.permute(0, 2, 3, 1).reshape(6, -1).to(torch.int64).numpy()
+    for window in (swu, parallel):
+        assert (window.out_h, window.out_w) == expected.shape[2:]
+        windows = window.reference(channels_last(images), {})
+        outputs = mvu.reference(windows, {"weights": matrix})
+        np.testing.assert_array_equal(outputs, channels_last(expected))
 
 
 @pytest.mark.parametrize("side", [1, 2, 3])

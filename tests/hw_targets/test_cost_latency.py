@@ -20,6 +20,7 @@ from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
+from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import Requant
 from hw_targets.rtl.swu import Swu
@@ -65,6 +66,11 @@ ENDS = 3
         # The second line of the first window ends when beat 4 is in the buffer, in cycle 5; six
         # lines of two beats follow without waiting.
         (Swu(3, 3, 1, 2, 2, 1, 1, 1, 4, False), 5 + 6 * 2 + 2),
+        # Complete with the last beat, and out in the next cycle.
+        (ParallelWindow(3, 3, 1, 2, 2, 1, 1, 1, 1, 4, 4, False), 8 + 1),
+        # Four of nine pixels complete a window of two beats, three of them before the last one,
+        # and a beat goes through a register.
+        (ParallelWindow(3, 3, 1, 2, 2, 1, 1, 1, 1, 2, 4, False), 8 + 3 + 1 + 2),
         (Mvu(8, 1, 2, 1, 3, 4, 4, False), 11 + mvu_stages(Mvu(8, 1, 2, 1, 3, 4, 4, False)) + 1),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Kernel) else str(value),

@@ -120,8 +120,13 @@ def test_what_the_models_have_no_form_for_is_said() -> None:
         layer_query(uneven, 4, 3, 5, True)
     apart = LayerShape("apart", "conv", 4, 8, (8, 8), (3, 3), padding=(2, 2, 2, 2), dilation=(2, 2))
     assert apart.out_size == (8, 8)
-    with pytest.raises(LiftFlowError, match="layer apart: no sliding window is dilated"):
+    with pytest.raises(LiftFlowError, match="layer apart: it is dilated"):
         layer_query(apart, 4, 3, 5, True)
-    # The hardware has it, with all pixels between taps and weights of 0 for them.
-    assert window_kernel(apart, 1, 4, False).kernel_h == 5
-    assert window_kernel(apart, 1, 4, False).out_h == 8
+
+
+@pytest.mark.parametrize("lanes", [1, 4, 36])
+def test_a_dilated_window_gives_its_taps_alone(lanes: int) -> None:
+    apart = LayerShape("apart", "conv", 4, 8, (8, 8), (3, 3), padding=(2, 2, 2, 2), dilation=(2, 2))
+    window = window_kernel(apart, lanes, 4, False)
+    assert window.output.elements == 8 * 8 * 3 * 3 * 4
+    assert apart.hardware_matrix == (36, 8)

@@ -20,7 +20,7 @@ from torch import nn
 from compiler.stages import LayerChoice
 from hw_targets import finn_adapter
 from hw_targets.cost.planned import network_kernels, planned_instances, planned_units
-from hw_targets.lanes import Lanes, divisors
+from hw_targets.lanes import Lanes, divisors, window_lanes
 from hw_targets.network import LayerShape
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.design import Design
@@ -55,19 +55,11 @@ class Beyond(nn.Module):
         return logits
 
 
-class Undilated(Signal):
-    """No window is dilated."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body[6] = nn.Conv1d(6, 8, 3, stride=2)
-
-
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "residual": Residual,
     "counting": Counting,
     "beyond": Beyond,
-    "signal": Undilated,
+    "signal": Signal,
 }
 SHAPES = {"beyond": (3, 9, 11), "signal": (2, 24)}
 
@@ -88,7 +80,8 @@ def random_choice(rng: np.random.Generator, layer: LayerShape, given: LayerChoic
         return int(rng.choice(divisors(value)))
 
     inputs, outputs = layer.in_channels, layer.out_channels
-    own = Lanes(one(inputs), one(inputs), one(outputs), one(outputs))
+    window = int(rng.choice(window_lanes(layer)))
+    own = Lanes(one(inputs), window, one(outputs), one(outputs))
     return dataclasses.replace(
         given,
         pe=one(mh),
@@ -134,7 +127,7 @@ def test_planned_kernels_are_built(name: str, seed: int) -> None:
     interval = int(2 ** rng.uniform(4, 14))
     folded = path.with_name("folded.onnx")
     finn_adapter.fold(path, folded, network, choices, interval)
-    built = finn_adapter.instances(folded, network, interval)
+    built = finn_adapter.instances(folded, network, choices, interval)
     plan = planned_instances(network, choices, interval)
     assert named(plan) == named(built)
     planned = constants(plan)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hw_targets.cost import estimate, estimate_many
 from hw_targets.cost.layer import kernels_of, simd_limit
 from hw_targets.cost.query import LayerCost, LayerQuery, layer_cost
+from hw_targets.lanes import window_lanes
 from hw_targets.network import LayerShape
 
 
@@ -54,7 +55,14 @@ def layers(draw: st.DrawFn) -> tuple[LayerShape, Choice, int, bool]:
         draw(bits),
         draw(st.integers(1, 8)) if activation else 0,
         draw(st.sampled_from(_divisors(out))),
-        draw(st.sampled_from(_divisors(simd_limit(layer)))),
+        draw(
+            st.sampled_from(
+                [
+                    *_divisors(simd_limit(layer)),
+                    *(n for n in window_lanes(layer) if n > layer.in_channels),
+                ]
+            )
+        ),
         draw(st.sampled_from(("lut", "dsp"))),
         draw(st.sampled_from(("block", "distributed"))),
     )

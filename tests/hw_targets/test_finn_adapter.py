@@ -15,14 +15,21 @@ import numpy as np
 import pytest
 from quant_chain import CASES, chain
 
+from compiler.stages import DataflowModel
 from hw_targets import finn_adapter
+from hw_targets.boards import board_names, load_board
 from hw_targets.errors import LiftFlowError, MissingToolError
 from hw_targets.finn_adapter import session
 from hw_targets.rtl.design import Design
+from hw_targets.rtl.kernel import Instance
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.requant import Requant
 
 PART = "xc7z020clg400-1"
+
+
+def kernels_of(model: DataflowModel) -> tuple[Instance, ...]:
+    return finn_adapter.instances(model.path, model.network, model.allocation.layers)
 
 
 def test_importing_the_adapter_imports_no_finn() -> None:
@@ -68,7 +75,7 @@ def test_an_absent_finn_is_said_with_its_mend(
 
 def test_kernels_fit_together_and_are_named_after_layers() -> None:
     found = chain("odd")
-    instances = finn_adapter.instances(found.folded.path, found.folded.network)
+    instances = kernels_of(found.folded)
     assert [instance.name for instance in instances] == [
         *("body_first_pad", "body_first_window", "body_first_mvu", "body_first_threshold"),
         *("second_pad", "second_window", "second_mvu", "second_threshold", "second_pool"),
@@ -83,7 +90,7 @@ def test_kernels_fit_together_and_are_named_after_layers() -> None:
 
 def test_folding_and_widths_reach_the_kernels() -> None:
     found = chain("odd_eight_bits")
-    units = {i.name: i for i in finn_adapter.instances(found.folded.path, found.folded.network)}
+    units = {i.name: i for i in kernels_of(found.folded)}
     mvu, quantizer = units["second_mvu"].kernel, units["second_threshold"].kernel
     assert isinstance(mvu, Mvu)
     assert isinstance(quantizer, Requant)  # of 255 thresholds
@@ -97,7 +104,7 @@ def test_columns_are_ky_kx_channel() -> None:
     from passes import _brevitas_exact as exact
 
     found = chain("odd")
-    units = {i.name: i for i in finn_adapter.instances(found.folded.path, found.folded.network)}
+    units = {i.name: i for i in kernels_of(found.folded)}
     weight = exact.integer_weights(found.quantized.module, "third")
     np.testing.assert_array_equal(
         units["third_mvu"].arrays["weights"], weight.transpose(0, 2, 3, 1).reshape(5, -1)
@@ -110,7 +117,7 @@ def test_columns_are_ky_kx_channel() -> None:
 
 def test_a_kernel_that_computes_something_else_is_named() -> None:
     found = chain("odd")
-    instances = list(finn_adapter.instances(found.folded.path, found.folded.network))
+    instances = list(kernels_of(found.folded))
     frames = found.folded.input.encode(found.data.test_x[:2])
     place = next(i for i, each in enumerate(instances) if each.name == "fourth_mvu")
     good = instances[place]
@@ -159,6 +166,32 @@ def test_without_a_board_the_build_ends_at_the_stitched_ip() -> None:
     config = json.loads(finn_adapter.build_config(part=PART, clock_mhz=50.0))
     assert config["steps"][-1] == "step_create_stitched_ip"
     assert "bitfile" not in config["generate_outputs"]
+
+
+VENDOR_BOARDS = [name for name in board_names() if load_board(name).flow == "vivado"]
+
+
+@pytest.mark.parametrize("name", VENDOR_BOARDS)
+def test_finns_loader_takes_the_configuration_of_every_board(name: str, tmp_path: Path) -> None:
+    """And finds in it the part, the driver and the Vitis platform that the board needs."""
+    board = load_board(name)
+    config = finn_adapter.build_config(
+        part=board.part,
+        clock_mhz=board.clock.default_mhz,
+        board=board.finn_board,
+        shell=board.finn_shell,
+    )
+    with session.finn_session(tmp_path):
+        from finn.builder.build_dataflow_config import DataflowBuildConfig
+
+        loaded = DataflowBuildConfig.from_json(config)
+        assert loaded._resolve_fpga_part() == board.part
+        assert loaded.synth_clk_period_ns == 1000 / board.clock.default_mhz
+        if board.finn_shell:
+            drivers = {"vivado_zynq": "zynq-iodma", "vitis_alveo": "alveo"}
+            assert loaded._resolve_driver_platform() == drivers[board.finn_shell]
+        if board.finn_shell == "vitis_alveo":
+            assert loaded._resolve_vitis_platform().startswith("xilinx_")
 
 
 def test_an_unknown_board_is_refused() -> None:

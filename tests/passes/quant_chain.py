@@ -143,6 +143,22 @@ CASES = {
             ("f", Lanes(act=2, end=1)),
         ),
     ),
+    # All pixels of the kernel at once, then three at once, which a converter halves.
+    "parallel_windows": Case(
+        NetworkShape(
+            "parallel_windows",
+            (
+                conv("c1", 3, 10, (6, 6), pool=2),
+                conv("c2", 10, 4, (3, 3)),
+                dense("f", 36, 6, activation=False),
+            ),
+            (3, 6, 6),
+            5,
+            False,
+            6,
+        ),
+        folding=(("c1", (5, 27)), ("c2", (4, 15)), ("f", (3, 4))),
+    ),
     "one_layer": Case(
         NetworkShape("one_layer", (dense("f1", 12, 4, activation=False),), (12,), 8, True, 4),
         SIGNED,

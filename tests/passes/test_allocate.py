@@ -25,7 +25,7 @@ from hw_targets.cost import estimate_many, kernels_of, network_kernels
 from hw_targets.cost.model import as_row, kernel_model, shell_estimate
 from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.families import RESOURCES
-from hw_targets.lanes import Lanes, divisors
+from hw_targets.lanes import Lanes, divisors, window_lanes
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.kernel import Kernel
 from passes import Context
@@ -112,7 +112,7 @@ def every_choice(task: Allocate, layer: LayerShape) -> list[LayerChoice]:
     """Bits, folding and lanes of every unit that divide a layer."""
     channels, outputs = divisors(layer.in_channels), divisors(layer.out_channels)
     conv = layer.kind == "conv"
-    front = list(product(channels, channels)) if conv else [(0, 0)]
+    front = list(product(channels, window_lanes(layer))) if conv else [(0, 0)]
     ends = outputs if layer.pool > 1 or not layer.activation else (0,)
     return [
         LayerChoice(w, a, pe, simd, arithmetic, memory, 0, Lanes(pad, window, act, end))

@@ -21,7 +21,7 @@ from compiler.stages import LayerChoice
 from hw_targets.boards import load_board
 from hw_targets.cost import estimate_many, network_kernels
 from hw_targets.cost.layer import needs_pad, needs_window
-from hw_targets.lanes import Lanes, divisors
+from hw_targets.lanes import Lanes, divisors, window_lanes
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.kernel import Kernel
@@ -118,7 +118,7 @@ def every_choice(network: NetworkShape, index: int, acts: tuple[int, ...]) -> li
             divisors(mh),
             (1,) if layer.depthwise else divisors(mw),
             channels if needs_pad(layer) else (0,),
-            channels if needs_window(layer) else (0,),
+            window_lanes(layer) if needs_window(layer) else (0,),
             outputs if layer.activation or last else (0,),
             outputs if layer.pool > 1 or last else (0,),
         )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passes._fifo_sizing import Measure, Measured, least_depths
+from passes._fifo_sizing import Measure, Measured, Sizing, least_depths
 
 
 def design(needs: list[int], calls: list[int]) -> Measure:
@@ -24,14 +24,14 @@ def design(needs: list[int], calls: list[int]) -> Measure:
 @given(st.lists(st.integers(1, 512), min_size=1, max_size=12))
 def test_least_power_of_two_for_each(needs: list[int]) -> None:
     calls: list[int] = []
-    depths = least_depths(design(needs, calls), [8] * len(needs), [512] * len(needs))
+    depths = least_depths(design(needs, calls), [8] * len(needs), [512] * len(needs)).depths
     assert depths == tuple(max(2, 1 << (need - 1).bit_length()) for need in needs)
     assert len(calls) <= 10 + 6 * len(needs)
 
 
 def test_nothing_to_shrink_takes_few_measurements() -> None:
     calls: list[int] = []
-    assert least_depths(design([2] * 30, calls), [1] * 30, [1024] * 30) == (2,) * 30
+    assert least_depths(design([2] * 30, calls), [1] * 30, [1024] * 30).depths == (2,) * 30
     assert len(calls) <= 5
 
 
@@ -39,7 +39,7 @@ def test_the_most_bits_are_saved_with_few_simulations() -> None:
     needs, calls = [2, *[64] * 20], [0]
     depths = least_depths(
         design(needs, calls), [500, *[8] * 20], [4096, *[128] * 20], simulations=8
-    )
+    ).depths
     assert depths[0] == 2
     assert len(calls) <= 11
 
@@ -48,14 +48,15 @@ def test_deadlock_is_no_fit() -> None:
     def measure(depths: tuple[int, ...], paced: bool) -> Measured | None:
         return Measured(50, (60, 60)) if depths[0] >= 16 else None
 
-    assert least_depths(measure, [4, 4], [64, 64]) == (16, 2)
+    found = least_depths(measure, [4, 4], [64, 64])
+    assert found == Sizing((16, 2), (60, 60))
 
 
 def test_frames_that_come_faster_may_need_more_than_paced_ones() -> None:
     def measure(depths: tuple[int, ...], paced: bool) -> Measured | None:
         return Measured(100 if paced or depths[0] >= 32 else 200, (3,))
 
-    assert least_depths(measure, [4], [64]) == (32,)
+    assert least_depths(measure, [4], [64]).depths == (32,)
 
 
 def test_deadlock_with_any_depth() -> None:

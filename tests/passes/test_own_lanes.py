@@ -49,25 +49,47 @@ def test_the_graph_has_each_unit_s_own_lanes() -> None:
     }
 
 
-def test_the_design_is_the_one_that_was_priced() -> None:
-    folded = chain("own_lanes").folded
+def test_finn_gives_all_pixels_of_the_kernel_where_several_are_wanted() -> None:
+    folding = chain("parallel_windows").folded.folding
+    found = {name: (a["SIMD"], a["parallel_window"]) for name, a in folding.items() if "c" in name
+             and "window" in name and "pool" not in name}  # fmt: skip
+    assert found == {"c1_window": (3, 1), "c2_window": (10, 1)}
+
+
+# Width converters by the least common multiple only where the greatest common divisor were too
+# slow.
+@pytest.mark.parametrize(
+    ("name", "interval", "steps"),
+    [
+        (
+            "own_lanes",
+            324,
+            [
+                *((1, 3), (3, 9), (5, 10), (10, 2)),
+                *((2, 1), (1, 5), (5, 45), (45, 9), (2, 1)),
+                *((1, 4), (3, 1), (1, 2), (2, 1)),
+            ],
+        ),
+        ("parallel_windows", 72, [(5, 10), (30, 15)]),
+    ],
+)
+def test_the_design_is_the_one_that_was_priced(
+    name: str, interval: int, steps: list[tuple[int, int]]
+) -> None:
+    folded = chain(name).folded
     allocation = folded.allocation
     design = design_of("own", folded.path, folded.network, allocation)
     built = [unit.kernel for unit in design.units]
     priced = list(network_kernels(folded.network, list(allocation.layers.values())))
     assert without_fifos(built) == without_fifos(priced)
-    assert design.bound_cycles == allocation.interval == 324
-    steps = [(k.in_lanes, k.out_lanes) for k in built if isinstance(k, WidthConverter)]
-    # By the least common multiple only where the greatest common divisor were too slow.
-    assert steps == [
-        *((1, 3), (3, 9), (5, 10), (10, 2)),
-        *((2, 1), (1, 5), (5, 45), (45, 9), (2, 1)),
-        *((1, 4), (3, 1), (1, 2), (2, 1)),
-    ]
+    assert design.bound_cycles == allocation.interval == interval
+    found = [(k.in_lanes, k.out_lanes) for k in built if isinstance(k, WidthConverter)]
+    assert found == steps
 
 
-def test_the_rtl_computes_it_in_the_modelled_cycles(tmp_path: Path) -> None:
-    found = chain("own_lanes")
+@pytest.mark.parametrize("name", ["own_lanes", "parallel_windows"])
+def test_the_rtl_computes_it_in_the_modelled_cycles(name: str, tmp_path: Path) -> None:
+    found = chain(name)
     ctx = context(tmp_path / "rtl", found.data)
     rtl = GenerateRtl().run(found.folded, ctx)
     assert all(check.passed for check in ctx.checks)

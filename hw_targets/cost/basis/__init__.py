@@ -27,6 +27,7 @@ BASES: dict[str, Callable[[Fields, Family], Basis]] = {
     "Mvu": mvu,
     "Threshold": threshold,
     "Swu": images.swu,
+    "ParallelWindow": images.parallel_window,
     "Pad": images.pad,
     "MaxPool": images.maxpool,
     "Upsample": images.upsample,

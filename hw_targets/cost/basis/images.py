@@ -1,10 +1,10 @@
-"""Bases of what works on images: sliding window, padding, maximum pooling, upsampling."""
+"""Bases of what works on images: sliding windows, padding, maximum pooling, upsampling."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, some
+from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, most, some
 from hw_targets.cost.basis.products import maximum_table
 from hw_targets.cost.basis.terms import (
     Basis,
@@ -14,6 +14,7 @@ from hw_targets.cost.basis.terms import (
     in_block_ram,
     lut_ram,
     lut_ram_cell,
+    muxes,
 )
 from hw_targets.families import Family
 
@@ -22,8 +23,11 @@ def swu(k: Fields, family: Family) -> Basis:
     """A line buffer in LUT or block RAM, written in order and read window by window."""
     width, depth = k["simd"] * k["bits"], k["buffer_depth"]
     block = in_block_ram(depth, width, family)
+    # Pixels of a row that lie apart are counted, beside their words.
+    apart = flag(k["dilation_w"] > 1) * flag(k["kernel_w"] > 1)
     counters = (
-        clog2(k["kernel_w"] * k["folds"] + 1)
+        clog2((1 + (k["kernel_w"] - 1) * (1 - apart)) * k["folds"] + 1)
+        + apart * clog2(k["kernel_w"] + 1)
         + clog2(k["kernel_h"] + 1)
         + clog2(k["out_w"] + 1)
         + clog2(k["out_h"] + 1)
@@ -39,6 +43,7 @@ def swu(k: Fields, family: Family) -> Basis:
         "const": const,
         "address": address,
         "lines": address * flag(k["kernel_h"] > 1),
+        "apart": address * apart,
         "counters": counters,
         "buffer": (1 - block) * lut_ram(depth, width, family),
         "width": width,
@@ -50,6 +55,40 @@ def swu(k: Fields, family: Family) -> Basis:
         "counters": counters,
         "width": width,
         "fetched": (1 - block) * width,
+    }
+    return Basis(lut, ff, dsp=0.0, bram=bram)
+
+
+def parallel_window(k: Fields, family: Family) -> Basis:
+    """Rows above in LUT or block RAM, the window in registers, and a way out for its parts."""
+    depth, word, beats = k["in_w"], k["above"] * k["width"], k["beats"]
+    rows, parts = flag(k["above"] > 0), flag(beats > 1)
+    taps = k["kernel_h"] * k["kernel_w"] * k["width"] / beats
+    block = rows * in_block_ram(depth, most(word, 1.0), family)
+    soft = rows - block
+    column = clog2(depth + 1)
+    waits = clog2(most(k["before"], k["stride_w"]) + 1) + clog2(most(k["above"], k["stride_h"]) + 1)
+    const, counters = 1.0, column + clog2(k["in_h"] + 1) + waits
+    between = soft * word * (ceil(depth / lut_ram_cell(family).shapes[-1][0]) - 1)
+    bram = block
+    if some(block):
+        needed, muxed = block_ram(depth, most(word, 1.0), family)
+        bram, between = block * needed, between + block * muxed
+    lut = {
+        "const": const,
+        "counters": counters,
+        "address": rows * column,
+        "buffer": soft * lut_ram(depth, word, family),
+        "banks": between,
+        "parts": taps * ceil((beats - 1) / muxes(family)),
+        "beats": parts * clog2(beats),
+    }
+    ff = {
+        "const": const,
+        "counters": counters + rows * column + parts * clog2(beats),
+        "window": k["kernel_h"] * (k["before"] + 1) * k["width"],
+        "fetched": soft * word,
+        "part": parts * taps,
     }
     return Basis(lut, ff, dsp=0.0, bram=bram)
 

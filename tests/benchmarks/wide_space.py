@@ -1,7 +1,6 @@
-"""The allocator's space with windows that give all their pixels at once, as FINN's may.
+"""The allocator's space without its restriction to lanes that are of use.
 
-There is no such kernel yet. Beside them are all choices that the compiler has, here without its
-restriction to lanes that are of use: FINN's foldings are part of it.
+FINN's foldings are part of it.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,10 @@ from hw_targets.cost.layer import (
     window_kernel,
     with_fifo,
 )
-from hw_targets.families import RESOURCES
 from hw_targets.lanes import divisors
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Kernel, Stream
-from hw_targets.rtl.swu import Swu
 from passes._allocation_paths import Graph
 from passes._allocation_space import Arithmetic, Memory
 
@@ -43,15 +41,13 @@ Place = tuple[int, int]
 class Edge:
     """One unit, or the converters before a matrix, from one place to the next.
 
-    unit: what is folded; None for converters alone. parallel: a window that gives all its pixels
-    at once, priced as `price.build` prices FINN's.
+    unit: what is folded; None for converters alone.
     """
 
     tail: Place
     head: Place
     kernels: tuple[Kernel, ...]
     unit: Kernel | None
-    parallel: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,33 +66,26 @@ class Wide:
         return Wide(edges, graph, self.cost[left], self.cycles[left])
 
 
-Unit = tuple[Kernel, bool]
-"""A kernel, and whether it is a parallel window."""
-
-
 @dataclass(frozen=True)
 class Found:
     """The fastest design: its units in stream order, what it costs, cycles between frames."""
 
-    units: tuple[Unit, ...]
+    units: tuple[Kernel, ...]
     cost: NDArray[np.float64]
     interval: int
     proven: bool
     """Whether every smaller interval was proven out of reach, within the time there was."""
 
 
-def build(network: NetworkShape, family: str, bits: int, *, parallel: bool = True) -> Wide:
-    """Every choice of lanes, arithmetic and memory; edges of uncalibrated cost are left out.
-
-    parallel: with windows that give all their pixels at once, else what the compiler has.
-    """
+def build(network: NetworkShape, family: str, bits: int) -> Wide:
+    """Every choice of lanes, arithmetic and memory; edges of uncalibrated cost are left out."""
     edges: list[Edge] = []
     places: list[Place] = [(0, 0)]
     stage = 0
-    for options in _stages(network, bits, parallel):
+    for options in _stages(network, bits):
         stage += 1
         made = [
-            Edge(place, (stage, lanes), kernels, unit, _is_parallel(unit, lanes))
+            Edge(place, (stage, lanes), kernels, unit)
             for place in places
             for lanes, kernels, unit in options(place[1])
         ]
@@ -111,18 +100,15 @@ Options = Callable[[int], Iterator[Choice]]
 """From lanes that arrive."""
 
 
-def _is_parallel(unit: Kernel | None, lanes: int) -> bool:
-    return isinstance(unit, Swu) and lanes != unit.output.lanes
-
-
-def _stages(network: NetworkShape, bits: int, parallel: bool) -> Iterator[Options]:
+def _stages(network: NetworkShape, bits: int) -> Iterator[Options]:
     width, signed = network.input_bits, network.input_signed
     for layer in network.layers:
         channels, outputs = divisors(layer.in_channels), divisors(layer.out_channels)
         if needs_pad(layer):
             yield _streaming([pad_kernel(layer, lanes, width, signed) for lanes in channels])
         if needs_window(layer):
-            yield _windows(layer, width, signed, parallel)
+            windows = (*channels, *(n * channels[-1] for n in divisors(prod(layer.kernel))[1:]))
+            yield _streaming([window_kernel(layer, lanes, width, signed) for lanes in windows])
         yield _joining(layer, width, signed)
         yield _matrix(layer, width, signed, bits)
         acc = matrix_kernel(layer, bits, 1, 1, width, signed, "lut", "auto").acc_bits
@@ -143,19 +129,6 @@ def _streaming(units: Sequence[Kernel], *, last: bool = False) -> Options:
                 kernels = (*before, *with_fifo(unit))
                 end = (Fifo(unit.output.width, MIN_FIFO_DEPTH, 1),) if last else ()
                 yield unit.output.lanes, (*kernels, *end), unit
-
-    return options
-
-
-def _windows(layer: LayerShape, width: int, signed: bool, parallel: bool) -> Options:
-    plain = [window_kernel(layer, lanes, width, signed) for lanes in divisors(layer.in_channels)]
-    whole = plain[-1]
-
-    def options(lanes: int) -> Iterator[Choice]:
-        yield from _streaming(plain)(lanes)
-        if parallel:
-            for _, kernels, unit in _streaming([whole])(lanes):
-                yield layer.matrix[0], kernels, unit
 
     return options
 
@@ -210,13 +183,6 @@ def _priced(edges: Sequence[Edge], family: str, stages: int) -> Wide:
     at, row = np.array(owners).T
     np.add.at(cost, at, prices[row])
     np.maximum.at(cycles, at, beats[row])
-    for index in [index for index, edge in enumerate(edges) if edge.parallel]:
-        unit = edges[index].unit
-        assert isinstance(unit, Swu)
-        others = [kernel.cycles for kernel in edges[index].kernels if kernel != unit]
-        cycles[index] = max(unit.input.beats, *others)
-        registers = unit.input.width * unit.kernel_h * unit.kernel_w
-        cost[index, RESOURCES.index("ff")] += registers
     wide = Wide(tuple(edges), _graph(edges, stages), cost, cycles)
     known: NDArray[np.bool_] = np.isfinite(cost.sum(axis=1))
     known[_dominated(edges, cost, cycles)] = False

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array, hstack, vstack
+from wide_space import Found, Wide
 
-from benchmarks.folding.wide_space import Found, Wide
 from passes._allocation_bound import Problem, bound
 
 LEAST = 1e-3
@@ -40,7 +40,7 @@ def fastest(
         path, sure = _within(part, budget, probe_s)
         if path is not None:
             taken = [part.edges[index] for index in path]
-            units = tuple((edge.unit, edge.parallel) for edge in taken if edge.unit is not None)
+            units = tuple(edge.unit for edge in taken if edge.unit is not None)
             interval = int(part.cycles[path].max())
             best = Found(units, part.cost[path].sum(axis=0), interval, True)
             high = int(np.searchsorted(candidates, interval)) - 1

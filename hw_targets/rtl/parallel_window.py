@@ -1,0 +1,115 @@
+"""Sliding-window unit that gives several pixels of the kernel a beat, up to the whole window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hw_targets.rtl.kernel import IntArray, Kernel, Stream, require
+from hw_targets.rtl.swu import windows_of
+
+
+@dataclass(frozen=True)
+class ParallelWindow(Kernel):
+    """Windows in raster order; inside a window ky, kx, channel. No padding.
+
+    Takes a whole pixel a beat and gives `positions` pixels of the kernel a beat. Rows above lie in
+    a memory of one word a column, the window itself in registers, so that the next window is one
+    pixel away; frames follow each other without a gap.
+    """
+
+    module: ClassVar[str] = "lf_parallel_window"
+    source: ClassVar[str] = "parallel_window.sv"
+
+    in_h: int
+    in_w: int
+    channels: int
+    kernel_h: int
+    kernel_w: int
+    stride_h: int
+    stride_w: int
+    dilation_h: int
+    dilation_w: int
+    positions: int
+    bits: int
+    signed: bool
+
+    def __post_init__(self) -> None:
+        require(
+            min(self.channels, self.stride_h, self.stride_w, self.positions, self.bits) >= 1
+            and min(self.dilation_h, self.dilation_w, self.kernel_h, self.kernel_w) >= 1,
+            "parallel_window: sizes must be at least 1: {kernel}",
+            kernel=self,
+        )
+        require(
+            self.above < self.in_h and self.before < self.in_w,
+            "parallel_window: the kernel must fit into the image: {kernel}",
+            kernel=self,
+        )
+        require(
+            self.kernel_h * self.kernel_w % self.positions == 0,
+            "parallel_window: positions must divide the kernel's pixels: {kernel}",
+            kernel=self,
+        )
+
+    @property
+    def above(self) -> int:
+        """Rows that a window reaches above its last one."""
+        return (self.kernel_h - 1) * self.dilation_h
+
+    @property
+    def before(self) -> int:
+        """Columns that a window reaches before its last one."""
+        return (self.kernel_w - 1) * self.dilation_w
+
+    @property
+    def out_h(self) -> int:
+        return (self.in_h - self.above - 1) // self.stride_h + 1
+
+    @property
+    def out_w(self) -> int:
+        return (self.in_w - self.before - 1) // self.stride_w + 1
+
+    @property
+    def beats(self) -> int:
+        """Beats a window."""
+        return self.kernel_h * self.kernel_w // self.positions
+
+    @property
+    def width(self) -> int:
+        """Bits of a pixel."""
+        return self.channels * self.bits
+
+    @property
+    def input(self) -> Stream:
+        return Stream(self.channels, self.bits, self.signed, self.in_h * self.in_w)
+
+    @property
+    def output(self) -> Stream:
+        lanes, windows = self.positions * self.channels, self.out_h * self.out_w
+        return Stream(lanes, self.bits, self.signed, windows * self.beats)
+
+    @property
+    def cycles(self) -> int:
+        """A cycle for every pixel, and for every further beat of the window that it completes."""
+        return self.input.beats + self.out_h * self.out_w * (self.beats - 1)
+
+    def parameters(self) -> dict[str, int | str]:
+        down = (self.in_h, self.kernel_h, self.stride_h, self.dilation_h)
+        right = (self.in_w, self.kernel_w, self.stride_w, self.dilation_w)
+        if self.in_w == 1:
+            # An image of one column is one of one row, which needs no memory.
+            down, right = right, down
+        names = ("IN", "KERNEL", "STRIDE", "DILATION")
+        return {
+            **{f"{name}_H": value for name, value in zip(names, down, strict=True)},
+            **{f"{name}_W": value for name, value in zip(names, right, strict=True)},
+            "WIDTH": self.width,
+            "BEATS": self.beats,
+        }
+
+    def reference(self, frames: IntArray, arrays: Mapping[str, IntArray]) -> IntArray:
+        image = (self.in_h, self.in_w, self.channels)
+        kernel, stride = (self.kernel_h, self.kernel_w), (self.stride_h, self.stride_w)
+        return windows_of(frames, image, kernel, stride, (self.dilation_h, self.dilation_w))
