@@ -37,8 +37,8 @@ def save(value: Any, path: Path, root: Path) -> dict[str, str]:
     """Pickle `value` to `path`; paths below `root` move with the folder.
 
     Returns:
-        Checksums of `path` and of the files and folders that `value` names and that are there, by
-        their place below `root`: what `whole` asks for.
+        Checksums of `path` and of the files and folders that `value` names, by their place below
+        `root`: what `whole` asks for.
     """
     partial = path.with_suffix(".partial")
     with partial.open("wb") as stream:
@@ -47,7 +47,7 @@ def save(value: Any, path: Path, root: Path) -> dict[str, str]:
         stream.flush()
         os.fsync(stream.fileno())
     partial.replace(path)
-    named = sorted(item for item in {path, *pickler.products} if item.exists())
+    named = sorted({path, *pickler.products})
     return {item.relative_to(root).as_posix(): checksum(item) for item in named}
 
 
