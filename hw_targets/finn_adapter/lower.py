@@ -9,7 +9,7 @@ pooling need no rules of their own and no threshold can end on the wrong side of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -33,13 +33,16 @@ SAME_STEP = 1e-9
 """How far steps that are one may lie apart, relative: float32 scales multiplied in float64."""
 
 
-def lower(source: Path, target: Path, network: NetworkShape) -> tuple[str, ...]:
+def lower(
+    source: Path, target: Path, network: NetworkShape, binary: Collection[str] = ()
+) -> tuple[str, ...]:
     """Lower the QONNX file `source` to FINN hardware nodes in `target`; their types in order.
 
     The graph's input is integer frames (1, height, width, channels) or (1, features) in the format
     of `network`, its output the class index, or of a regression the outputs, channels last, as
     integers. Nodes are named after the layers and units of `network`; nothing is folded yet. The
-    file's bytes depend on nothing but the source.
+    file's bytes depend on nothing but the source. binary: layers whose weights are of 1 bit, -1
+    and 1, which the file has as integers of 2 bits.
 
     Raises:
         UnsupportedError: names an operation that has no hardware, with the reason.
@@ -48,7 +51,7 @@ def lower(source: Path, target: Path, network: NetworkShape) -> tuple[str, ...]:
     with finn_session(target.parent):
         from qonnx.core.modelwrapper import ModelWrapper
 
-        model = _Lowering(ModelWrapper(str(source)), network).run()
+        model = _Lowering(ModelWrapper(str(source)), network, binary).run()
         target.write_bytes(model.model.SerializeToString(deterministic=True))
         return tuple(node.op_type for node in model.graph.node)
 
@@ -87,8 +90,9 @@ class _Value:
 class _Lowering:
     """One walk over a QONNX graph."""
 
-    def __init__(self, source: Any, network: NetworkShape) -> None:
+    def __init__(self, source: Any, network: NetworkShape, binary: Collection[str]) -> None:
         self.source, self.network = source, network
+        self.binary = {identifier(name) for name in binary}
         self.names = Names(source, network)
         self.values: dict[str, _Value] = {}
         self.strides: dict[str, tuple[int, int]] = {}
@@ -197,9 +201,10 @@ class _Lowering:
         result = _Value(x.tensor, np.array([scale]), np.zeros(1), image=x.image)
         if x.on_grid and x.step[0] == scale and (x.tensor.bits, x.tensor.signed) == (bits, signed):
             return result
-        edges = (np.arange(least + 1, most + 1) - 0.5) * scale
-        # Halves are reached (round half up); a settled network has no integer on one.
-        steps = np.ceil((edges[None, :] - x.bias[:, None]) / x.step[:, None])
+        results = np.arange(least + 1, most + 1)
+        reached = ((results - 0.5) * scale - x.bias[:, None]) / x.step[:, None]
+        # Halves are rounded to even results, as QONNX does; settled networks have no integer there.
+        steps = np.where(results % 2 == 0, np.ceil(reached), np.floor(reached) + 1)
         low, high = x.tensor.limits
         exact = np.clip(steps, low, high + 1).astype(np.int64)
         name = f"{self.names.of(node)}_threshold"
@@ -209,6 +214,9 @@ class _Lowering:
     def format(self, node: Any) -> tuple[int, bool, bool]:
         """(bits, signed, narrow) of a Quant node."""
         kinds = {each.name: each.i for each in node.attribute}
+        mode = _attributes(node).get("rounding_mode", b"ROUND")
+        if mode != b"ROUND":
+            raise _refused(node, f"it rounds by {mode.decode()}", "round to the nearest (ROUND)")
         bits = int(self.constant(node, 3).reshape(()))
         return bits, bool(kinds.get("signed", 1)), bool(kinds.get("narrow", 0))
 
@@ -225,6 +233,10 @@ class _Lowering:
             )
         limit = (1 << (bits - 1)) - 1
         integers = np.clip(np.round(values / scale), -limit - (not narrow), limit)
+        if self.names.of(node) in self.binary:
+            if not (np.abs(integers) == 1).all():
+                raise _refused(node, "not all of its weights of 1 bit are -1 or 1", "give it 2")
+            bits = 1
         return integers.astype(np.int64), _single(scale.reshape(-1)), bits
 
     def conv(self, node: Any) -> _Value:
@@ -284,6 +296,31 @@ class _Lowering:
         left, right = self.arms(node)
         tensor = self.emit.add(f"{self.names.of(node)}_add", left.tensor, right.tensor)
         return replace(left, tensor=tensor)
+
+    def scaled(self, node: Any) -> _Value:
+        """Multiplied or divided by a constant."""
+        index = next(
+            (at for at in (0, 1) if self.source.get_initializer(node.input[at]) is not None), None
+        )
+        if index is None or (node.op_type == "Div" and index == 0):
+            raise _refused(node, "it multiplies activations", "leave it out")
+        factor = self.constant(node, index).reshape(-1)
+        factor = 1 / factor if node.op_type == "Div" else factor
+        return self.affine(node, self.value(node, 1 - index), factor, np.zeros(1))
+
+    def norm(self, node: Any) -> _Value:
+        """A batch norm with its moments constant."""
+        gain, shift, mean, variance = (self.constant(node, at).reshape(-1) for at in range(1, 5))
+        factor = gain / np.sqrt(variance + _attributes(node).get("epsilon", 1e-5))
+        return self.affine(node, self.value(node), factor, shift - mean * factor)
+
+    def affine(self, node: Any, x: _Value, factor: Float64, shift: Float64) -> _Value:
+        if (factor <= 0).any():
+            mend = "fold it into the layer's weights"
+            raise _refused(node, "it scales by a number that is not above 0", mend)
+        if x.relu and shift.any():
+            raise _refused(node, "it adds a constant to a ReLU", "fold it into a layer")
+        return replace(x, step=_single(x.step * factor), bias=x.bias * factor + shift)
 
     def concat(self, node: Any) -> _Value:
         if _attributes(node).get("axis") not in (1, 1 - len(self.value(node).tensor.shape)):
@@ -419,6 +456,9 @@ HANDLERS: dict[str, Callable[[_Lowering, Any], _Value]] = {
     "MatMul": _Lowering.dense,
     "Relu": _Lowering.relu,
     "Add": _Lowering.add,
+    "Mul": _Lowering.scaled,
+    "Div": _Lowering.scaled,
+    "BatchNormalization": _Lowering.norm,
     "Concat": _Lowering.concat,
     "MaxPool": _Lowering.max_pool,
     "AveragePool": _Lowering.average,
