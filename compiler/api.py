@@ -18,6 +18,7 @@ from compiler.config import (
     option_types,
 )
 from compiler.instruments import Dumps, Instrument, Ledger
+from compiler.pass_text import reproduce
 from compiler.pipeline import Pipeline, RunResult
 from compiler.stages import Dataset, FloatModel
 from hw_targets.boards import Board, load_board
@@ -35,12 +36,20 @@ HARDWARE = ("lower-finn",)
 
 
 def default_pipeline(
-    board: str, goals: Goals, options: Mapping[str, Mapping[str, Any]] | None = None
+    board: str,
+    goals: Goals,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Pipeline:
-    """All passes in order, with the board and the goals given to those that have such options.
+    """Passes in order, with the board and the goals given to those that have such options.
 
-    `board` is a name or the path of a board's TOML file. `options` (pass name -> option -> value)
-    win over the goals.
+    Args:
+        board: a name or the path of a board's TOML file.
+        options: pass name -> option -> value; they win over the goals.
+        names: the passes; by default all, with those of other packages that `options` name.
+
+    Raises:
+        LiftFlowError: no such pass or option, or a pass does not take what the one before it gives.
     """
     shared: dict[str, Any] = {
         "board": board,
@@ -50,14 +59,36 @@ def default_pipeline(
         "least_accuracy": goals.accuracy,
     }
     chosen = []
-    for name in passes.ORDER:
-        kind = passes.load(name)
+    for name in _the_way(options or {}) if names is None else names:
         given = check_options(name, (options or {}).get(name, {}), where="options")
+        kind = passes.load(name)
         wanted = kind.goals_with is None or given.get(kind.goals_with[0]) == kind.goals_with[1]
         filled = option_types(kind) if wanted else ()
         settings = {**{key: value for key, value in shared.items() if key in filled}, **given}
         chosen.append(kind(**settings))
-    return Pipeline(chosen)
+    try:
+        return Pipeline(chosen)
+    except TypeError as error:
+        raise LiftFlowError(
+            str(error), where="passes", mend="`liftflow passes` lists them in an order that fits"
+        ) from None
+
+
+def _the_way(options: Mapping[str, Any]) -> list[str]:
+    """`passes.ORDER`, and in it, at its place, every other pass that `options` name."""
+    way = list(passes.ORDER)
+    for name in reversed([name for name in options if name not in passes.ORDER]):
+        if name not in passes.names():
+            check_options(name, {}, where="options")
+        place = passes.load(name).after
+        if place not in way:
+            raise LiftFlowError(
+                f"has no place among the passes, its `after` is {place!r}",
+                where=f"pass {name}",
+                mend="name all passes in order with --passes",
+            )
+        way.insert(way.index(place) + 1, name)
+    return way
 
 
 def compile_model(
@@ -68,6 +99,7 @@ def compile_model(
     board: str | None = None,
     goals: Goals | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    passes: Mapping[str, Mapping[str, Any]] | None = None,
     until: str | None = None,
     output: Path | str | None = None,
     seed: int | None = None,
@@ -84,6 +116,8 @@ def compile_model(
         board: board name or path of a board's TOML file; wins over the configuration.
         goals: accuracy, frames a second, share of the board, clock.
         options: pass name -> option -> value; wins over the configuration.
+        passes: the passes to run instead of all, in order, with options that win over `options`;
+            `prepare` comes first, named or not.
         until: name of the last pass to run; all by default.
         output: folder of all runs (`build`); this one's is `<output>/<name>-<board>`.
         seed: seed of everything random.
@@ -104,6 +138,7 @@ def compile_model(
         board=board,
         goals=goals,
         options=options,
+        passes=passes,
         until=until,
         output=output,
         seed=seed,
@@ -114,7 +149,10 @@ def compile_model(
 
     from compiler import report
 
-    report.write(result, board=task.board, goals=task.goals, data=task.data)
+    command = None
+    if task.file is not None and goals is None:
+        command = reproduce(task.file, board, options or {}, passes, until, seed)
+    report.write(result, board=task.board, goals=task.goals, data=task.data, command=command)
     return result
 
 
@@ -130,6 +168,7 @@ class Task:
     goals: Goals
     seed: int
     device: str
+    file: Path | None = None
 
     def run(self, instruments: Sequence[Instrument]) -> RunResult:
         """Runs what is not done yet."""
@@ -151,6 +190,7 @@ def open_task(
     board: str | None = None,
     goals: Goals | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    passes: Mapping[str, Mapping[str, Any]] | None = None,
     until: str | None = None,
     output: Path | str | None = None,
     seed: int | None = None,
@@ -182,7 +222,10 @@ def open_task(
         run_name = name or type(model).__name__.lower()
         seed = seed or 0
     chosen_board = load_board(board)
-    pipeline = default_pipeline(board, chosen_goals, merged).until(until)
+    names = None if passes is None else list(dict.fromkeys(["prepare", *passes]))
+    for key, value in (passes or {}).items():
+        merged[key] = {**merged.get(key, {}), **value}
+    pipeline = default_pipeline(board, chosen_goals, merged, names).until(until)
 
     from compiler import frontend
     from compiler.frontend.source import input_format
@@ -211,7 +254,15 @@ def open_task(
 
         require_support(start.module, start.input_shape, data.regression)
     return Task(
-        start, data, pipeline, folder, chosen_board, chosen_goals, seed, device or _device()
+        start,
+        data,
+        pipeline,
+        folder,
+        chosen_board,
+        chosen_goals,
+        seed,
+        device or _device(),
+        config.file if config else None,
     )
 
 
@@ -236,6 +287,7 @@ def explored(
         LiftFlowError: anything a user can mend, said in one line.
     """
     from compiler.pricing.front import explore
+    from compiler.report.front import keep
     from passes.allocate import Allocate
 
     names = list(passes.ORDER)
@@ -243,10 +295,13 @@ def explored(
     whole = open_task(model, output=output)
     task = dataclasses.replace(whole, pipeline=whole.pipeline.until(until))
     # No ledger: a whole compilation's would be overwritten by that of its first passes.
-    scored = task.run(instruments).last
+    result = task.run(instruments)
+    scored = result.last
     varied = next(step for step in whole.pipeline.passes if isinstance(step, Allocate))
     ctx = Context(task.folder, task.data, seed=task.seed, device=task.device)
-    return explore(scored, varied, ctx, boards or [task.board], rates, task.goals.clock_mhz, say)
+    designs = explore(scored, varied, ctx, boards or [task.board], rates, task.goals.clock_mhz, say)
+    keep(designs, result.records[-1].digest, task.folder)
+    return designs
 
 
 def _board_beside(config: Config) -> str:

@@ -1,139 +1,124 @@
-"""The `liftflow` command: thin, one line for an error, exit status 2 for what a user can mend."""
+"""The `liftflow` command: thin, one line for an error, an exit status that scripts can go by.
+
+Statuses: 0 done; 1 a defect of LiftFlow's own, with its traceback; 2 something the user can mend;
+3 a stage does not compute what the stage before it computes; 130 interrupted.
+"""
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
 
-from compiler.commands import boards, cost, explore, fit
-from compiler.commands.console import err, out, table
-from hw_targets.errors import LiftFlowError, MissingToolError, VerificationError
+from compiler.commands.lazy import LazyGroup
+from hw_targets.errors import LiftFlowError, VerificationError
+
+MENDABLE, UNPROVEN, INTERRUPTED = 2, 3, 130
+LEVELS = ("debug", "info", "warning", "error")
 
 app = typer.Typer(
     name="liftflow",
-    help="Compile trained PyTorch networks into verified FPGA accelerators.",
+    cls=LazyGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
-app.add_typer(boards.app, name="boards")
-app.command("cost")(cost.cost)
-app.command("explore")(explore.explore)
-app.command("fit")(fit.fit)
 
-BoardOption = Annotated[
-    str | None, typer.Option(help="Board name, or the path of a board's TOML file.")
-]
+def _print_version(asked: bool) -> None:
+    if asked:
+        from compiler import __version__
+
+        print(f"liftflow {__version__}")
+        raise typer.Exit
 
 
-@app.command("compile")
-def compile_command(
-    config: Annotated[Path, typer.Argument(help="TOML file of the compilation.")],
-    board: BoardOption = None,
-    until: Annotated[str | None, typer.Option(help="Last pass to run.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Folder of all runs.")] = None,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Pass option, PASS.OPTION=VALUE; may be repeated."),
+@app.callback()
+def liftflow(
+    log_level: Annotated[
+        str | None,
+        typer.Option(
+            help="debug, info, warning or error; info on a terminal, warning when piped.",
+            metavar="LEVEL",
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    dump: Annotated[bool, typer.Option(help="Write every stage as text too.")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback does it
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
 ) -> None:
-    """Compile a network: prune, quantize, retrain, lower, simulate, synthesize, report."""
-    from compiler import report
-    from compiler.api import compile_model
-    from compiler.instruments import Progress
+    """Compile trained PyTorch networks into verified FPGA accelerators.
 
-    result = compile_model(
-        config,
-        board=board,
-        until=until,
-        output=output,
-        options=parse_settings(setting or []),
-        seed=seed,
-        dump=dump,
-        instruments=[Progress(out)],
-    )
-    report.show(result.folder, out)
-    if result.did_nothing:
-        out.print("Nothing to do: every pass was done before, with the same inputs.")
-
-
-@app.command("passes")
-def passes_command() -> None:
-    """List the passes in order, with their options and defaults."""
-    import passes
-    from compiler.api import option_defaults
-
-    listed = table("pass", "option", "type", "default")
-    for name in passes.ORDER:
-        options = option_defaults(name) or {"": ("", "")}
-        for index, (option, (kind, default)) in enumerate(options.items()):
-            listed.add_row(name if index == 0 else "", option, kind, str(default))
-    out.print(listed)
-
-
-@app.command("report")
-def report_command(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run, build/<name>-<board>.")],
-) -> None:
-    """Show the tables of a finished run."""
-    from compiler import report
-
-    report.show(folder, out)
-
-
-def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
-    """`PASS.OPTION=VALUE` (a TOML value, or plain text) as pass -> option -> value."""
-    options: dict[str, dict[str, Any]] = {}
-    for setting in settings:
-        place, equals, text = setting.partition("=")
-        name, dot, option = place.strip().partition(".")
-        if not (equals and dot and name and option):
-            raise LiftFlowError(
-                f"cannot read {setting!r}",
-                where="--set",
-                mend="write PASS.OPTION=VALUE, as in retrain.epochs=20",
-            )
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text.strip()
-        options.setdefault(name, {})[option] = value
-    return options
+    Exit status: 0 done, 1 a defect of LiftFlow, 2 something to mend (one line says what),
+    3 verification failed, 130 interrupted.
+    """
+    if log_level is None:
+        log_level = "info" if sys.stderr.isatty() else "warning"
+    if log_level not in LEVELS:
+        raise LiftFlowError(
+            f"no level {log_level!r}", where="--log-level", mend=f"use one of {', '.join(LEVELS)}"
+        )
+    logging.basicConfig(format="%(name)s: %(message)s", level=log_level.upper())
+    logging.getLogger("liftflow").setLevel(log_level.upper())
+    # torch tells of a CUDA compiler without a CUDA driver; nothing here compiles CUDA.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
 
 
 def main() -> None:
     """Run the command line; every failure a user can mend is one line on standard error."""
-    # torch tells of a CUDA compiler without a CUDA driver; nothing here compiles CUDA.
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
-        app()
+        status = app(prog_name="liftflow", standalone_mode=False)
     except VerificationError as error:
-        _fail(f"verification failed: {error}", 3)
-    except MissingToolError as error:
-        _fail(str(error), 2)
+        _fail(f"verification failed: {error}", UNPROVEN)
     except LiftFlowError as error:
-        _fail(str(error), 2)
-    except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on where it stopped", 130)
+        _fail(str(error), MENDABLE)
+    except NoArgsIsHelpError as error:
+        print(error.format_message())
+        sys.exit(MENDABLE)
+    except ClickException as error:
+        _fail(_usage(error), MENDABLE)
+    except OSError as error:
+        _fail(_of_system(error), MENDABLE)
+    except MemoryError as error:
+        _fail(f"not enough memory: {error}; use a smaller network, batch or data set", MENDABLE)
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    if status == INTERRUPTED:
+        _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _usage(error: ClickException) -> str:
+    """What is wrong with the arguments, and which help tells more."""
+    what = error.format_message().strip().rstrip(".")
+    context = error.ctx if isinstance(error, UsageError) else None
+    path = context.command_path if context else "liftflow"
+    return f"{what}; see {path} --help"
+
+
+def _of_system(error: OSError) -> str:
+    """A file that cannot be read or written, a full disk: what the system says, and the mend."""
+    mends = {
+        errno.ENOSPC: "free some space; the same command goes on where it stopped",
+        errno.EDQUOT: "free some space; the same command goes on where it stopped",
+        errno.EROFS: "give another folder with --output",
+        errno.EACCES: "give a folder that may be written, with --output, or a readable file",
+    }
+    place = f"{error.filename}: " if error.filename else ""
+    mend = mends.get(error.errno or 0, "check the path")
+    return f"{place}{(error.strerror or str(error)).lower()}; {mend}"
 
 
 def _fail(line: str, status: int) -> None:
-    err.print(f"[bold red]error:[/] {_escape(line)}", highlight=False, soft_wrap=True)
+    typer.secho("error:", fg="red", bold=True, nl=False, err=True)
+    typer.echo(" " + " ".join(line.split()), err=True)
     sys.exit(status)
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,12 @@ from hw_targets.errors import LiftFlowError
 from passes.base import Pass
 
 DEFAULT_BOARD = "ulx3s-85f"
+MOST_SEED = 2**63
+"""Seeds below this are taken: what torch's generators hold."""
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelSection(_Section):
@@ -61,7 +63,7 @@ class Config(_Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     board: str = DEFAULT_BOARD
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=MOST_SEED)
     model: ModelSection
     data: DataSection
     goals: Goals = Goals()
@@ -91,9 +93,13 @@ def load_config(path: Path) -> Config:
             "no such file", where=str(path), mend="give the TOML file of a compilation"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise LiftFlowError(f"cannot be read ({error})", where=str(path)) from None
-    except tomllib.TOMLDecodeError as error:
-        raise LiftFlowError(f"not valid TOML: {error}", where=str(path)) from None
+        raise LiftFlowError(
+            f"cannot be read ({error})", where=str(path), mend="give a readable text file"
+        ) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise LiftFlowError(
+            f"not valid TOML: {error}", where=str(path), mend="correct the place it names"
+        ) from None
     return parse_config(raw, base=path.resolve().parent, file=path)
 
 
@@ -117,9 +123,9 @@ def check_options(name: str, options: Mapping[str, Any], *, where: str) -> dict[
     Raises:
         LiftFlowError: no such pass, no such option, or a value of the wrong type.
     """
-    if name not in passes.ORDER:
+    if name not in passes.names():
         raise LiftFlowError(
-            f"no such pass {name!r}", where=where, mend=f"use one of {', '.join(passes.ORDER)}"
+            f"no such pass {name!r}", where=where, mend=f"use one of {', '.join(passes.names())}"
         )
     kind = passes.load(name)
     fields = option_types(kind)

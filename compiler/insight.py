@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compiler import store
+from compiler import runs
 from compiler.pipeline import RunResult
 from hw_targets.errors import LiftFlowError
 
@@ -33,13 +32,12 @@ def explain_run(run: RunResult | Path | str) -> Insight:
             "the run did not come to explain", where=str(run.folder), mend="compile until explain"
         )
     root = (run.folder if isinstance(run, RunResult) else Path(run)).resolve()
-    insight: Insight | None = _stage(root, "explain").insight
+    insight: Insight | None = runs.stage(root, "explain").insight
     if insight is None:
         raise LiftFlowError(
             "nothing was explained", where=str(root), mend="set explain.shown and compile again"
         )
-    options = json.loads((_folder(root, "allocate") / "pass.json").read_text())["options"]
-    margins = _margins(_stage(root, "allocate"), options)
+    margins = _margins(runs.stage(root, "allocate"), runs.options(root, "allocate"))
     return dataclasses.replace(insight, margins=margins)
 
 
@@ -55,19 +53,3 @@ def _margins(model: ScoredModel, options: Mapping[str, Any]) -> dict[str, BitMar
     by_deeplift = options.get("sensitivity", "deeplift") == "deeplift"
     scored = model.relevance.criterion.startswith("deeplift")
     return bit_margins(model) if by_deeplift and scored else {}
-
-
-def _stage(root: Path, name: str) -> Any:
-    return store.load(_folder(root, name) / "stage.pkl", root)
-
-
-def _folder(root: Path, name: str) -> Path:
-    """The folder of a finished pass: the newest, where passes have changed places."""
-    found = sorted(root.glob(f"[0-9][0-9]-{name}/pass.json"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise LiftFlowError(
-            f"pass {name} has not run here",
-            where=str(root),
-            mend="give the folder of a run that came to explain",
-        )
-    return found[-1].parent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -65,16 +66,23 @@ class Instruments(Instrument):
 
 
 class Progress(Instrument):
-    """One line a pass on the console, with a live status line on a terminal."""
+    """A line a pass on the console, with a live status line and the time left on a terminal.
+
+    How much is told is the level of the logger `liftflow`: every word of a pass at debug, the
+    passes at info, nothing above.
+    """
 
     def __init__(self, console: Console) -> None:
+        level = logging.getLogger("liftflow").getEffectiveLevel()
         self._console = console
+        self._lines = level <= logging.INFO
+        self._words = level <= logging.DEBUG
+        self._live = self._lines and console.is_terminal
         self._status: Status | None = None
         self._name = ""
         self._count = 0
         self._total = 0
         self._began = 0.0
-        self._checks = 0
 
     def start(self, passes: Sequence[Pass[Any, Any]], folder: Path) -> None:
         self._total = len(passes)
@@ -83,21 +91,24 @@ class Progress(Instrument):
     def before(self, entry: Pass[Any, Any], context: Context) -> None:
         self._name = entry.name
         self._began = time.monotonic()
-        if self._console.is_terminal:
+        if self._live:
             self._status = self._console.status(f"[bold]{entry.name}")
             self._status.start()
 
     def say(self, text: str, share: float | None) -> None:
         percent = "" if share is None else f" {share:4.0%}"
-        elapsed = time.monotonic() - self._began
-        if self._status is not None:
-            self._status.update(f"[bold]{self._name}[/]{percent}  {text}  [dim]{elapsed:.0f} s")
-        else:
+        if self._words:
             self._console.print(f"      {self._name}:{percent} {text}", highlight=False)
+        if self._status is not None:
+            elapsed = time.monotonic() - self._began
+            timing = f"{elapsed:.0f} s{time_left(elapsed, share)}"
+            self._status.update(f"[bold]{self._name}[/]{percent}  {text}  [dim]{timing}")
 
     def after(self, entry: Pass[Any, Any], record: PassRecord, stage: Any) -> None:
         self._stop()
         self._count += 1
+        if not self._lines:
+            return
         place = f"[dim]{self._count:2d}/{self._total}[/]"
         proofs = len(record.checks)
         proven = f"[green]{proofs} checked[/]" if proofs else ""
@@ -111,6 +122,18 @@ class Progress(Instrument):
         if self._status is not None:
             self._status.stop()
             self._status = None
+
+
+LEAST_SHARE = 0.05
+"""Of a pass that must be done before its time left is guessed."""
+
+
+def time_left(elapsed: float, share: float | None) -> str:
+    """The words for what is left of a pass, `share` done in `elapsed` s; none while a guess."""
+    if share is None or not LEAST_SHARE <= share < 1.0:
+        return ""
+    left = elapsed * (1.0 - share) / share
+    return f", about {left:.0f} s left" if left < 120 else f", about {left / 60:.0f} min left"
 
 
 class Dumps(Instrument):

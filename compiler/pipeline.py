@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
+import sys
 import time
 import typing
 from collections.abc import Sequence
@@ -23,7 +24,9 @@ from typing import Any
 from compiler import store
 from compiler.digest import digest, digest_file
 from compiler.instruments import Instrument, Instruments
+from compiler.run_lock import exclusive
 from compiler.stages import Dataset
+from hw_targets.boards import board_path
 from hw_targets.errors import LiftFlowError
 from passes.base import Check, Context, Pass
 
@@ -110,13 +113,25 @@ class Pipeline:
         device: str = "cpu",
         instruments: Sequence[Instrument] = (),
     ) -> RunResult:
-        """Run every pass that is not done yet, in `folder`.
+        """Run every pass that is not done yet, in `folder`, alone there among processes.
 
         Raises whatever a pass raises; what was finished before stays, and the next run goes on
         from there.
         """
         folder = folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
+        with exclusive(folder):
+            return self._run(model, data, folder, seed, device, instruments)
+
+    def _run(
+        self,
+        model: Any,
+        data: Dataset,
+        folder: Path,
+        seed: int,
+        device: str,
+        instruments: Sequence[Instrument],
+    ) -> RunResult:
         watch = Instruments(instruments)
         result = RunResult(folder)
         base = digest((digest(data), seed, device))
@@ -137,7 +152,7 @@ class Pipeline:
             refused = False
             for entry, context in zip(self.passes, contexts, strict=True):
                 key = cache_key(entry, carried, base)
-                record = _finished(entry, context.workdir, key)
+                record = _finished(entry, context.workdir, key, folder)
                 if record is None:
                     if not refused:
                         self._refuse(contexts, start=len(result.records))
@@ -186,12 +201,16 @@ def cache_key(entry: Pass[Any, Any], carried: str, base: str) -> str:
     module = type(entry).__module__
     sources = tuple(source_digest(name) for name in (module, *entry.uses))
     options = options_of(entry)
-    files = [
-        digest_file(Path(value))
-        for value in options.values()
-        if isinstance(value, str) and value.endswith((".toml", ".npy")) and Path(value).is_file()
-    ]  # A user's own board: its content counts, not its name.
+    files = [digest_file(path) for path in map(_file_of, options, options.values()) if path]
     return digest((entry.name, options, files, carried, base, tool_versions(entry), sources))
+
+
+def _file_of(option: str, value: Any) -> Path | None:
+    """The file that an option names, a user's own board: its content counts, not its name."""
+    if option == "board" and value:
+        return board_path(value)
+    named = isinstance(value, str) and value.endswith((".toml", ".npy"))
+    return Path(value) if named and Path(value).is_file() else None
 
 
 @cache
@@ -204,8 +223,10 @@ def _version(distribution: str) -> str:
 
 @cache
 def source_digest(module: str) -> str:
-    """Digest of a module's or package's sources, code and data files alike."""
+    """Digest of a module's or package's sources, code and data files alike, wherever they lie."""
     place = _ROOT.joinpath(*module.split("."))
+    if not (place.is_dir() or place.with_suffix(".py").is_file()):
+        place = Path(getattr(sys.modules.get(module), "__file__", None) or place).with_suffix("")
     files = (
         sorted(p for p in place.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
         if place.is_dir()
@@ -219,24 +240,25 @@ def source_digest(module: str) -> str:
     return state.hexdigest()
 
 
-def _finished(entry: Pass[Any, Any], folder: Path, key: str) -> PassRecord | None:
+def _finished(entry: Pass[Any, Any], folder: Path, key: str, root: Path) -> PassRecord | None:
+    """The record of a pass that is done, and whose products are as it left them."""
     try:
-        note = json.loads((folder / "pass.json").read_text())
-    except (OSError, ValueError):
-        return None
-    if note.get("key") != key or not (folder / "stage.pkl").is_file():
-        return None
-    return PassRecord(
-        name=entry.name,
-        folder=folder,
-        key=key,
-        digest=note["digest"],
-        seconds=note["seconds"],
-        cached=True,
-        options=note["options"],
-        tools=note["tools"],
-        checks=tuple(Check(**check) for check in note["checks"]),
-    )
+        note = json.loads((folder / "pass.json").read_bytes())
+        if note["key"] != key or not store.whole(note["sha256"], root):
+            return None
+        return PassRecord(
+            name=entry.name,
+            folder=folder,
+            key=key,
+            digest=note["digest"],
+            seconds=note["seconds"],
+            cached=True,
+            options=note["options"],
+            tools=note["tools"],
+            checks=tuple(Check(**check) for check in note["checks"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # Not there, cut off, or of another version.
 
 
 def _execute(
@@ -251,9 +273,18 @@ def _execute(
         folder.mkdir(parents=True)
         started.write_text(key)
     began = time.monotonic()
-    stage = entry.run(model, context)
+    try:
+        stage = entry.run(model, context)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's; importing it would cost seconds.
+            raise
+        raise LiftFlowError(
+            "the GPU has too little memory",
+            where=entry.name,
+            mend=f"lower {entry.name}.batch, or set CUDA_VISIBLE_DEVICES= to compile on the CPU",
+        ) from error
     seconds = time.monotonic() - began
-    store.save(stage, folder / "stage.pkl", root)
+    checksums = store.save(stage, folder / "stage.pkl", root)
     record = PassRecord(
         name=entry.name,
         folder=folder,
@@ -269,6 +300,7 @@ def _execute(
         "pass": entry.name,
         "key": key,
         "digest": record.digest,
+        "sha256": checksums,
         "seconds": round(seconds, 3),
         "options": record.options,
         "tools": record.tools,

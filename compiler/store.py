@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,11 @@ class _Pickler(pickle.Pickler):
     def __init__(self, stream: Any, root: Path) -> None:
         super().__init__(stream, protocol=5)
         self._root = root
+        self.products: set[Path] = set()
 
     def persistent_id(self, item: Any) -> str | None:
         if isinstance(item, Path) and item.is_relative_to(self._root):
+            self.products.add(item)
             return item.relative_to(self._root).as_posix()
         return None
 
@@ -28,12 +33,45 @@ class _Unpickler(pickle.Unpickler):
         return self._root / name
 
 
-def save(value: Any, path: Path, root: Path) -> None:
-    """Pickle `value` to `path`; paths below `root` move with the folder."""
+def save(value: Any, path: Path, root: Path) -> dict[str, str]:
+    """Pickle `value` to `path`; paths below `root` move with the folder.
+
+    Returns:
+        Checksums of `path` and of the files and folders that `value` names, by their place below
+        `root`: what `whole` asks for.
+    """
     partial = path.with_suffix(".partial")
     with partial.open("wb") as stream:
-        _Pickler(stream, root).dump(value)
+        pickler = _Pickler(stream, root)
+        pickler.dump(value)
+        stream.flush()
+        os.fsync(stream.fileno())
     partial.replace(path)
+    named = sorted({path, *pickler.products})
+    return {item.relative_to(root).as_posix(): checksum(item) for item in named}
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of all files in a folder.
+
+    Raises:
+        OSError: there is nothing at `path`, or it cannot be read.
+    """
+    state = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if not file.is_dir():
+            state.update(file.relative_to(path).as_posix().encode() + b"\0")
+            with file.open("rb") as stream:
+                state.update(hashlib.file_digest(stream, "sha256").digest())
+    return state.hexdigest()
+
+
+def whole(checksums: Mapping[str, str], root: Path) -> bool:
+    """Whether all that `save` gave checksums of is there and as it was."""
+    try:
+        return all(checksum(root / name) == said for name, said in checksums.items())
+    except OSError:
+        return False
 
 
 def load(path: Path, root: Path) -> Any:

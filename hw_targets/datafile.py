@@ -27,7 +27,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise LiftFlowError(
             f"cannot be read: {error}", where=str(path), mend="name a readable TOML file"
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise LiftFlowError(
             f"not TOML: {error}", where=str(path), mend="correct the line it names"
         ) from error

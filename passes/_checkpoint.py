@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
 from dataclasses import asdict, dataclass, field
@@ -33,8 +34,10 @@ class Checkpoint:
 
     def save(self, file: Path) -> None:
         """Write beside and rename: an interruption leaves the checkpoint before."""
+        content = io.BytesIO()  # torch tells of a full disk in no way that says so.
+        torch.save({**asdict(self), "history": self.history}, content)
         part = file.with_suffix(".part")
-        torch.save({**asdict(self), "history": self.history}, part)
+        part.write_bytes(content.getbuffer())
         part.replace(file)
 
     @classmethod

@@ -8,11 +8,11 @@ from hw_targets.errors import InfeasibleError
 
 
 def require_fit(used: Mapping[str, float], budget: Mapping[str, float], board: str) -> None:
-    """Raise InfeasibleError naming every resource that is over the budget."""
+    """Raise InfeasibleError naming every resource counted in `used` that is over the budget."""
     over = [
-        f"{name.upper()} {used[name]:.0f} of {budget[name]:.0f}"
-        for name in budget
-        if used[name] > budget[name]
+        f"{name.upper()} {count:.0f} of {budget[name]:.0f}"
+        for name, count in used.items()
+        if count > budget[name]
     ]
     if over:
         raise InfeasibleError(

@@ -9,13 +9,15 @@ from hw_targets.boards import Board
 from hw_targets.shells.protocol import VERSION
 
 
-def for_serial(model: Implementation, board: Board, commands: Sequence[str], samples: int) -> str:
+def for_serial(
+    model: Implementation, board: Board, bitstream: str, commands: Sequence[str], samples: int
+) -> str:
     """For a board with a bitstream of ours and the serial shell."""
     load = "\n# or\n".join(commands)
     return f"""\
 # {model.name} on {board.description}
 
-Bitstream `{model.name}.bit`, design `{model.design.digest[:16]}`, {model.clock_target_mhz:g} MHz
+Bitstream `{bitstream}`, design `{model.design.digest[:16]}`, {model.clock_target_mhz:g} MHz
 ({_reached(model)}).
 
 ## Load it
@@ -28,10 +30,11 @@ Bitstream `{model.name}.bit`, design `{model.design.digest[:16]}`, {model.clock_
 pip install pyserial
 python driver.py --port /dev/ttyUSB0 samples.npy
 ```
-`samples.npy` holds {samples} test samples; the classes printed must be those in `expected.json`.
+`samples.npy` holds {samples} test samples, `expected.json` their {_answers(model)}.
 Samples are float arrays of the network's own input shape, one or a batch; `model.json` says how
-the driver turns them into integers. The LEDs show the last class in binary, LED 0 lowest; the
-power button resets the design.
+the driver turns them into integers. The LEDs show the {_shown(model)} in binary, LED 0
+lowest; the power button resets the design. On a machine with LiftFlow, `liftflow run` does the same
+and compares: `liftflow run RUN --port /dev/ttyUSB0`, `RUN` the folder of the compilation.
 
 From Python, in this folder:
 ```python
@@ -74,25 +77,8 @@ def _answers(model: Implementation) -> str:
     return f"output integers, channels last; the value of one is integer x {model.design.step!r}"
 
 
-def for_rtl(model: Implementation, board: Board, samples: int) -> str:
-    """For a network whose outputs are the answer, on a board whose shell answers with a class."""
-    design = model.design
-    shape = " x ".join(map(str, design.network.output_shape))
-    return f"""\
-# {model.name} for {board.description}
-
-No bitstream: {model.skipped}.
-
-Design `{design.digest[:16]}` is in `rtl/`, made for {model.clock_target_mhz:g} MHz;
-`rtl/manifest.json` lists its sources, its top and both streams.
-
-Samples come in and outputs go out by AXI-Stream, pixel by pixel with channels innermost, lane 0
-lowest. `model.json` says how floats become integers at the input, and tells of the answer, {shape}
-signed integers a frame, in `output`. The value of one is integer x {design.step!r}.
-
-`samples.npy` holds {samples} test samples, `expected.json` the integers to expect of each, in the
-order in which they come out.
-"""
+def _shown(model: Implementation) -> str:
+    return "last output's integer" if model.design.network.regression else "last class"
 
 
 def _reached(model: Implementation) -> str:

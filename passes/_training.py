@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from compiler.stages import Dataset
+from hw_targets.errors import LiftFlowError
 from passes._augment import augmented
 from passes._distill import Distillation
 
@@ -54,6 +55,9 @@ def fit(
         masks: parameter's module -> True where its weight may be other than zero.
         teacher: network in eval mode whose outputs are learned by `distillation`.
         report: called with the share of steps done and the mean loss since the last call.
+
+    Raises:
+        LiftFlowError: the loss is no finite number any more.
     """
     generator = torch.Generator().manual_seed(seed)
     x, y = torch.from_numpy(data.train_x), torch.from_numpy(data.train_y)
@@ -80,6 +84,12 @@ def fit(
             logits = module(images)
             taught = _taught(teacher, images) if schedule.distillation.weight else None
         loss = schedule.distillation.loss(logits.float(), y[chosen].to(device), taught)
+        if not bool(torch.isfinite(loss)):
+            raise LiftFlowError(
+                f"the loss is {loss.item():g} after {step} of {steps} steps of training",
+                where="finetune",
+                mend="lower finetune.lr, or set finetune.clip",
+            )
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if schedule.clip:

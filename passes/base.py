@@ -78,13 +78,15 @@ class Pass(ABC, Generic[In, Out]):
     neighbours fit. `tools` are distributions, `uses` are modules or packages of this project,
     whose versions or sources are part of the cache key beside the pass's own file. Options named
     like goals (board, fps, share, ...) are filled in from the compilation's; with `goals_with`,
-    (option, value), only when that option has that value.
+    (option, value), only when that option has that value. `after` is for passes of other packages:
+    the pass behind which one runs when a configuration names it in `[passes.<name>]`.
     """
 
     name: ClassVar[str]
     tools: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ()
     goals_with: ClassVar[tuple[str, str] | None] = None
+    after: ClassVar[str | None] = None
 
     @abstractmethod
     def run(self, model: In, ctx: Context) -> Out:

@@ -12,16 +12,17 @@ import numpy as np
 
 from compiler.stages import Deployment, Implementation, RtlDesign
 from hw_targets.boards import load_board
+from hw_targets.rtl.manifest import MANIFEST
 from hw_targets.shells import driver, protocol, samples
-from hw_targets.shells.accelerator import MANIFEST
 from hw_targets.shells.loading import load_commands
+from hw_targets.shells.platforms import PLATFORMS
 from hw_targets.shells.protocol import VERSION
 from passes import _package_readme
 from passes.base import Context, Pass
 
 HOST = "liftflow_host"
 LAUNCHER = f'''\
-"""Classify samples on the board: python driver.py --port /dev/ttyUSB0 samples.npy"""
+"""Run samples on the board: python driver.py --port /dev/ttyUSB0 samples.npy"""
 
 import sys
 
@@ -34,8 +35,6 @@ sys.exit(main())
 @dataclass(frozen=True)
 class Package(Pass[Implementation, Deployment]):
     """A folder with the bitstream (or the build plan), driver, model.json, samples and README.
-
-    Where there is no shell for what the accelerator gives, the RTL is in it instead.
 
     The folder needs nothing of LiftFlow: the driver runs on Python's standard library and
     pyserial.
@@ -52,7 +51,7 @@ class Package(Pass[Implementation, Deployment]):
     )
 
     board: str | None = None
-    sample_count: int = 10
+    sample_count: int = 100
 
     def run(self, model: Implementation, ctx: Context) -> Deployment:
         folder = ctx.workdir / "deploy"
@@ -63,14 +62,13 @@ class Package(Pass[Implementation, Deployment]):
         np.save(folder / "samples.npy", np.ascontiguousarray(ctx.data.test_x[:count], "<f4"))
         _json(folder / "expected.json", model.design.predictions[:count].tolist())
         _json(folder / "model.json", self._description(model, ctx))
-        if board.flow == "ecp5" and model.bitstream is not None:
-            shutil.copyfile(model.bitstream, folder / f"{model.name}.bit")
+        if board.flow in PLATFORMS:
+            assert model.bitstream is not None  # this flow makes one or fails
+            bitstream = f"{model.name}{model.bitstream.suffix}"
+            shutil.copyfile(model.bitstream, folder / bitstream)
             _host_driver(folder)
-            commands = load_commands(board, f"{model.name}.bit")
-            readme = _package_readme.for_serial(model, board, commands, count)
-        elif board.flow == "ecp5":
-            shutil.copytree(model.design.folder, folder / "rtl")
-            readme = _package_readme.for_rtl(model, board, count)
+            commands = load_commands(board, bitstream)
+            readme = _package_readme.for_serial(model, board, bitstream, commands, count)
         else:
             shutil.copytree(model.plan, folder / "plan", ignore=shutil.ignore_patterns("logs"))
             if model.bitstream is not None:

@@ -26,30 +26,44 @@ from hw_targets.cost.coefficients import (
 )
 from hw_targets.families import RESOURCES, load_family
 from hw_targets.flows import yosys
+from hw_targets.rtl.kernel import Stream
 from hw_targets.shells.accelerator import Accelerator
 from hw_targets.shells.shell import Shell
 
-FRAMES: tuple[tuple[int, int, int], ...] = ((1, 4, 64), (8, 8, 8), (1, 8, 784), (3, 8, 1024))
-"""(lanes, bits, beats) of the input frames tried: digits to 32 x 32 colour images."""
+CLASS = (1, 4, 1)
+Frame = tuple[int, int, int]
+"""(lanes, bits, beats)."""
+
+FRAMES: tuple[tuple[Frame, Frame], ...] = (
+    ((1, 4, 64), CLASS),
+    ((8, 8, 8), CLASS),
+    ((1, 8, 784), CLASS),
+    ((3, 8, 1024), CLASS),
+    ((1, 8, 640), (1, 20, 640)),
+)
+"""(input, output) frames tried: digits to 32 x 32 colour images, and MLPerf Tiny's autoencoder."""
 
 _STUB = """module stub (
     input logic clk, input logic rst,
     input logic [{high}:0] s_axis_tdata, input logic s_axis_tvalid, output logic s_axis_tready,
-    output logic [3:0] m_axis_tdata, output logic m_axis_tvalid, input logic m_axis_tready
+    output logic [{out_high}:0] m_axis_tdata, output logic m_axis_tvalid, input logic m_axis_tready
 );
     assign s_axis_tready = m_axis_tready;
     assign m_axis_tvalid = s_axis_tvalid;
-    assign m_axis_tdata = s_axis_tdata[3:0];
+    assign m_axis_tdata = s_axis_tdata;
 endmodule
 """
 
 
-def measure(board: Board, lanes: int, bits: int, beats: int, folder: Path) -> dict[str, float]:
-    """Resource name -> count of the shell alone for one input frame."""
-    stub = Accelerator("0" * 16, lanes, bits, beats, 4, 10, ("stub.sv",), top="stub")
+def measure(board: Board, taken: Frame, given: Frame, folder: Path) -> dict[str, float]:
+    """Resource name -> count of the shell alone for one input and one output frame."""
+    streams = [Stream(lanes, bits, False, beats) for lanes, bits, beats in (taken, given)]
+    stub = Accelerator("0" * 16, *streams, 10 if given == CLASS else 0, ("stub.sv",), top="stub")
     shell = Shell(board, stub, board.clock.default_mhz)
     shell.write(folder)
-    (folder / "stub.sv").write_text(_STUB.format(high=lanes * bits - 1))
+    (folder / "stub.sv").write_text(
+        _STUB.format(high=streams[0].width - 1, out_high=streams[1].width - 1)
+    )
     family = load_family(board.family)
     text = yosys.script(shell.top, ("stub.sv", *shell.sources), family, netlist=False)
     run_yosys(text, folder)
@@ -59,20 +73,24 @@ def measure(board: Board, lanes: int, bits: int, beats: int, folder: Path) -> di
 def measured_shell(board: Board) -> ShellFit:
     """The largest count of every resource over `FRAMES`."""
     found: list[dict[str, float]] = []
-    for lanes, bits, beats in FRAMES:
-        name = f"{board.name}-{lanes}x{bits}x{beats}"
-        found.append(measure(board, lanes, bits, beats, WORK / "shell" / name))
+    for taken, given in FRAMES:
+        name = f"{board.name}-{_text(taken)}-{_text(given)}"
+        found.append(measure(board, taken, given, WORK / "shell" / name))
         print(f"{name}: {found[-1]}")
     most = {name: max(each[name] for each in found) for name in RESOURCES}
-    frames = ", ".join("x".join(map(str, frame)) for frame in FRAMES)
+    frames = ", ".join(f"{_text(taken)} to {_text(given)}" for taken, given in FRAMES)
     return ShellFit(
         lut=most["lut"],
         ff=most["ff"],
         dsp=most["dsp"],
         bram=most["bram"],
-        source=f"{yosys_version()}, {board.name}, largest over input frames {frames} "
+        source=f"{yosys_version()}, {board.name}, largest over frames {frames} "
         "(lanes x bits x beats)",
     )
+
+
+def _text(frame: Frame) -> str:
+    return "x".join(map(str, frame))
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -95,9 +95,9 @@ def processor_seconds(task: Callable[[], object], repeats: int) -> float:
     return statistics.median(found)
 
 
-def shell_seconds(repeats: int) -> tuple[float, float]:
-    """Processor and clock seconds of `liftflow cost` for one layer."""
-    command = [sys.executable, "-m", "compiler.cli", *LINE]
+def shell_seconds(arguments: Sequence[str], repeats: int) -> tuple[float, float]:
+    """Median processor and clock seconds of a Python of its own with these arguments."""
+    command = [sys.executable, *arguments]
     processor, clock = [], []
     for _ in range(repeats + 1):
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -123,7 +123,9 @@ def main() -> int:
     single = processor_seconds(
         lambda: [layer_cost(one, chosen.family) for one in next(fresh)], chosen.repeats
     )
-    processor, clock = shell_seconds(chosen.repeats)
+    bare, _ = shell_seconds(["-c", "pass"], chosen.repeats)
+    help_, _ = shell_seconds(["-m", "compiler.cli", "--help"], chosen.repeats)
+    processor, clock = shell_seconds(["-m", "compiler.cli", *LINE], chosen.repeats)
     result = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "family": chosen.family,
@@ -131,6 +133,8 @@ def main() -> int:
         "calibrated": round(float(np.mean(found.inside)), 3),
         "layers_a_second": round(chosen.layers / batch),
         "single_microseconds": round(1e6 * single / SINGLES, 1),
+        "python_processor_seconds": round(bare, 3),
+        "help_processor_seconds": round(help_, 3),
         "shell_processor_seconds": round(processor, 3),
         "shell_seconds": round(clock, 3),
         "machine": {

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from compiler.commands.console import out, print_json, table
+from compiler.commands.console import print_columns, print_json
 from hw_targets.boards import Board, load_board
 from hw_targets.cost.query import LayerQuery, complaint, layer_cost, uncalibrated
 from hw_targets.errors import LiftFlowError
@@ -192,19 +192,23 @@ def cost(
     if as_json:
         print_json(answer)
         return
-    shown = table("", "value", "90 % interval", "share of board", numbers=("value",))
+    _show(answer, place)
+
+
+def _show(answer: Mapping[str, Any], board: Board) -> None:
+    rows = [("", "value", "90 % interval", "share of board")]
     for name in ("lut", "ff", "dsp", "bram"):
         found = answer[name]
         if found is None:
-            shown.add_row(name.upper(), "uncalibrated", "", "")
+            rows.append((name.upper(), "uncalibrated", "", ""))
             continue
-        share = found["value"] / max(1, getattr(place.resources, name))
+        share = found["value"] / max(1, getattr(board.resources, name))
         span = f"{found['low']:,.0f} to {found['high']:,.0f}"
-        shown.add_row(name.upper(), f"{found['value']:,.0f}", span, f"{share:.1%}")
-    shown.add_row("cycles", f"{answer['cycles']:,}", "", f"{answer['fps']:,.0f} frames a second")
-    out.print(shown)
+        rows.append((name.upper(), f"{found['value']:,.0f}", span, f"{share:.1%}"))
+    rows.append(("cycles", f"{answer['cycles']:,}", "", f"{answer['fps']:,.0f} frames a second"))
+    print_columns(rows, numbers=(1,))
     if answer["why"]:
-        out.print(f"uncalibrated: {answer['why']}")
+        print(f"uncalibrated: {answer['why']}")
 
 
 def _refuse(context: typer.Context, flags: Sequence[str], what: str, mend: str) -> None:

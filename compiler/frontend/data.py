@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -112,8 +111,10 @@ def _from_npz(path: Path) -> Dataset:
     try:
         with np.load(path, allow_pickle=False) as archive:
             content = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise LiftFlowError(f"cannot be read: {brief(error)}", where=str(path)) from error
+    except Exception as error:  # NumPy, zip and zlib each have their own for damaged files.
+        raise LiftFlowError(
+            f"cannot be read: {brief(error)}", where=str(path), mend="save it with numpy.savez"
+        ) from error
     for keys in _KEYS:
         if all(key in content for key in keys):
             train_x, train_y, test_x, test_y = (content[key] for key in keys)

@@ -58,7 +58,7 @@ def call(spec: str, base: Path) -> Any:
             return function()
     except LiftFlowError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise LiftFlowError(f"calling it raised {brief(error)}", where=spec) from error
 
 
@@ -98,9 +98,9 @@ def _forget_namesakes(folder: Path) -> None:
 
 
 def _from_file(spec: str, path: Path) -> ModuleType:
+    if not path.is_file():  # Of a path with a NUL in it, too, which resolve() cannot take.
+        raise LiftFlowError(f"no such file: {path}", where=spec, mend="check the path")
     path = path.resolve()
-    if not path.is_file():
-        raise LiftFlowError(f"no such file: {path}", where=spec)
     # A name of its own for every path: two users' model.py must not shadow each other, and
     # objects pickled in this process need the module to be found under its name.
     name = f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
@@ -112,7 +112,7 @@ def _from_file(spec: str, path: Path) -> ModuleType:
     try:
         with importable(path.parent):
             module_spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise LiftFlowError(f"importing it raised {brief(error)}", where=str(path)) from error
     return module
@@ -128,7 +128,7 @@ def _from_name(name: str) -> ModuleType:
                 mend="install the package, or write file.py:function for a file",
             ) from None
         raise LiftFlowError(f"importing it raised {brief(error)}", where=name) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise LiftFlowError(f"importing it raised {brief(error)}", where=name) from error
 
 

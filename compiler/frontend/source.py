@@ -42,7 +42,11 @@ def load(
     """
     dataset = load_dataset(source, base)
     module = load_module(factory, base, weights)
-    classes = check_fits(module, dataset)
+    try:
+        classes = check_fits(module, dataset)
+    except LiftFlowError as error:
+        layer = f", {error.where}" if error.where else ""
+        raise type(error)(error.what, where=f"{factory}{layer}", mend=error.mend) from error
     form = input_format(dataset, input_bits, input_signed, input_scale)
     model = FloatModel(name, module, dataset.sample_shape, form)
     return model, dataclasses.replace(dataset, classes=classes)

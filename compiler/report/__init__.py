@@ -21,18 +21,21 @@ JSON_NAME = "report.json"
 HTML_NAME = "report.html"
 
 
-def write(result: RunResult, *, board: Board, goals: Goals, data: Dataset) -> None:
+def write(
+    result: RunResult, *, board: Board, goals: Goals, data: Dataset, command: str | None = None
+) -> None:
     """Write both report files into the run's folder, unless they tell of this very run already."""
     from compiler.report.build import build_report, fingerprint, insight_of
     from compiler.report.html import render
 
     if result.did_nothing:
         try:
-            if load(result.folder).fingerprint == fingerprint(result):
+            same = load(result.folder).fingerprint == fingerprint(result)
+            if same and (result.folder / HTML_NAME).is_file():
                 return
         except LiftFlowError:
             pass  # Missing or of another version: made anew below.
-    report = build_report(result, board=board, goals=goals, data=data)
+    report = build_report(result, board=board, goals=goals, data=data, command=command)
     store.write_json(report.model_dump(mode="json", by_alias=True), result.folder / JSON_NAME)
     partial = result.folder / (HTML_NAME + ".partial")
     partial.write_text(render(report, insight_of(result)))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
+from compiler import __version__
 from compiler.config import Goals
 from compiler.digest import digest
 from compiler.insight import weighed_margins
 from compiler.pipeline import RunResult
+from compiler.report.front import explored, front
 from compiler.report.insight import section
 from compiler.report.schema import (
     Accuracy,
+    Attribution,
     CheckRow,
     Compression,
+    FifoRow,
     LayerRow,
     MarginRow,
     Outputs,
@@ -24,6 +29,7 @@ from compiler.report.schema import (
     ResourceRow,
     UnitRow,
 )
+from compiler.report.verdict import verdict
 from compiler.stages import (
     Allocation,
     BitMargin,
@@ -34,8 +40,10 @@ from compiler.stages import (
     Insight,
     QonnxModel,
     QuantModel,
+    Relevance,
     RtlDesign,
     ScoredModel,
+    SimReport,
 )
 from hw_targets.boards import Board
 
@@ -43,31 +51,41 @@ RESOURCES = ("lut", "ff", "dsp", "bram")
 
 
 def fingerprint(result: RunResult) -> str:
-    """Digest of the keys of all passes: equal for two runs that did the same."""
-    return digest([record.key for record in result.records])
+    """Digest of the keys of all passes, and of what was explored: what the report is made of."""
+    return digest([*(record.key for record in result.records), explored(result.folder)])
 
 
-def build_report(result: RunResult, *, board: Board, goals: Goals, data: Dataset) -> Report:
-    """The report of a run, as far as it went."""
+def build_report(
+    result: RunResult, *, board: Board, goals: Goals, data: Dataset, command: str | None = None
+) -> Report:
+    """The report of a run, as far as it went. `command` makes it anew."""
     stages = _latest(result)
     final: ScoredModel | None = stages.get(ScoredModel)
     rtl: RtlDesign | None = stages.get(RtlDesign)
     made: Implementation | None = stages.get(Implementation)
     allocation = final.allocation if final else None
+    score: Literal["accuracy", "R^2"] = "R^2" if data.regression else "accuracy"
+    accuracy = _accuracy(result, stages, len(data.test_y))
+    resources = _resources(board, allocation, made)
+    performance = _performance(allocation, rtl, made)
+    sim = rtl.sim if rtl else None
     return Report(
         name=result.folder.name.removesuffix(f"-{board.name}"),
         board=board.name,
         part=board.part,
         dataset=data.name,
         fingerprint=fingerprint(result),
+        command=command,
+        versions=_versions(result),
+        verdict=verdict(goals.model_dump(), score, accuracy, resources, performance, sim),
         goals=goals.model_dump(),
-        score="R^2" if data.regression else "accuracy",
-        accuracy=_accuracy(result, stages, len(data.test_y)),
+        score=score,
+        accuracy=accuracy,
         outputs=_outputs(stages.get(QonnxModel)),
         compression=_compression(final, stages.get(QuantModel)),
-        resources=_resources(board, allocation, made),
-        performance=_performance(allocation, rtl, made),
-        layers=_layers(final, weighed_margins(result)),
+        resources=resources,
+        performance=performance,
+        layers=_layers(final, first_relevance(result), weighed_margins(result)),
         units=[
             UnitRow(
                 name=unit.name,
@@ -95,6 +113,7 @@ def build_report(result: RunResult, *, board: Board, goals: Goals, data: Dataset
         passes=[
             PassRow(
                 name=record.name,
+                digest=record.digest,
                 seconds=round(record.seconds, 2),
                 options=record.options,
                 tools=record.tools,
@@ -104,7 +123,47 @@ def build_report(result: RunResult, *, board: Board, goals: Goals, data: Dataset
         skipped=[made.skipped] if made and made.skipped else [],
         files=_files(result, rtl, made, stages.get(Deployment)),
         insight=section(insight_of(result)),
+        attribution=_attribution(final),
+        fifos=_fifos(sim),
+        front=front(result, allocation),
     )
+
+
+def first_relevance(result: RunResult) -> Relevance | None:
+    """Relevance before anything was pruned."""
+    if "attribute" not in result:
+        return None
+    scored: ScoredModel = result.stage("attribute")
+    return scored.relevance
+
+
+def _fifos(sim: SimReport | None) -> list[FifoRow]:
+    if sim is None:
+        return []
+    return [
+        FifoRow(name=name, depth=depth, held=sim.fifo_held.get(name))
+        for name, depth in sim.fifo_depths.items()
+    ]
+
+
+def _attribution(scored: ScoredModel | None) -> Attribution | None:
+    if scored is None:
+        return None
+    relevance = scored.relevance
+    return Attribution(
+        criterion=relevance.criterion,
+        target=relevance.target,
+        reference=relevance.reference,
+        samples=relevance.samples,
+        completeness_delta=relevance.completeness_delta,
+    )
+
+
+def _versions(result: RunResult) -> dict[str, str]:
+    found = {"LiftFlow": __version__, "Python": platform.python_version()}
+    for record in result.records:
+        found |= record.tools
+    return found
 
 
 def insight_of(result: RunResult) -> Insight | None:
@@ -223,7 +282,9 @@ def _performance(
     )
 
 
-def _layers(scored: ScoredModel | None, margins: Mapping[str, BitMargin]) -> list[LayerRow]:
+def _layers(
+    scored: ScoredModel | None, first: Relevance | None, margins: Mapping[str, BitMargin]
+) -> list[LayerRow]:
     if scored is None:
         return []
     total = sum(float(layer.channels.sum()) for layer in scored.relevance.layers.values())
@@ -242,6 +303,8 @@ def _layers(scored: ScoredModel | None, margins: Mapping[str, BitMargin]) -> lis
                 macs=layer.macs,
                 weights=layer.weights,
                 relevance=float(relevance.channels.sum()) / total if relevance and total else None,
+                scores_before=_scores(first, layer.name),
+                scores_after=_scores(scored.relevance, layer.name),
                 weight_bits=choice.weight_bits if choice else None,
                 act_bits=choice.act_bits if choice else None,
                 pe=folded.pe if folded else None,
@@ -253,6 +316,11 @@ def _layers(scored: ScoredModel | None, margins: Mapping[str, BitMargin]) -> lis
             )
         )
     return rows
+
+
+def _scores(relevance: Relevance | None, layer: str) -> list[float]:
+    found = relevance.layers.get(layer) if relevance else None
+    return [] if found is None else [float(f"{value:.4g}") for value in found.channels]
 
 
 def _margin(scored: ScoredModel, margin: BitMargin | None) -> MarginRow | None:

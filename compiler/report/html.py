@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from compiler.report import pictures
 from compiler.report.insight import TARGETS, reason
-from compiler.report.schema import FilterRow, Report
+from compiler.report.plots import plots
+from compiler.report.schema import FilterRow, Report, Verdict
 from compiler.report.terminal import rows
 from compiler.stages import Insight
 
@@ -29,6 +31,7 @@ def render(report: Report, insight: Insight | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    drawn = plots(report)
     environment.filters["count"] = _count
     environment.filters["percent"] = lambda value: "–" if value is None else f"{value:.1%}"
     environment.filters["score"] = lambda value: (
@@ -48,7 +51,39 @@ def render(report: Report, insight: Insight | None = None) -> str:
         seconds=sum(row.seconds for row in report.passes),
         slowest=max((row.seconds for row in report.passes), default=0.0),
         slowest_unit=max((row.cycles for row in report.units), default=1),
+        slowest_layer=max((row.cycles or 0 for row in report.layers), default=0),
+        greatest_luts=max((row.lut or 0.0 for row in report.units), default=0.0),
+        board_luts=next((r.available for r in report.resources if r.resource == "LUT"), None),
+        plots=drawn,
+        tone=_tone(report.verdict),
+        sections=_sections(report, drawn),
     )
+
+
+def _tone(told: Verdict | None) -> str:
+    """Good where nothing is open, poor where something failed."""
+    states = (told.fits, told.goals, told.exact) if told else (None,)
+    return "poor" if False in states else "open" if None in states else "good"
+
+
+def _sections(report: Report, drawn: Mapping[str, str]) -> list[tuple[str, str, bool]]:
+    """(id, name, whether it is there) of the page's sections, in their order."""
+    return [
+        ("resources", "Resources", bool(report.resources)),
+        ("layers", "Layers", bool(report.layers)),
+        ("channels", "Channels", "channels" in drawn),
+        ("bits", "Bits", any(row.margin for row in report.layers)),
+        ("front", "Front", bool(report.front)),
+        ("looks", "Heatmaps", report.insight is not None),
+        ("filters", "Filters", report.insight is not None and bool(report.insight.filters)),
+        ("units", "Units", bool(report.units)),
+        ("fifos", "FIFOs", bool(report.fifos)),
+        ("training", "Training", bool(report.history)),
+        ("ledger", "Ledger", True),
+        ("passes", "Passes", True),
+        ("anew", "Made anew", True),
+        ("files", "Files", True),
+    ]
 
 
 def _count(value: float | None, missing: str = "–") -> str:

@@ -1,16 +1,33 @@
-"""Schema of report.json. A change that old readers cannot take raises `VERSION`."""
+"""Schema of report.json. A change that old readers cannot take raises `VERSION`.
+
+`python -m compiler.report.schema` prints it as JSON Schema, which docs/report.schema.json holds.
+"""
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-VERSION: Literal["liftflow-report/1"] = "liftflow-report/1"
+VERSION: Literal["liftflow-report/2"] = "liftflow-report/2"
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Verdict(_Model):
+    """Whether the run reached what it was for, in one line; None where it did not come so far.
+
+    fits: all resources within the goals' share of the board. goals: accuracy, frames a second and
+    clock. exact: the simulated RTL gives the quantized network's answer for every frame.
+    """
+
+    fits: bool | None
+    goals: bool | None
+    exact: bool | None
+    text: str
 
 
 class Accuracy(_Model):
@@ -87,8 +104,9 @@ class MarginRow(_Model):
 class LayerRow(_Model):
     """One layer: size before and after, what DeepLIFT gives it, what the allocator chose.
 
-    relevance: share of the network's summed channel relevance. lanes: of the units around the
-    matrix-vector unit, 0 where they follow it or there is none.
+    relevance: share of the network's summed channel relevance. scores_before, scores_after: of its
+    channels in their order, as first attributed and after pruning, of the same unit. lanes: of the
+    units around the matrix-vector unit, 0 where they follow it or there is none.
     """
 
     name: str
@@ -98,6 +116,8 @@ class LayerRow(_Model):
     macs: int
     weights: int
     relevance: float | None
+    scores_before: list[float] = []
+    scores_after: list[float] = []
     weight_bits: int | None
     act_bits: int | None
     pe: int | None
@@ -120,6 +140,37 @@ class UnitRow(_Model):
     bram: float | None
 
 
+class FifoRow(_Model):
+    """One FIFO: its depth in words, and the most it ever held where none was ever full."""
+
+    name: str
+    depth: int
+    held: int | None
+
+
+class Attribution(_Model):
+    """How relevance was measured.
+
+    completeness_delta: greatest |sum of contributions - output difference| relative to the
+    greatest |output difference|; 0 of criteria that claim no completeness.
+    """
+
+    criterion: str
+    target: str
+    reference: str
+    samples: int
+    completeness_delta: float
+
+
+class FrontRow(_Model):
+    """One design that no other beats, or the one chosen. error: modelled, before retraining."""
+
+    fps: float
+    error: float
+    lut: float
+    chosen: bool
+
+
 class CheckRow(_Model):
     """One line of the verification ledger."""
 
@@ -131,9 +182,10 @@ class CheckRow(_Model):
 
 
 class PassRow(_Model):
-    """One pass of the run."""
+    """One pass of the run. digest: of what it gave."""
 
     name: str
+    digest: str = ""
     seconds: float
     options: dict[str, Any]
     tools: dict[str, str]
@@ -192,14 +244,22 @@ class InsightSection(_Model):
 
 
 class Report(_Model):
-    """Everything a run decided and measured."""
+    """Everything a run decided and measured.
 
-    schema_version: Literal["liftflow-report/1"] = Field(default=VERSION, alias="schema")
+    fingerprint: digest of the keys of all passes. command: what makes the run anew; None where it
+    was started from Python. versions: of Python, LiftFlow and every tool. front: designs that no
+    other beats and the chosen one, where `liftflow explore` looked for them.
+    """
+
+    schema_version: Literal["liftflow-report/2"] = Field(default=VERSION, alias="schema")
     name: str
     board: str
     part: str
     dataset: str
     fingerprint: str
+    command: str | None = None
+    versions: dict[str, str] = {}
+    verdict: Verdict | None = None
     goals: dict[str, float | None]
     score: Literal["accuracy", "R^2"] = "accuracy"
     accuracy: list[Accuracy]
@@ -215,3 +275,15 @@ class Report(_Model):
     skipped: list[str]
     files: dict[str, str]
     insight: InsightSection | None = None
+    attribution: Attribution | None = None
+    fifos: list[FifoRow] = []
+    front: list[FrontRow] = []
+
+
+def as_json_schema() -> str:
+    """The schema, as JSON Schema."""
+    return json.dumps(Report.model_json_schema(by_alias=True), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    print(as_json_schema(), end="")

@@ -15,6 +15,8 @@ def print_report(report: Report, folder: Path, console: Console) -> None:
     """Print accuracy, compression, resources, speed and the paths of the products."""
     console.print()
     console.print(f"[bold]{report.name}[/] on [bold]{report.board}[/] ({report.part})")
+    if report.verdict:
+        console.print(report.verdict.text, highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column("figure")
     table.add_column("value")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -12,11 +12,14 @@ from hw_targets.datafile import read_toml, unknown_name, validated
 from hw_targets.errors import LiftFlowError
 from hw_targets.families import family_names
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 _FOLDER = Path(__file__).parent
 
 
 class _Schema(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class BoardResources(_Schema):
@@ -64,8 +67,7 @@ class Pins(_Schema):
 class Board(_Schema):
     """One board.
 
-    flow: the tools that make its bitstream; there are boards that only queries can be asked about,
-        as no flow for them is here yet.
+    flow: the tools that make its bitstream.
     finn_board: FINN's own name of it, where FINN knows the board.
     finn_shell: FINN's flow that makes a bitstream; None where FINN stops at the stitched IP.
     sources: where the figures of each table come from; every table has one.
@@ -89,8 +91,8 @@ class Board(_Schema):
     def _complete(self) -> Board:
         if self.family not in family_names():
             raise ValueError(f"family {self.family!r} is not one of {', '.join(family_names())}")
-        if self.flow == "ecp5" and not (self.pins and self.clock.oscillator_mhz):
-            raise ValueError("flow ecp5 needs pins and clock.oscillator_mhz")
+        if self.flow != "vivado" and not (self.pins and self.clock.oscillator_mhz):
+            raise ValueError(f"flow {self.flow} needs pins and clock.oscillator_mhz")
         if self.finn_shell and not self.finn_board:
             raise ValueError("finn_shell needs finn_board, FINN's name of the board")
         tables = ["part", "resources", "clock"] + (["pins"] if self.pins else [])
@@ -104,9 +106,13 @@ class Board(_Schema):
         return {name: share * count for name, count in self.resources.as_dict().items()}
 
 
+ENTRY_POINTS = "liftflow.boards"
+"""Entry points by which others add boards, board = "package"; `<board>.toml` lies there."""
+
+
 def board_names() -> tuple[str, ...]:
-    """Names of the boards that come with LiftFlow, sorted."""
-    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+    """Names of the boards that are known here, sorted: LiftFlow's and those of other packages."""
+    return tuple(sorted({*_own_names(), *_added()}))
 
 
 @cache
@@ -116,12 +122,54 @@ def load_board(name: str) -> Board:
     Raises:
         LiftFlowError: no such board or file, or the file does not fit the schema.
     """
-    path = _FOLDER / f"{name}.toml"
-    if name in board_names():
-        return validated(Board, read_toml(path), path)
+    path = board_path(name)
+    return validated(Board, read_toml(path), path)
+
+
+def board_path(name: str) -> Path:
+    """The TOML file of a board, by its name or its path.
+
+    Raises:
+        LiftFlowError: no such board or file.
+    """
+    if name in _own_names():
+        return _FOLDER / f"{name}.toml"
     if name.endswith(".toml"):
         own = Path(name)
         if not own.is_file():
             raise LiftFlowError("no such board file", where=name, mend="check the path")
-        return validated(Board, read_toml(own), own)
+        return own
+    if name in _added():
+        return _added_path(_added()[name])
     raise unknown_name("board", name, board_names())
+
+
+@cache
+def _own_names() -> frozenset[str]:
+    return frozenset(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+@cache
+def _added() -> dict[str, EntryPoint]:
+    """Boards of other packages; none takes the place of LiftFlow's own."""
+    from importlib.metadata import entry_points
+
+    found = entry_points(group=ENTRY_POINTS)
+    return {point.name: point for point in found if point.name not in _own_names()}
+
+
+def _added_path(point: EntryPoint) -> Path:
+    """The board's file beside the package's sources, found without importing the package."""
+    from importlib.util import find_spec
+
+    spec = find_spec(point.value)
+    folders = spec.submodule_search_locations if spec else None
+    for folder in folders or ():
+        path = Path(folder) / f"{point.name}.toml"
+        if path.is_file():
+            return path
+    raise LiftFlowError(
+        f"package {point.value} has no {point.name}.toml",
+        where=f"board {point.name}",
+        mend="mend or uninstall that package",
+    )

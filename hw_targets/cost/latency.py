@@ -40,7 +40,7 @@ Times = Callable[[IntArray], IntArray]
 
 FIFO_CYCLES, DEEP_FIFO_CYCLES = 1, 2
 READ_FIRST_DEPTH = 32
-"""Threshold memories deeper than this are read in a cycle of their own."""
+"""Threshold memories deeper than this are read in a cycle of their own, block RAM in two."""
 
 
 def latency_cycles(kernels: Iterable[Kernel]) -> int:
@@ -238,11 +238,9 @@ def _last_tap(kernel: Depthwise | Reduce, times: Times, delay: int) -> Times:
 @_through.register
 def _(kernel: Threshold, times: Times) -> Times:
     depths = [kernel.folds << stage for stage in range(kernel.out_bits)]
-    reads = sum(
-        depth > READ_FIRST_DEPTH or depth * (kernel.in_bits + 1) >= BLOCK_ROM_BITS
-        for depth in depths
-    )
-    return _later(times, kernel.out_bits + reads)
+    block = [depth * (kernel.in_bits + 1) >= BLOCK_ROM_BITS for depth in depths]
+    reads = sum(depth > READ_FIRST_DEPTH or late for depth, late in zip(depths, block, strict=True))
+    return _later(times, kernel.out_bits + reads + sum(block))
 
 
 @_through.register

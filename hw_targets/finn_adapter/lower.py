@@ -197,9 +197,10 @@ class _Lowering:
         result = _Value(x.tensor, np.array([scale]), np.zeros(1), image=x.image)
         if x.on_grid and x.step[0] == scale and (x.tensor.bits, x.tensor.signed) == (bits, signed):
             return result
-        edges = (np.arange(least + 1, most + 1) - 0.5) * scale
-        # Halves are reached (round half up); a settled network has no integer on one.
-        steps = np.ceil((edges[None, :] - x.bias[:, None]) / x.step[:, None])
+        results = np.arange(least + 1, most + 1)
+        reached = ((results - 0.5) * scale - x.bias[:, None]) / x.step[:, None]
+        # Halves are rounded to even results, as QONNX does; settled networks have no integer there.
+        steps = np.where(results % 2 == 0, np.ceil(reached), np.floor(reached) + 1)
         low, high = x.tensor.limits
         exact = np.clip(steps, low, high + 1).astype(np.int64)
         name = f"{self.names.of(node)}_threshold"
@@ -209,6 +210,9 @@ class _Lowering:
     def format(self, node: Any) -> tuple[int, bool, bool]:
         """(bits, signed, narrow) of a Quant node."""
         kinds = {each.name: each.i for each in node.attribute}
+        mode = _attributes(node).get("rounding_mode", b"ROUND")
+        if mode != b"ROUND":
+            raise _refused(node, f"it rounds by {mode.decode()}", "round to the nearest (ROUND)")
         bits = int(self.constant(node, 3).reshape(()))
         return bits, bool(kinds.get("signed", 1)), bool(kinds.get("narrow", 0))
 
@@ -284,6 +288,31 @@ class _Lowering:
         left, right = self.arms(node)
         tensor = self.emit.add(f"{self.names.of(node)}_add", left.tensor, right.tensor)
         return replace(left, tensor=tensor)
+
+    def scaled(self, node: Any) -> _Value:
+        """Multiplied or divided by a constant."""
+        index = next(
+            (at for at in (0, 1) if self.source.get_initializer(node.input[at]) is not None), None
+        )
+        if index is None or (node.op_type == "Div" and index == 0):
+            raise _refused(node, "it multiplies activations", "leave it out")
+        factor = self.constant(node, index).reshape(-1)
+        factor = 1 / factor if node.op_type == "Div" else factor
+        return self.affine(node, self.value(node, 1 - index), factor, np.zeros(1))
+
+    def norm(self, node: Any) -> _Value:
+        """A batch norm with its moments constant."""
+        gain, shift, mean, variance = (self.constant(node, at).reshape(-1) for at in range(1, 5))
+        factor = gain / np.sqrt(variance + _attributes(node).get("epsilon", 1e-5))
+        return self.affine(node, self.value(node), factor, shift - mean * factor)
+
+    def affine(self, node: Any, x: _Value, factor: Float64, shift: Float64) -> _Value:
+        if (factor <= 0).any():
+            mend = "fold it into the layer's weights"
+            raise _refused(node, "it scales by a number that is not above 0", mend)
+        if x.relu and shift.any():
+            raise _refused(node, "it adds a constant to a ReLU", "fold it into a layer")
+        return replace(x, step=_single(x.step * factor), bias=x.bias * factor + shift)
 
     def concat(self, node: Any) -> _Value:
         if _attributes(node).get("axis") not in (1, 1 - len(self.value(node).tensor.shape)):
@@ -419,6 +448,9 @@ HANDLERS: dict[str, Callable[[_Lowering, Any], _Value]] = {
     "MatMul": _Lowering.dense,
     "Relu": _Lowering.relu,
     "Add": _Lowering.add,
+    "Mul": _Lowering.scaled,
+    "Div": _Lowering.scaled,
+    "BatchNormalization": _Lowering.norm,
     "Concat": _Lowering.concat,
     "MaxPool": _Lowering.max_pool,
     "AveragePool": _Lowering.average,

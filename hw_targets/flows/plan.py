@@ -16,6 +16,7 @@ from typing import Any
 
 from hw_targets.errors import MissingToolError
 from hw_targets.flows.runner import run_step
+from hw_targets.flows.script import script
 from hw_targets.flows.tools import Tool
 
 Say = Callable[[str, float | None], None]
@@ -99,35 +100,18 @@ class BuildPlan:
         text = json.dumps(self.describe(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def script(self) -> str:
-        """`run.sh`: the same steps for a POSIX shell, with native or YoWASP tools."""
-        lines = [
-            "#!/bin/sh",
-            f"# Build of {self.name}; plan {self.digest[:16]}.",
-            "# A tool can be named by hand, as in YOSYS=/opt/bin/yosys ./run.sh",
-            "set -e",
-            'cd "$(dirname "$0")"',
-            "mkdir -p logs",
-        ]
-        for tool in self.tools:
-            variable = _variable(tool)
-            lines += [
-                f'{variable}="${{{variable}:-$(command -v {tool.name} || '
-                f'command -v yowasp-{tool.name} || true)}}"',
-                f'[ -n "${variable}" ] || {{ echo "{tool.name} is missing: {tool.get}" >&2; '
-                "exit 127; }",
-            ]
-        for step in self.steps:
-            lines += [f'echo "{step.name}"', " || ".join(_call(step, at) for at in step.attempts)]
-        return "\n".join(lines) + "\n"
+    def folder_contents(self) -> dict[str, bytes]:
+        """Path -> contents of all files, `run.sh` and `plan.json` included."""
+        described = {**self.describe(), "digest": self.digest}
+        return {
+            **{name: self.contents(name) for name in self.files},
+            "run.sh": script(self).encode(),
+            "plan.json": (json.dumps(described, indent=2) + "\n").encode(),
+        }
 
     def write(self, folder: Path) -> None:
-        """Write files, `run.sh` and `plan.json`; a file that is already right is left alone."""
-        contents = {name: self.contents(name) for name in self.files}
-        contents["run.sh"] = self.script().encode()
-        described = {**self.describe(), "digest": self.digest}
-        contents["plan.json"] = (json.dumps(described, indent=2) + "\n").encode()
-        for name, data in contents.items():
+        """Write `folder_contents`; a file that is already right is left alone."""
+        for name, data in self.folder_contents().items():
             path = folder / name
             if path.is_file() and path.read_bytes() == data:
                 continue
@@ -162,12 +146,3 @@ class BuildPlan:
 
 def _say_at(say: Say, share: float, text: str) -> None:
     say(text, share)
-
-
-def _variable(tool: Tool) -> str:
-    return tool.name.upper().replace("-", "_")
-
-
-def _call(step: Step, arguments: tuple[str, ...]) -> str:
-    quoted = " ".join("'" + text.replace("'", "'\\''") + "'" for text in arguments)
-    return f'"${_variable(step.tool)}" {quoted} > logs/{step.name}.log 2>&1'

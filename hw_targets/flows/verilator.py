@@ -18,7 +18,14 @@ from pathlib import Path
 
 from hw_targets.errors import LiftFlowError, MissingToolError
 
-_RUNTIME = ("verilated.cpp", "verilated_threads.cpp", "verilated_random.cpp")
+_RUNTIME = (
+    "verilated.cpp",
+    "verilated_threads.cpp",
+    "verilated_random.cpp",
+    "verilated_timing.cpp",
+)
+PROGRAM = "sim"
+"""What `build` leaves in its folder."""
 _STANDARD = ("-std=c++20", "-DVL_TIME_CONTEXT")
 
 
@@ -92,6 +99,8 @@ def build(
     parameters: Mapping[str, int] | None = None,
     cflags: Sequence[str] = (),
     optimize: str = "-O2",
+    timing: bool = False,
+    includes: Sequence[Path] = (),
 ) -> Path:
     """Compile the module `top` together with the C++ `harness`; the path of the program.
 
@@ -101,6 +110,8 @@ def build(
         obj: folder for everything generated; the model's former files there are removed.
         defines: SystemVerilog macros. parameters: overrides of the top's parameters.
         cflags: further options for g++. optimize: -O0 compiles fastest, -O2 runs fastest.
+        timing: heed the delays in the RTL; without, they count as none.
+        includes: folders of files that the sources include.
 
     Raises:
         MissingToolError: Verilator or g++ is not on this machine.
@@ -114,14 +125,16 @@ def build(
             old.unlink()
     verilate = [str(tools.binary), "--cc", "--top-module", top, "--prefix", prefix]
     verilate += ["--Mdir", str(obj), "-O3", "--x-assign", "fast", "--x-initial", "unique"]
-    verilate += ["--noassert", "--no-timing", "-Wno-fatal", "-Wno-WIDTH", "--output-split", "0"]
+    verilate += ["--noassert", "-Wno-fatal", "-Wno-WIDTH", "--output-split", "0"]
+    verilate += ["--timing" if timing else "--no-timing"]
     # g++ takes more than twice as long over a function that is twice as long.
     verilate += ["--output-split-cfuncs", "500"]
     verilate += [f"-D{name}={value}" for name, value in (defines or {}).items()]
     verilate += [f"-G{name}={value}" for name, value in (parameters or {}).items()]
+    verilate += [f"-I{folder}" for folder in includes]
     verilate += [str(source.resolve()) for source in sources]
     _call(verilate, obj, "Verilator", {"VERILATOR_ROOT": str(tools.root)})
-    program = obj / "sim"
+    program = obj / PROGRAM
     compile_ = [tools.compiler, *_STANDARD, *cflags, "-w", f"-I{obj}", *tools.includes()]
     # What runs once, to begin with, can be most of the code.
     jobs = [

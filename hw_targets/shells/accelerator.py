@@ -7,24 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw_targets.errors import LiftFlowError
-
-MANIFEST = "manifest.json"
+from hw_targets.rtl.kernel import Stream
+from hw_targets.rtl.manifest import MANIFEST
 
 
 @dataclass(frozen=True)
 class Accelerator:
-    """Interface of one accelerator: `beats` transfers of `lanes` x `bits` in, one class index out.
+    """Interface of one accelerator.
 
-    That of a regression, with `classes` 0, gives its outputs, which the serial shell has no answer
-    for. digest: hexadecimal, at least 16 digits. out_bits: width of what comes out. sources and
-    memories: paths in the design's folder, the sources in the order to read them.
+    digest: hexadecimal, at least 16 digits. classes: 0 where it gives outputs, not a class index.
+    sources and memories: paths in the design's folder, the sources in the order to read them.
     """
 
     digest: str
-    lanes: int
-    bits: int
-    beats: int
-    out_bits: int
+    input: Stream
+    output: Stream
     classes: int
     sources: tuple[str, ...]
     memories: tuple[str, ...] = ()
@@ -40,21 +37,10 @@ class Accelerator:
         path = folder / MANIFEST
         try:
             manifest = json.loads(path.read_text())
-            source, result = manifest["input"], manifest["output"]
-            one = result["beats"] == 1 and result["lanes"] == 1 and result["bits"] <= 16
-            if classes and not one:
-                raise LiftFlowError(
-                    "the shell takes one class index of at most 16 bits a frame, not "
-                    f"{result['beats']} beats of {result['lanes']} x {result['bits']} bits",
-                    where=str(path),
-                    mend="end the network in a label selection",
-                )
-            return cls(
+            unit = cls(
                 digest=manifest["digest"],
-                lanes=source["lanes"],
-                bits=source["bits"],
-                beats=source["beats"],
-                out_bits=result["bits"] * result["lanes"],
+                input=Stream(**manifest["input"]),
+                output=Stream(**manifest["output"]),
                 classes=classes,
                 sources=tuple(manifest["sources"]),
                 memories=tuple(manifest["memories"]),
@@ -64,6 +50,13 @@ class Accelerator:
             raise LiftFlowError(
                 f"no manifest of an RTL design ({error})", where=str(path), mend="generate it again"
             ) from error
+        if classes and unit.output.elements != 1:
+            raise LiftFlowError(
+                f"a class is one index a frame, not {unit.output.elements} elements",
+                where=str(path),
+                mend="end the network in a label selection",
+            )
+        return unit
 
     def files(self, folder: Path) -> dict[str, Path]:
         """Path in a build -> file to copy, of everything that synthesis reads."""

@@ -10,6 +10,7 @@ import struct
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 _TYPES = {"<f4": "f", "<f8": "d", "|u1": "B", "|i1": "b", "<i2": "h", "<i4": "i", "<i8": "q"}
@@ -44,13 +45,24 @@ class Encoding:
 def channels_last(shape: Sequence[int]) -> tuple[int, ...]:
     """Order of the line for samples of `shape`: (channels, height, width), or (features,)."""
     if len(shape) != 3:
-        size = 1
-        for side in shape:
-            size *= side
-        return tuple(range(size))
+        return tuple(range(prod(shape)))
     channels, height, width = shape
     pixels = height * width
     return tuple(c * pixels + pixel for pixel in range(pixels) for c in range(channels))
+
+
+def read_samples(path: Path, shape: Sequence[int]) -> list[Sequence[float]]:
+    """Flattened samples of `shape` in a .npy file that holds one, or a batch.
+
+    Raises:
+        ValueError: not such a file.
+    """
+    found, values = read_npy(path)
+    size = prod(shape)
+    if not values or found not in (tuple(shape), (len(values) // size, *shape)):
+        wanted = " x ".join(map(str, shape))
+        raise ValueError(f"{path} holds an array of shape {found}, not samples of {wanted}")
+    return [values[at : at + size] for at in range(0, len(values), size)]
 
 
 def read_npy(path: Path) -> tuple[tuple[int, ...], Sequence[float]]:

@@ -7,9 +7,18 @@ from pathlib import Path
 
 from hw_targets.boards import Board, Pins
 from hw_targets.errors import LiftFlowError
+from hw_targets.rtl.kernel import Stream
 from hw_targets.shells.accelerator import Accelerator
-from hw_targets.shells.clocking import Pll, ecp5_pll, uart_divider
-from hw_targets.shells.protocol import VERSION, Identity, beat_bytes
+from hw_targets.shells.clocking import uart_divider
+from hw_targets.shells.platforms import PLATFORMS, ClockSource, Platform
+from hw_targets.shells.protocol import (
+    IDENTIFY_REPLY,
+    LATENCY,
+    MOST_BYTES,
+    VERSION,
+    Format,
+    Identity,
+)
 
 RTL = Path(__file__).parent / "rtl"
 
@@ -22,9 +31,8 @@ SOURCES = (
     "lf_frame_rx.sv",
     "lf_frame_buffer.sv",
     "lf_frame_tx.sv",
+    "lf_result_buffer.sv",
     "lf_shell.sv",
-    "lf_ecp5_cells.sv",
-    "lf_ecp5_pll.sv",
 )
 
 DEFAULT_BAUD = 1_000_000
@@ -32,9 +40,9 @@ DEFAULT_BAUD = 1_000_000
 
 @dataclass(frozen=True)
 class Shell:
-    """An ECP5 board's clock, reset and serial bridge round one accelerator.
+    """A board's clock, reset and serial bridge round one accelerator.
 
-    clock_mhz: the accelerator's clock as asked for; `mhz` is what the PLL makes of it.
+    clock_mhz: the accelerator's clock as asked for; `mhz` is what the board makes of it.
 
     Raises:
         LiftFlowError: the board has no such shell, the clock or the baud rate can't be made, or a
@@ -47,30 +55,30 @@ class Shell:
     baud: int = DEFAULT_BAUD
 
     def __post_init__(self) -> None:
-        if self.board.flow != "ecp5" or self.board.pins is None:
+        if self.board.flow not in PLATFORMS or self.board.pins is None:
             raise LiftFlowError(
                 "there is no shell for this board",
                 where=self.board.name,
-                mend="use a board of flow ecp5; `liftflow boards` lists them",
-            )
-        if not self.accelerator.classes:
-            raise LiftFlowError(
-                "the serial shell answers with a class, and this network gives outputs",
-                where=self.board.name,
-                mend="put the RTL into a design of your own",
+                mend=f"use a board of flow {' or '.join(PLATFORMS)}; `liftflow boards` lists them",
             )
         uart_divider(self.mhz, self.baud)
-        size = beat_bytes(self.accelerator.lanes, self.accelerator.bits) * self.accelerator.beats
-        if size > 0xFFFF:
-            raise LiftFlowError(
-                f"a frame of {size} bytes is over the serial protocol's 65535",
-                where=self.board.name,
-                mend="use a network with a smaller input",
-            )
+        for name, form in (("input", self.identity.input), ("output", self.identity.output)):
+            if form.frame_bytes > MOST_BYTES - LATENCY.size:
+                raise LiftFlowError(
+                    f"an {name} of {form.frame_bytes} bytes a frame is over the serial protocol's "
+                    f"{MOST_BYTES - LATENCY.size}",
+                    where=self.board.name,
+                    mend=f"use a network with a smaller {name}",
+                )
 
     @property
-    def pll(self) -> Pll:
-        return ecp5_pll(self.oscillator_mhz, self.clock_mhz)
+    def platform(self) -> Platform:
+        return PLATFORMS[self.board.flow]
+
+    @property
+    def clock(self) -> ClockSource:
+        """What makes the accelerator's clock."""
+        return self.platform.clock(self.oscillator_mhz, self.clock_mhz)
 
     @property
     def oscillator_mhz(self) -> float:
@@ -80,7 +88,7 @@ class Shell:
     @property
     def mhz(self) -> float:
         """The clock that the accelerator really gets."""
-        return self.pll.mhz
+        return self.clock.mhz
 
     @property
     def pins(self) -> Pins:
@@ -99,9 +107,8 @@ class Shell:
         return Identity(
             version=VERSION,
             digest=unit.digest[:16],
-            elements=unit.lanes * unit.beats,
-            bits=unit.bits,
-            lanes=unit.lanes,
+            input=_format(unit.input),
+            output=_format(unit.output),
             classes=unit.classes,
             clock_khz=round(self.mhz * 1000),
         )
@@ -109,18 +116,27 @@ class Shell:
     @property
     def sources(self) -> tuple[str, ...]:
         """Paths of the shell's sources in the order to read them, after the accelerator's."""
-        return (*(f"shell/{name}" for name in SOURCES), f"shell/{self.top}.sv")
+        cells = (f"shell/{name}" for name in self.platform.cells)
+        return (*cells, *self.simulated_sources)
+
+    @property
+    def simulated_sources(self) -> tuple[str, ...]:
+        """The same without the device's cells."""
+        names = (*SOURCES, *self.platform.sources, f"{self.top}.sv")
+        return tuple(f"shell/{name}" for name in names)
 
     @property
     def constraints(self) -> str:
         """Path of the pin constraints."""
-        return f"shell/{self.top}.lpf"
+        return f"shell/{self.top}.{self.platform.suffix}"
 
     def files(self) -> dict[str, bytes]:
         """Path -> contents of everything the shell adds to a build."""
-        found = {f"shell/{name}": (RTL / name).read_bytes() for name in SOURCES}
+        own = (*self.platform.cells, *SOURCES, *self.platform.sources)
+        found = {f"shell/{name}": (RTL / name).read_bytes() for name in own}
         found[f"shell/{self.top}.sv"] = self.top_source().encode()
-        found[self.constraints] = self.lpf().encode()
+        constraints = self.platform.constraints(self.pins, self.oscillator_mhz)
+        found[self.constraints] = constraints.encode()
         return found
 
     def write(self, folder: Path) -> None:
@@ -131,9 +147,8 @@ class Shell:
             path.write_bytes(data)
 
     def top_source(self) -> str:
-        """The generated top: pins, PLL, reset, shell and accelerator."""
-        pll, unit, leds = self.pll, self.accelerator, len(self.pins.leds)
-        width = unit.lanes * unit.bits
+        """The generated top: pins, clock, reset, shell and accelerator."""
+        unit, leds = self.accelerator, len(self.pins.leds)
         identity = int.from_bytes(self.identity.pack(), "little")
         ports = ["input  logic clk_in", "input  logic uart_rx", "output logic uart_tx"]
         ports += [f"output logic [{leds - 1}:0] led"] if leds else []
@@ -142,7 +157,7 @@ class Shell:
         ports += [f"output logic [{high - 1}:0] tie_high"] if high else []
         declared = ",\n    ".join(ports)
         released = "locked && button" if self.pins.button else "locked"
-        shown = f"    assign led = {leds}'(last_class);\n" if leds else ""
+        shown = f"    assign led = {leds}'(last_output);\n" if leds else ""
         shown += "    assign tie_high = '1;\n" if high else ""
         return f"""\
 // Top of {self.board.name}: generated, {unit.digest[:16]} at {self.mhz:g} MHz, {self.baud} baud.
@@ -154,25 +169,20 @@ module {self.top} #(
     {declared}
 );
     logic clk, locked, rst, accel_rst;
-    logic [15:0] last_class;
-    logic [{width - 1}:0] in_tdata;
-    logic [{unit.out_bits - 1}:0] out_tdata;
+    logic [15:0] last_output;
+    logic [{unit.input.width - 1}:0] in_tdata;
+    logic [{unit.output.width - 1}:0] out_tdata;
     logic in_tvalid, in_tready, out_tvalid, out_tready;
 
-    lf_ecp5_pll #(
-        .INPUT_DIV({pll.input_div}), .FEEDBACK_DIV({pll.feedback_div}),
-        .OUTPUT_DIV({pll.output_div})
-    ) pll (
-        .clk_in, .clk_out(clk), .locked
-    );
-    lf_reset_sync reset_sync (.clk, .async_reset(!({released})), .rst);
+{self.clock.verilog}    lf_reset_sync reset_sync (.clk, .async_reset(!({released})), .rst);
 
     lf_shell #(
-        .DIVIDER(UART_DIVIDER), .IN_WIDTH({width}), .IN_BEATS({unit.beats}),
-        .OUT_WIDTH({unit.out_bits}), .TIMEOUT_LOG2(TIMEOUT_LOG2), .NO_RESULT_LOG2(NO_RESULT_LOG2),
-        .IDENTITY(160'h{identity:040x})
+        .DIVIDER(UART_DIVIDER), .IN_WIDTH({unit.input.width}), .IN_BEATS({unit.input.beats}),
+        .OUT_WIDTH({unit.output.width}), .OUT_BEATS({unit.output.beats}),
+        .TIMEOUT_LOG2(TIMEOUT_LOG2), .NO_RESULT_LOG2(NO_RESULT_LOG2),
+        .IDENTITY({8 * IDENTIFY_REPLY.size}'h{identity:x})
     ) shell (
-        .clk, .rst, .rxd(uart_rx), .txd(uart_tx), .last_class, .accel_rst,
+        .clk, .rst, .rxd(uart_rx), .txd(uart_tx), .last_output, .accel_rst,
         .m_axis_tdata(in_tdata), .m_axis_tvalid(in_tvalid), .m_axis_tready(in_tready),
         .s_axis_tdata(out_tdata), .s_axis_tvalid(out_tvalid), .s_axis_tready(out_tready)
     );
@@ -184,25 +194,7 @@ module {self.top} #(
 {shown}endmodule
 """
 
-    def lpf(self) -> str:
-        """Pin constraints; the PLL's output clock is derived from the oscillator's by nextpnr."""
-        pins = self.pins
-        placed = [
-            ("clk_in", pins.clk, "PULLMODE=NONE"),
-            ("uart_tx", pins.uart_tx, "PULLMODE=UP DRIVE=4"),
-            ("uart_rx", pins.uart_rx, "PULLMODE=UP"),
-        ]
-        placed += [
-            (f"led[{index}]", ball, "PULLMODE=NONE DRIVE=4") for index, ball in enumerate(pins.leds)
-        ]
-        if pins.button:
-            placed.append(("button", pins.button, "PULLMODE=UP"))
-        placed += [
-            (f"tie_high[{index}]", ball, "PULLMODE=UP DRIVE=4")
-            for index, ball in enumerate(pins.tie_high)
-        ]
-        lines = [f'FREQUENCY PORT "clk_in" {self.oscillator_mhz:g} MHZ;']
-        for port, ball, options in placed:
-            lines.append(f'LOCATE COMP "{port}" SITE "{ball}";')
-            lines.append(f'IOBUF PORT "{port}" {options} IO_TYPE={pins.io_standard};')
-        return "\n".join(lines) + "\n"
+
+def _format(stream: Stream) -> Format:
+    """A stream as the host is told of it."""
+    return Format(stream.elements, stream.bits, stream.lanes, stream.signed)

@@ -7,8 +7,11 @@ import numpy as np
 from compiler.report.insight import section
 from compiler.report.schema import (
     Accuracy,
+    Attribution,
     CheckRow,
     Compression,
+    FifoRow,
+    FrontRow,
     LayerRow,
     MarginRow,
     PassRow,
@@ -16,6 +19,7 @@ from compiler.report.schema import (
     Report,
     ResourceRow,
     UnitRow,
+    Verdict,
 )
 from compiler.stages import Insight, LayerInsight, Similarity
 
@@ -55,6 +59,9 @@ def full_report(**changes: object) -> Report:
         part="LFE5U-85F-6BG381C",
         dataset="digits <&>",
         fingerprint="00",
+        command="liftflow compile net.toml --set 'retrain.lr=<&>'",
+        versions={"LiftFlow": "0.1.0", "Python": "3.11.7"},
+        verdict=Verdict(fits=True, goals=None, exact=True, text="Fits: yes <&>."),
         goals={"accuracy": 0.95, "fps": 20000.0, "share": 0.7, "clock_mhz": None},
         accuracy=[
             Accuracy(stage="float", value=0.991, samples=540),
@@ -94,6 +101,8 @@ def full_report(**changes: object) -> Report:
                 macs=6912,
                 weights=108,
                 relevance=0.4,
+                scores_before=[0.1, 0.4, 0.2],
+                scores_after=[0.4, 0.2],
                 weight_bits=6,
                 act_bits=4,
                 pe=4,
@@ -122,7 +131,10 @@ def full_report(**changes: object) -> Report:
         units=[
             UnitRow(name="conv1.mvu", kernel="Mvu", cycles=1728, lut=300, ff=200, dsp=0, bram=None)
         ],
-        history=[{"epoch": 1, "loss": 0.5, "accuracy": 0.9}],
+        history=[
+            {"epoch": 1, "loss": 0.5, "accuracy": 0.9},
+            {"epoch": 2, "loss": 0.4, "accuracy": 0.95},
+        ],
         verification=[
             CheckRow(
                 pass_name="simulate", claim="bit-exact", measured="540", required="540", passed=True
@@ -134,5 +146,18 @@ def full_report(**changes: object) -> Report:
         skipped=["needs Vivado"],
         files={"bitstream": "16-synthesize/net.bit"},
         insight=section(full_insight()),
+        attribution=Attribution(
+            criterion="deeplift",
+            target="margin",
+            reference="samples",
+            samples=256,
+            completeness_delta=6.2e-7,
+        ),
+        fifos=[FifoRow(name="conv1_to_fc", depth=32, held=17)],
+        front=[
+            FrontRow(fps=2000.0, error=0.2, lut=7000.0, chosen=False),
+            FrontRow(fps=8000.0, error=0.5, lut=9000.0, chosen=False),
+            FrontRow(fps=8100.0, error=0.4, lut=9100.0, chosen=True),
+        ],
     )
     return report.model_copy(update=changes)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from compiler.cli import parse_settings
 from compiler.config import Goals, check_options, load_config
+from compiler.pass_text import parse_settings
 from hw_targets.errors import LiftFlowError
 
 GOOD = """

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 from compiler.instruments import Dumps, Ledger, Timing
 from compiler.pipeline import Pipeline
@@ -134,6 +135,30 @@ def test_equal_product_stops_the_rerun(tmp_path: Path, data: Dataset) -> None:
     assert [record.cached for record in result.records] == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("stage.pkl", b""),
+        ("stage.pkl", b"rubbish"),
+        ("note.txt", b"3 + 3"),
+        ("pass.json", b"{"),
+        ("pass.json", b"[]"),
+        ("pass.json", b"\xff"),
+        ("pass.json", b"{}"),
+    ],
+)
+def test_what_was_damaged_is_done_again(
+    tmp_path: Path, data: Dataset, name: str, content: bytes
+) -> None:
+    pipeline = Pipeline([Add(), Spell()])
+    pipeline.run(Number(1), data, tmp_path)
+    (tmp_path / "01-add" / name).write_bytes(content)
+    result = pipeline.run(Number(1), data, tmp_path)
+    assert [record.cached for record in result.records] == [False, True]
+    assert result.stage("add").note.read_text() == "1 + 1"
+    assert pipeline.run(Number(1), data, tmp_path).did_nothing
+
+
 def test_interrupted_goes_on(tmp_path: Path, data: Dataset) -> None:
     pipeline = Pipeline([Add(), Spell()])
     Spell.fail = True
@@ -175,6 +200,18 @@ def test_failed_proof_stops_the_run(tmp_path: Path, data: Dataset) -> None:
         Pipeline([Add(), Spell(wrong=True)]).run(Number(1), data, tmp_path, instruments=[Ledger()])
     assert not (tmp_path / "02-spell" / "pass.json").exists()
     assert list(json.loads((tmp_path / "verification.json").read_text())) == ["add"]
+
+
+def test_a_gpu_that_is_too_small_is_told_with_the_mend(tmp_path: Path, data: Dataset) -> None:
+    @dataclass(frozen=True)
+    class Greedy(Pass[Number, Number]):
+        name: ClassVar[str] = "greedy"
+
+        def run(self, model: Number, ctx: Context) -> Number:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(LiftFlowError, match=r"greedy: the GPU has too little memory; lower greedy"):
+        Pipeline([Greedy()]).run(Number(1), data, tmp_path)
 
 
 def test_until(tmp_path: Path, data: Dataset) -> None:

@@ -36,7 +36,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         places = [str(value) for name, value in attrs if name in ("src", "href")]
-        self.loads += [place for place in places if not place.startswith("data:image/png;base64,")]
+        inside = ("data:image/png;base64,", "#")
+        self.loads += [place for place in places if not place.startswith(inside)]
         if tag == "img":
             self.images.append(dict(attrs))
         if tag not in self.VOID:

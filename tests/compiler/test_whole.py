@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import compiler
 from compiler import report
+from compiler.frontend.builtin import sklearn_digits
 from compiler.pipeline import RunResult
+from passes._qonnx import execute
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "examples" / "digits" / "digits.toml"
@@ -69,6 +74,41 @@ def test_report_tells_it_all(digits: RunResult) -> None:
     assert all((digits.folder / record.folder / "dump.txt").is_file() for record in digits.records)
 
 
+def test_simulated_board_classifies_a_hundred_images_as_the_model_does(digits: RunResult) -> None:
+    """By the driver that users run, through a pseudo-terminal."""
+    command = [*LIFTFLOW, "run", str(digits.folder), "--simulate", "--json"]
+    told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    expected = digits.stage("simulate").predictions[:100]
+    assert told["answers"] == [[label] for label in expected.tolist()]
+    assert told["agreeing"] == told["samples"] == 100
+
+
+def test_exported_qonnx_classifies_as_the_hardware_does(digits: RunResult, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "digits.qonnx.onnx"
+    command = [*LIFTFLOW, "export", str(digits.folder), "--qonnx", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "input of 5 bits, unsigned, scale 0.0625; 0.9" in done.stdout
+    samples = sklearn_digits().test_x[:20].astype(np.float64)  # on the input's grid already
+    found = execute(path, samples).argmax(axis=1)
+    assert np.array_equal(found, digits.stage("export-qonnx").predictions[:20])
+    refused = subprocess.run([*command[:-1], "digits.txt"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines() == [
+        "error: --qonnx: digits.txt is no name of an ONNX file; end it with .onnx"
+    ]
+
+
+def test_its_build_is_found_done(digits: RunResult) -> None:
+    made = digits.stage("synthesize")
+    shutil.copytree(made.plan, digits.folder / "plan")
+    command = [*LIFTFLOW, "synth", str(digits.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr.count(": unchanged") == 3
+    digest = hashlib.sha256(made.bitstream.read_bytes()).hexdigest()
+    assert digest in done.stdout
+    assert f"{made.clock_mhz:.1f} MHz of 75, met" in done.stdout
+
+
 def test_unchanged_it_does_nothing_in_ten_seconds(digits: RunResult) -> None:
     files = {path: path.stat().st_mtime_ns for path in digits.folder.rglob("*.json")}
     seconds = []
@@ -88,8 +128,8 @@ def test_unchanged_it_does_nothing_in_ten_seconds(digits: RunResult) -> None:
 
 
 def test_interrupted_in_retraining_goes_on_there(tmp_path: Path) -> None:
-    command = [*LIFTFLOW, "compile", str(DIGITS), "--output", str(tmp_path), "--until", "retrain"]
-    command += ["--set", "retrain.epochs=8"]
+    command = [*LIFTFLOW, "--log-level", "debug", "compile", str(DIGITS), "--until", "retrain"]
+    command += ["--output", str(tmp_path), "--set", "retrain.epochs=8"]
     folder = tmp_path / "digits-ulx3s-85f"
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
@@ -114,11 +154,11 @@ def test_interrupted_in_retraining_goes_on_there(tmp_path: Path) -> None:
     assert "Traceback" not in rest
     assert not list(folder.glob("*-retrain/pass.json"))
     again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert again.stdout.count("done before") == 8
+    assert again.stderr.count("done before") == 8
     # The signal may come just before the third epoch's checkpoint is written.
-    assert re.search(r"going on after epoch [23]\b", again.stdout)
-    assert "epoch 2/8" not in again.stdout
-    assert "epoch 8/8" in again.stdout
+    assert re.search(r"going on after epoch [23]\b", again.stderr)
+    assert "epoch 2/8" not in again.stderr
+    assert "epoch 8/8" in again.stderr
 
 
 @pytest.mark.slow

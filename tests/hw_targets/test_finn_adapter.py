@@ -17,6 +17,7 @@ from quant_chain import CASES, chain
 
 from compiler.stages import DataflowModel
 from hw_targets import finn_adapter
+from hw_targets.boards import board_names, load_board
 from hw_targets.errors import LiftFlowError, MissingToolError
 from hw_targets.finn_adapter import session
 from hw_targets.rtl.design import Design
@@ -165,6 +166,32 @@ def test_without_a_board_the_build_ends_at_the_stitched_ip() -> None:
     config = json.loads(finn_adapter.build_config(part=PART, clock_mhz=50.0))
     assert config["steps"][-1] == "step_create_stitched_ip"
     assert "bitfile" not in config["generate_outputs"]
+
+
+VENDOR_BOARDS = [name for name in board_names() if load_board(name).flow == "vivado"]
+
+
+@pytest.mark.parametrize("name", VENDOR_BOARDS)
+def test_finns_loader_takes_the_configuration_of_every_board(name: str, tmp_path: Path) -> None:
+    """And finds in it the part, the driver and the Vitis platform that the board needs."""
+    board = load_board(name)
+    config = finn_adapter.build_config(
+        part=board.part,
+        clock_mhz=board.clock.default_mhz,
+        board=board.finn_board,
+        shell=board.finn_shell,
+    )
+    with session.finn_session(tmp_path):
+        from finn.builder.build_dataflow_config import DataflowBuildConfig
+
+        loaded = DataflowBuildConfig.from_json(config)
+        assert loaded._resolve_fpga_part() == board.part
+        assert loaded.synth_clk_period_ns == 1000 / board.clock.default_mhz
+        if board.finn_shell:
+            drivers = {"vivado_zynq": "zynq-iodma", "vitis_alveo": "alveo"}
+            assert loaded._resolve_driver_platform() == drivers[board.finn_shell]
+        if board.finn_shell == "vitis_alveo":
+            assert loaded._resolve_vitis_platform().startswith("xilinx_")
 
 
 def test_an_unknown_board_is_refused() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hw_targets.errors import LiftFlowError, MissingToolError
+from hw_targets.flows import archive
 from hw_targets.flows.plan import BuildPlan, Step
 from hw_targets.flows.runner import error_line
 from hw_targets.flows.tools import PYTHON, YOSYS, Tool
@@ -106,3 +108,45 @@ def test_script_runs_the_same_steps_elsewhere(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text() == "1"
     written = json.loads((tmp_path / "plan.json").read_text())
     assert written["digest"] == plan().digest
+
+
+def by_script(plan: BuildPlan, folder: Path) -> subprocess.CompletedProcess[str]:
+    plan.write(folder)
+    environment = {"PYTHON": PYTHON.command(())[0], "PATH": "/usr/bin:/bin"}
+    script = ["sh", str(folder / "run.sh")]
+    return subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_script_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    luck = "import os, sys; os.path.exists('luck') or sys.exit('ERROR: no luck')"
+    second = Step(
+        "second", PYTHON, (("-c", f"{luck}; open('sub/my end', 'w')"),), ("out",), ("sub/my end",)
+    )
+    both = plan(steps=(plan().steps[0], second), products=("sub/my end",))
+    done = by_script(both, tmp_path)
+    assert (done.returncode, done.stdout.splitlines()) == (1, ["copy", "second"])
+    assert done.stderr.splitlines()[0] == "error: second failed: ERROR: no luck"
+    (tmp_path / "luck").touch()
+    done = by_script(both, tmp_path)
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["copy: unchanged", "second"])
+    assert (tmp_path / "log").read_text() == "x"
+    (tmp_path / "out").write_text("damaged")
+    assert by_script(both, tmp_path).stdout.splitlines() == ["copy", "second: unchanged"]
+
+
+def test_script_names_the_tool_that_is_missing(tmp_path: Path) -> None:
+    done = by_script(plan(requires=(Tool("no-such-tool-here", "ask the vendor"),)), tmp_path)
+    assert done.returncode == 127
+    assert done.stderr == "error: no-such-tool-here is missing: ask the vendor\n"
+
+
+def test_archive_is_the_same_again_and_unpacks_to_a_plan(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.write_bytes(b"1")
+    assert archive.packed(plan()) == archive.packed(plan(files={"in": source}))
+    archive.write(plan(), tmp_path / "plan.tar.gz")
+    with tarfile.open(tmp_path / "plan.tar.gz") as packed:
+        assert sorted(packed.getnames()) == ["in", "plan.json", "run.sh"]
+        assert packed.getmember("run.sh").mode == 0o755
+    with pytest.raises(LiftFlowError, match=r"plan.zip is no name .* end it with .tar.gz"):
+        archive.write(plan(), tmp_path / "plan.zip")

@@ -10,7 +10,7 @@ import pytest
 from hw_targets.boards import load_board
 from hw_targets.errors import LiftFlowError
 from hw_targets.families import load_family
-from hw_targets.flows import nextpnr_ecp5, vivado, yosys
+from hw_targets.flows import nextpnr, vivado, yosys
 
 
 def test_yosys_cells_are_counted_by_the_family(tmp_path: Path) -> None:
@@ -33,16 +33,16 @@ def test_nextpnr_report(tmp_path: Path) -> None:
         "clk_in": {"achieved": 55.0, "constraint": 25.0},
     }
     path.write_text(json.dumps({"utilization": cells, "fmax": clocks}))
-    report = nextpnr_ecp5.report(path)
+    report = nextpnr.report(path, "ecp5")
     assert report.resources == {"lut": 30, "ff": 20, "dsp": 0, "bram": 4}
     assert report.slowest_mhz == 60.5
     path.write_text("{}")
     with pytest.raises(LiftFlowError, match="nextpnr report"):
-        nextpnr_ecp5.report(path)
+        nextpnr.report(path, "ecp5")
 
 
 def test_one_attempt_a_seed_on_the_board_device() -> None:
-    place, pack = nextpnr_ecp5.steps(load_board("ulx3s-12f"), "pins.lpf", seeds=2)
+    place, pack = nextpnr.steps(load_board("ulx3s-12f"), "pins.lpf", 50.0, seeds=2)
     assert len(place.attempts) == 2
     assert place.attempts[0][:5] == ("--12k", "--package", "CABGA381", "--speed", "6")
     assert place.attempts[1][-2:] == ("--seed", "2")

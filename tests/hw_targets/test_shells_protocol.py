@@ -10,13 +10,14 @@ import pytest
 from hw_targets.rtl.kernel import pack
 from hw_targets.shells.protocol import (
     IDENTIFY_REPLY,
+    VERSION,
+    Format,
     Identity,
     ProtocolError,
     crc16,
-    pack_elements,
     request,
 )
-from hw_targets.shells.samples import Encoding, channels_last, read_npy
+from hw_targets.shells.samples import Encoding, channels_last, read_npy, read_samples
 
 
 def test_crc_check_value() -> None:
@@ -32,12 +33,15 @@ def test_request_layout() -> None:
 
 
 def test_identity_round_trip() -> None:
-    identity = Identity(1, "0123456789abcdef", 64, 5, 2, 10, 50_000)
-    assert len(identity.pack()) == IDENTIFY_REPLY.size == 20
+    taken, given = Format(100_000, 5, 2, signed=False), Format(64, 11, 1, signed=True)
+    identity = Identity(VERSION, "0123456789abcdef", taken, given, 0, 50_000)
+    assert len(identity.pack()) == IDENTIFY_REPLY.size == 30
     assert Identity.unpack(identity.pack()) == identity
-    assert identity.frame_bytes == 64
-    with pytest.raises(ProtocolError, match="19 bytes"):
-        Identity.unpack(identity.pack()[1:])
+    assert (taken.frame_bytes, given.frame_bytes) == (100_000, 128)
+    with pytest.raises(ProtocolError, match="29 bytes"):
+        Identity.unpack(identity.pack()[:-1])
+    with pytest.raises(ProtocolError, match="speaks version 1, not 2"):
+        Identity.unpack(bytes([1, *identity.pack()[1:]]))
 
 
 @pytest.mark.parametrize(("bits", "lanes"), [(1, 1), (4, 1), (8, 1), (5, 3), (3, 16), (8, 64)])
@@ -46,16 +50,24 @@ def test_packing_is_the_stream_packing_of_the_kernels(bits: int, lanes: int) -> 
     size = -(-bits * lanes // 8)
     beats = [values[at : at + lanes] for at in range(0, len(values), lanes)]
     expected = b"".join(int(pack(beat, bits), 16).to_bytes(size, "little") for beat in beats)
-    assert pack_elements(values.tolist(), bits, lanes) == expected
+    form = Format(3 * lanes, bits, lanes, signed=False)
+    assert form.pack(values.tolist()) == expected
+    assert form.unpack(expected) == tuple(values.tolist())
 
 
-def test_packing_refuses_what_does_not_fit() -> None:
-    assert pack_elements([-8, -1], 4, 1) == b"\x08\x0f"
-    for values in ([16], [-9]):
+def test_packing_keeps_signs_and_refuses_what_does_not_fit() -> None:
+    form = Format(2, 4, 1, signed=True)
+    assert form.pack([-8, -1]) == b"\x08\x0f"
+    assert form.unpack(b"\x08\xff") == (-8, -1)  # bits above the elements count for nothing
+    for values in ([8, 0], [-9, 0]):
         with pytest.raises(ProtocolError, match="4 bits"):
-            pack_elements(values, 4, 1)
-    with pytest.raises(ProtocolError, match="1 elements left over"):
-        pack_elements([1, 2, 3], 4, 2)
+            form.pack(values)
+    with pytest.raises(ProtocolError, match="4 bits"):
+        Format(2, 4, 1, signed=False).pack([0, -1])
+    with pytest.raises(ProtocolError, match="2 elements, not 3"):
+        form.pack([1, 2, 3])
+    with pytest.raises(ProtocolError, match="frame of 3 bytes, not 2"):
+        form.unpack(bytes(3))
 
 
 def test_encoding_rounds_half_to_even_clips_and_reorders() -> None:
@@ -88,3 +100,15 @@ def test_npy_files_of_another_kind_are_refused(tmp_path: Path) -> None:
     (tmp_path / "y.npy").write_bytes(b"no")
     with pytest.raises(ValueError, match=r"no \.npy"):
         read_npy(tmp_path / "y.npy")
+
+
+def test_samples_come_one_by_one_or_in_batches(tmp_path: Path) -> None:
+    values = np.arange(12, dtype=np.float32).reshape(2, 1, 2, 3)
+    np.save(tmp_path / "batch.npy", values)
+    np.save(tmp_path / "one.npy", values[1])
+    np.save(tmp_path / "other.npy", values.reshape(4, 3))
+    read = [list(sample) for sample in read_samples(tmp_path / "batch.npy", (1, 2, 3))]
+    assert read == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+    assert [list(x) for x in read_samples(tmp_path / "one.npy", (1, 2, 3))] == read[1:]
+    with pytest.raises(ValueError, match=r"\(4, 3\), not samples of 1 x 2 x 3"):
+        read_samples(tmp_path / "other.npy", (1, 2, 3))

@@ -96,3 +96,9 @@ def test_a_last_batch_of_one_is_left_out(tmp_path: Path) -> None:
     fit(module, ctx.data, Schedule(200, 0.01, batch=79), seed=0)
     with pytest.raises(LiftFlowError, match="batch = 1 is out of range"):
         Finetune(epochs=1, batch=1)
+
+
+def test_a_loss_that_is_no_number_ends_the_training_with_the_mend(tmp_path: Path) -> None:
+    model, ctx = scored(tmp_path)
+    with pytest.raises(LiftFlowError, match=r"finetune: the loss is .*; lower finetune\.lr"):
+        Finetune(epochs=3, batch=16, lr=1e30, clip=0.0).run(model, ctx)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
+import tarfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from implementation_case import context, design
 
-from compiler.stages import Implementation
+from compiler.stages import Implementation, Resources
 from hw_targets import finn_adapter
 from hw_targets.boards import load_board
 from hw_targets.errors import InfeasibleError, LiftFlowError, MissingToolError, VerificationError
-from hw_targets.flows import ecp5, nextpnr_ecp5, tools
+from hw_targets.flows import archive, nextpnr, tools
 from hw_targets.flows.plan import BuildPlan
-from hw_targets.shells.accelerator import Accelerator
-from hw_targets.shells.shell import Shell
-from passes import _synthesize_ecp5
+from hw_targets.shells.driver import Result
+from hw_targets.shells.simulator import DIVIDER, SimulatedBoard
+from passes import _synthesize_open
 from passes._fit import require_fit
 from passes.base import Context
 from passes.synthesize import Synthesize
@@ -30,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Implementation, Cont
     folder = tmp_path_factory.mktemp("synthesize")
     ctx = context(folder / "14-synthesize")
     ctx.workdir.mkdir()
-    return Synthesize(seeds=1).run(design(folder / "rtl"), ctx), ctx
+    return Synthesize(seeds=1, netlist_frames=20).run(design(folder / "rtl"), ctx), ctx
 
 
 def test_bitstream_with_figures_and_proof(made: tuple[Implementation, Context]) -> None:
@@ -47,22 +51,52 @@ def test_bitstream_with_figures_and_proof(made: tuple[Implementation, Context]) 
         assert counted.dsp == 0
     assert result.budget.lut == pytest.approx(0.7 * 83640)
     assert result.estimated.bram is None
-    assert [check.passed for check in ctx.checks] == [True] * 3
-    assert ctx.checks[1].measured == "50 of 50"
+    assert [check.passed for check in ctx.checks] == [True] * 4
+    assert [check.measured for check in ctx.checks[1:3]] == ["50 of 50", "20 of 20"]
 
 
-def test_bitstream_is_the_same_again(made: tuple[Implementation, Context], tmp_path: Path) -> None:
+def test_ice40_from_netlist_to_bitstream(tmp_path: Path) -> None:
+    """Its own constraints, clock, cells and packer; the netlist simulated by Yosys' models."""
+    ctx = context(tmp_path / "work")
+    ctx.workdir.mkdir()
+    tool = Synthesize(board="icebreaker", clock_mhz=12.0, seeds=1, shell_frames=5, netlist_frames=2)
+    tool.refuse(ctx)
+    result = tool.run(design(tmp_path / "rtl"), ctx)
+    assert result.bitstream is not None
+    assert result.bitstream.read_bytes()[:4] == b"\xff\x00\x00\xff"  # icepack's preamble
+    assert [check.measured for check in ctx.checks[1:3]] == ["5 of 5", "2 of 2"]
+    assert result.clock_mhz is not None
+    assert result.clock_mhz >= result.clock_target_mhz == 12.0
+    assert result.placed.lut is not None
+    assert 500 < result.placed.lut < 1000
+    assert result.placed.ff is None  # a logic cell has LUT and register, the report counts cells
+    assert result.estimated == Resources()  # the allocation was made for another board
+    pins = (result.plan / "shell" / "liftflow_icebreaker.pcf").read_text().splitlines()
+    assert pins[:3] == ["set_io clk_in 35", "set_io uart_tx 9", "set_io -pullup yes uart_rx 6"]
+
+
+def test_archived_plan_gives_the_same_bitstream_by_its_own_script(
+    made: tuple[Implementation, Context], tmp_path: Path
+) -> None:
     result, _ = made
     assert result.bitstream is not None
-    first = hashlib.sha256(result.bitstream.read_bytes()).hexdigest()
-    folder = tmp_path / "again"
-    shutil.copytree(result.plan, folder)
-    for stamp in ("place-and-route.json", "pack-bitstream.json"):
-        (folder / "logs" / stamp).unlink()
-    unit = Accelerator.read(result.design.folder, result.design.network.classes)
-    shell = Shell(load_board(result.board), unit, 50.0)
-    ecp5.plan(shell, result.design.folder, 1).run(folder)
-    assert hashlib.sha256((folder / "design.bit").read_bytes()).hexdigest() == first
+    plan = Synthesize(seeds=1).plan(result.design)
+    archive.write(plan, tmp_path / "plan.tar.gz")
+    folder = tmp_path / "elsewhere"
+    with tarfile.open(tmp_path / "plan.tar.gz") as packed:
+        packed.extractall(folder, filter="data")
+    search = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    script = ["sh", str(folder / "run.sh")]
+    environment = {**os.environ, "PATH": search}
+    done = subprocess.run(script, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (folder / "design.bit").read_bytes() == result.bitstream.read_bytes()
+    began = time.monotonic()
+    again = subprocess.run(
+        script, env={**os.environ, "PATH": search}, capture_output=True, text=True
+    )
+    assert again.stdout.splitlines() == [f"{step.name}: unchanged" for step in plan.steps]
+    assert time.monotonic() - began < 2
 
 
 def test_missed_clock_is_an_error_with_both_figures(
@@ -74,9 +108,16 @@ def test_missed_clock_is_an_error_with_both_figures(
     shutil.copytree(result.plan, plan)
     pins = plan / "shell" / "liftflow_ulx3s_85f.lpf"
     pins.write_text(pins.read_text().replace("25 MHZ", "200 MHZ"))
-    place, _pack = nextpnr_ecp5.steps(load_board("ulx3s-85f"), f"shell/{pins.name}", seeds=1)
+    place, _pack = nextpnr.steps(load_board("ulx3s-85f"), f"shell/{pins.name}", 400.0, seeds=1)
     with pytest.raises(LiftFlowError, match=r"MHz \(FAIL at 400.00 MHz\)"):
         BuildPlan("fast", {}, (place,), place.products).run(plan)
+    allowed, _pack = nextpnr.steps(
+        load_board("ulx3s-85f"), f"shell/{pins.name}", 400.0, seeds=1, allow_missed_clock=True
+    )
+    assert allowed.attempts[:-1] == place.attempts
+    only = replace(allowed, attempts=allowed.attempts[-1:])
+    BuildPlan("fast", {}, (only,), only.products).run(plan)
+    assert 50 < nextpnr.report(plan / nextpnr.REPORT, "ecp5").slowest_mhz < 400
 
 
 def test_over_budget_names_the_numbers() -> None:
@@ -90,14 +131,32 @@ def test_a_shell_that_answers_otherwise_is_a_defect(
     made: tuple[Implementation, Context], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     program = made[1].workdir / "shell-simulation" / "sim"
-    monkeypatch.setattr(_synthesize_ecp5, "build_simulator", lambda *_: program)
+    rtl = made[0].design.folder
+    simulated = SimulatedBoard(program, rtl, oscillator_mhz=25.0, mhz=50.0, divider=DIVIDER)
+    monkeypatch.setattr(_synthesize_open, "build_simulator", lambda *_: simulated)
     ctx = context(tmp_path / "work")
     wrong = design(tmp_path / "rtl")
     wrong = replace(wrong, predictions=(wrong.predictions + 1) % 16)
-    job = _synthesize_ecp5.Job(wrong, load_board("ulx3s-85f"), 50.0, 0.7, 1_000_000, 1)
-    monkeypatch.setattr(_synthesize_ecp5, "_build", lambda *_: ({}, {}, 0.0))
+    job = _synthesize_open.Job(wrong, load_board("ulx3s-85f"), 50.0, 0.7, 1_000_000, 1, 5)
+    monkeypatch.setattr(_synthesize_open, "_synthesise", lambda *_: {})
     with pytest.raises(VerificationError, match="0 of 5"):
-        _synthesize_ecp5.implement(job, 5, ctx)
+        _synthesize_open.implement(job, ctx)
+
+
+def test_a_netlist_that_answers_otherwise_is_a_defect(
+    made: tuple[Implementation, Context], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The right classes, but expected a cycle later."""
+    result, before = made
+    folder = before.workdir / "netlist-simulation"
+    simulated = SimulatedBoard(folder / "sim", folder, oscillator_mhz=25.0, mhz=50.0, divider=50)
+    monkeypatch.setattr(_synthesize_open, "build_netlist_simulator", lambda *_: simulated)
+    job = _synthesize_open.Job(result.design, load_board("ulx3s-85f"), 50.0, 0.7, 1_000_000, 1, 5)
+    late = tuple(Result((int(label),), 18) for label in result.design.predictions[:3])
+    with pytest.raises(VerificationError, match="0 of 3"):
+        _synthesize_open.check_netlist(
+            job.shell, result.design, folder, late, context(tmp_path / "work")
+        )
 
 
 def test_refuses_early(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -107,6 +166,8 @@ def test_refuses_early(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         Synthesize(clock_mhz=1.0).refuse(ctx)
     with pytest.raises(LiftFlowError, match="baud"):
         Synthesize(baud=40_000_000).refuse(ctx)
+    with pytest.raises(LiftFlowError, match="the shell has the oscillator's; choose 12 MHz"):
+        Synthesize(board="icebreaker", clock_mhz=50.0).refuse(ctx)
     with pytest.raises(LiftFlowError, match="no board called"):
         Synthesize(board="nothing").refuse(ctx)
     monkeypatch.setattr(tools, "find_spec", lambda _: None)

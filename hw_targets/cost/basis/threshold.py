@@ -59,6 +59,8 @@ def threshold(k: Fields, family: Family) -> Basis:
     span, differing = columns(bits, stages)
 
     in_block, block_words, block_order, between, bram = _in_block(pe, stages, bits, folds, family)
+    # Block RAM takes two cycles.
+    waits = reads + in_block
 
     def upto(address: float) -> Number:
         """Stages behind the first one whose memories have addresses of at most so many bits."""
@@ -79,7 +81,7 @@ def threshold(k: Fields, family: Family) -> Basis:
     ahead = one * pe * differing * most(stages - reads - 2, 0.0)
     lut = {
         "fold": fold,
-        "stages": stages + reads,
+        "stages": stages + waits,
         "lanes": pe * stages,
         "compare": pe * (stages * carry(bits, family) + between / muxes(family)),
         "first_few": few * first,
@@ -92,21 +94,26 @@ def threshold(k: Fields, family: Family) -> Basis:
         "random": lut_words * ((span + 1) * deep - order),
         "early": lut_words * differing * (STAGES * deep - order),
     }
-    values = bits * (stages - 1 + reads)
-    # The first prefix bits are empty.
-    prefixes = stages * (stages + 1) / 2 + reads * (2 * stages - reads - 1) / 2
+    values = bits * (stages - 1 + waits)
+    # The first prefix bits are empty; the last stages are those that wait.
+    prefixes = stages * (stages + 1) / 2 + _last(reads, stages) + _last(in_block, stages)
     ff = {
         "const": 1.0,
         "fold": fold,
-        "folds": fold * (stages - 1 + most(reads - 1, 0.0)),
-        "stages": stages + reads,
+        "folds": fold * (stages - 1 + most(waits - 1, 0.0)),
+        "stages": stages + waits,
         "lanes": pe * (values + prefixes),
-        "read": pe * differing * (reads - in_block),
+        "read": pe * differing * reads,
         "first": flag(folds > 2) * first,
         "ahead": ahead,
         "inverse": one * pe * flag(stages > 1),
     }
     return Basis(lut, ff, dsp=0.0, bram=pe * bram)
+
+
+def _last(count: Number, stages: Number) -> Number:
+    """Bits found so far, before each of the last `count` stages, together."""
+    return count * (2 * stages - count - 1) / 2
 
 
 def _in_block(

@@ -1,6 +1,5 @@
 // Interface of the ECP5 PLL, as far as it is used: the slang front end does not take parameters
-// from Yosys' own cell library. Place and route knows the cell itself.
-`ifndef LF_SIM
+// from Yosys' own cell library. Place and route knows the cell itself, sim/ehxplll.sv models it.
 (* blackbox *)
 module EHXPLLL #(
     parameter PLLRST_ENA      = "DISABLED",
@@ -24,4 +23,3 @@ module EHXPLLL #(
     output logic CLKOP, CLKINTFB, LOCK
 );
 endmodule
-`endif

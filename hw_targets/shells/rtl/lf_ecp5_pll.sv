@@ -1,7 +1,6 @@
 // ECP5 clock from an oscillator: f(out) = f(in) * FEEDBACK_DIV / INPUT_DIV, VCO = f(out) * OUTPUT_DIV.
 //
 // Source: Lattice FPGA-TN-02200, sysCLOCK PLL; attribute values as Project Trellis' ecppll writes them.
-// With LF_SIM the clock passes through, because no open simulator models the analogue part.
 module lf_ecp5_pll #(
     parameter int INPUT_DIV    = 1,
     parameter int FEEDBACK_DIV = 2,
@@ -11,10 +10,6 @@ module lf_ecp5_pll #(
     output logic clk_out,
     output logic locked
 );
-`ifdef LF_SIM
-    assign clk_out = clk_in;
-    assign locked  = 1'b1;
-`else
     (* ICP_CURRENT="12" *) (* LPF_RESISTOR="8" *)
     (* MFG_ENABLE_FILTEROPAMP="1" *) (* MFG_GMCREF_SEL="2" *)
     EHXPLLL #(
@@ -49,5 +44,4 @@ module lf_ecp5_pll #(
         .ENCLKOP(1'b0),
         .LOCK(locked)
     );
-`endif
 endmodule

@@ -14,6 +14,6 @@ package lf_protocol;
     localparam logic [7:0] TIMEOUT         = 8'd5;
     localparam logic [7:0] NO_RESULT       = 8'd6;
 
-    localparam int INFER_REPLY    = 6;   // class (16 bit), latency in cycles (32 bit)
-    localparam int IDENTIFY_REPLY = 20;
+    localparam int LATENCY_BYTES  = 4;   // in front of the outputs in the answer to INFER
+    localparam int IDENTIFY_REPLY = 30;
 endpackage

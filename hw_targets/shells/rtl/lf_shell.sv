@@ -6,16 +6,17 @@ module lf_shell #(
     parameter int           DIVIDER          = 50,   // clock cycles a bit of the serial line
     parameter int           IN_WIDTH         = 8,    // bits a beat of the accelerator's input
     parameter int           IN_BEATS         = 64,   // beats a frame
-    parameter int           OUT_WIDTH        = 4,    // bits of the class index, at most 16
+    parameter int           OUT_WIDTH        = 4,    // bits a beat of its output
+    parameter int           OUT_BEATS        = 1,    // beats a frame
     parameter int           TIMEOUT_LOG2     = 20,   // log2 of the cycles a started frame may pause
     parameter int           NO_RESULT_LOG2   = 26,   // log2 of the cycles an inference may take
-    parameter logic [159:0] IDENTITY         = '0    // payload of the answer to IDENTIFY
+    parameter logic [239:0] IDENTITY         = '0    // payload of the answer to IDENTIFY
 ) (
     input  logic                 clk,
     input  logic                 rst,
     input  logic                 rxd,
     output logic                 txd,
-    output logic [15:0]          last_class,
+    output logic [15:0]          last_output,
 
     output logic                 accel_rst,
     output logic [IN_WIDTH-1:0]  m_axis_tdata,
@@ -56,17 +57,29 @@ module lf_shell #(
     logic [31:0] cycles;
     logic        counting;
     logic [NO_RESULT_LOG2-1:0] patience;
-    logic [7:0]  status, length;
-    logic        identify;
+    logic [7:0]  status, output_byte;
+    logic [15:0] length, payload_index;
+    logic        identify, payload_next, whole;
+
+    localparam int OUT_BYTES = (OUT_WIDTH + 7) / 8 * OUT_BEATS;
 
     assign start_infer   = state == START;
     assign s_axis_tready = state == RUN;
+
+    wire taken     = s_axis_tvalid && s_axis_tready;
+    wire in_output = payload_index >= 16'(LATENCY_BYTES);
+
+    lf_result_buffer #(.WIDTH(OUT_WIDTH), .BEATS(OUT_BEATS)) result_buffer (
+        .clk, .start(start_infer),
+        .write_data(s_axis_tdata), .write_valid(taken), .done(whole),
+        .read_start(start_reply), .read_next(payload_next && in_output), .read_data(output_byte)
+    );
 
     always_ff @(posedge clk) begin
         start_reply <= 1'b0;
         accel_rst   <= rst;
         patience    <= state == RUN ? patience + 1'b1 : '0;
-        // Counted like the RTL simulation does: from the first beat in to the class out, both
+        // Counted like the RTL simulation does: from the first beat in to the last one out, both
         // included.
         if (state == START) cycles <= 32'd1;
         else if (counting) cycles <= cycles + 1'b1;
@@ -76,14 +89,14 @@ module lf_shell #(
             REST: begin
                 status   <= frame_status;
                 identify <= frame_command == IDENTIFY;
-                length   <= 8'd0;
+                length   <= 16'd0;
                 if (frame_valid) begin
                     if (frame_status == OK && frame_command == INFER) begin
                         state <= START;
                     end else begin
                         state       <= REPLY;
                         start_reply <= 1'b1;
-                        if (frame_status == OK) length <= 8'(IDENTIFY_REPLY);
+                        if (frame_status == OK) length <= 16'(IDENTIFY_REPLY);
                     end
                 end
             end
@@ -92,10 +105,10 @@ module lf_shell #(
                 state    <= RUN;
             end
             RUN: begin
-                if (s_axis_tvalid) begin
+                if (taken) last_output <= 16'(s_axis_tdata);
+                if (whole) begin
                     counting    <= 1'b0;
-                    last_class  <= 16'(s_axis_tdata);
-                    length      <= 8'(INFER_REPLY);
+                    length      <= 16'(LATENCY_BYTES + OUT_BYTES);
                     state       <= REPLY;
                     start_reply <= 1'b1;
                 end else if (patience == '1) begin
@@ -109,16 +122,20 @@ module lf_shell #(
         endcase
 
         if (rst) begin
-            state      <= REST;
-            last_class <= '0;
-            counting   <= 1'b0;
+            state       <= REST;
+            last_output <= '0;
+            counting    <= 1'b0;
         end
     end
 
-    lf_frame_tx #(.PAYLOAD_BYTES(IDENTIFY_REPLY)) frame_tx (
+    wire [7:0] identity_byte = IDENTITY[8*payload_index[4:0] +: 8];
+    wire [7:0] cycles_byte   = cycles[8*payload_index[1:0] +: 8];
+
+    lf_frame_tx frame_tx (
         .clk, .rst, .start(start_reply), .done(sent),
         .command(frame_command), .status, .length,
-        .payload(identify ? IDENTITY : 160'({cycles, last_class})),
+        .payload_index, .payload_next,
+        .payload_data(identify ? identity_byte : in_output ? output_byte : cycles_byte),
         .tx_data, .tx_valid, .tx_ready
     );
 endmodule

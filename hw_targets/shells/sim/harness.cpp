@@ -1,4 +1,6 @@
-// Drives the pins of a whole board shell as a serial cable and a finger on the button would.
+// Drives the pins of a whole board shell as oscillator, serial cable and a finger on the button would.
+//
+//     sim <half a period of the oscillator> <a cycle of the shell's clock> <cycles a bit>, times in ps
 //
 // Commands come on stdin, answers go to stdout, numbers are 32 bit little-endian:
 //   W count bytes...   send bytes, 8N1
@@ -7,6 +9,7 @@
 //   P cycles           press the button (active low)
 //   S                  -> cycles so far, LED pins
 // Simulated time moves on only within a command, so every run is repeatable.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -17,7 +20,9 @@
 
 namespace {
 
+VerilatedContext context;
 Vshell* top;
+uint64_t half_oscillator, cycle, next_edge;
 int divider;
 uint32_t cycles;
 std::deque<uint8_t> received;
@@ -44,12 +49,20 @@ struct Listener {
     }
 } listener;
 
+// One cycle: every edge of the oscillator, and whatever the PLL's model does, in order of time.
 void tick(bool level) {
     top->uart_rx = level;
-    top->clk_in = 0;
-    top->eval();
-    top->clk_in = 1;
-    top->eval();
+    const uint64_t until = context.time() + cycle;
+    for (uint64_t now = context.time(); now < until;) {
+        now = std::min(next_edge, until);
+        if (top->eventsPending()) now = std::min<uint64_t>(now, top->nextTimeSlot());
+        context.time(now);
+        if (now == next_edge) {
+            top->clk_in = !top->clk_in;
+            next_edge += half_oscillator;
+        }
+        top->eval();
+    }
     listener.sample(top->uart_tx);
     ++cycles;
 }
@@ -83,16 +96,17 @@ void put_word(uint32_t word) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 2) return 2;
-    divider = std::atoi(argv[1]);
-    VerilatedContext context;
+    if (argc != 4) return 2;
+    half_oscillator = next_edge = std::strtoull(argv[1], nullptr, 10);
+    cycle = std::strtoull(argv[2], nullptr, 10);
+    divider = std::atoi(argv[3]);
     context.randReset(2);  // registers without a reset start at random, as they may in hardware
     context.randSeed(1);
     top = new Vshell(&context);
 #ifdef LF_BUTTON
     top->button = 1;
 #endif
-    hold(true, 16);
+    hold(true, 64);  // the PLL locks
     for (;;) {
         const char command = static_cast<char>(get_byte());
         if (command == 'W') {

@@ -1,0 +1,175 @@
+"""nextpnr and its packers: a netlist to a placed and routed bitstream, and its report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw_targets.boards import Board
+from hw_targets.errors import LiftFlowError
+from hw_targets.flows.plan import Step
+from hw_targets.flows.tools import ECPPACK, ICEPACK, NEXTPNR_ECP5, NEXTPNR_ICE40, Tool
+from hw_targets.flows.yosys import NETLIST
+
+REPORT = "pnr.json"
+
+CLOCK_MISSED = r"Max frequency for clock.*FAIL"
+"""nextpnr's own words when a clock is missed: the only failure another seed can mend."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One nextpnr and what belongs to it.
+
+    sizes: part of a device's name -> the option that chooses it. constraints, config: options that
+    name the pins' file and what is written. pack: arguments that make `bitstream` of it. cells:
+    resource -> how the report names it; where a cell holds a LUT and a register the latter are
+    not told apart.
+    """
+
+    place: Tool
+    packer: Tool
+    sizes: Mapping[str, str]
+    constraints: str
+    config: str
+    layout: str
+    pack: tuple[str, ...]
+    bitstream: str
+    cells: Mapping[str, str]
+    lower_package: bool = False
+    graded: bool = True
+
+    def device(self, board: Board) -> tuple[str, ...]:
+        """Options that name the board's device.
+
+        Raises:
+            LiftFlowError: nextpnr has no such device.
+        """
+        size = next((flag for name, flag in self.sizes.items() if name in board.part), None)
+        if size is None:
+            raise LiftFlowError(
+                f"no size known of part {board.part!r}",
+                where=board.name,
+                mend=f"the part's name has one of {', '.join(self.sizes)} in it",
+            )
+        package = board.package.lower() if self.lower_package else board.package
+        grade = ("--speed", board.speed_grade) if self.graded else ()
+        return (size, "--package", package, *grade)
+
+
+TARGETS: Mapping[str, Target] = {
+    "ecp5": Target(
+        place=NEXTPNR_ECP5,
+        packer=ECPPACK,
+        sizes={f"-{size}F-": f"--{size}k" for size in (12, 25, 45, 85)},
+        constraints="--lpf",
+        config="--textcfg",
+        layout="design.config",
+        pack=("--compress", "--input", "design.config", "--bit", "design.bit"),
+        bitstream="design.bit",
+        cells={"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X18D", "bram": "DP16KD"},
+    ),
+    "ice40": Target(
+        place=NEXTPNR_ICE40,
+        packer=ICEPACK,
+        sizes={"UP5K": "--up5k"},
+        constraints="--pcf",
+        config="--asc",
+        layout="design.asc",
+        pack=("design.asc", "design.bin"),
+        bitstream="design.bin",
+        cells={"lut": "ICESTORM_LC", "dsp": "ICESTORM_DSP", "bram": "ICESTORM_RAM"},
+        lower_package=True,
+        graded=False,
+    ),
+}
+"""Flow of a board -> its tools."""
+
+
+@dataclass(frozen=True)
+class PlaceReport:
+    """What was placed (resource name -> count) and each clock's (reached, wanted) MHz."""
+
+    resources: dict[str, float]
+    clocks: dict[str, tuple[float, float]]
+
+    @property
+    def slowest_mhz(self) -> float:
+        """MHz of the clock with the least margin; the shell has one clock besides the pin's."""
+        return min(self.clocks.values(), key=lambda clock: clock[0] / clock[1])[0]
+
+
+def steps(
+    board: Board, constraints: str, mhz: float, seeds: int, *, allow_missed_clock: bool = False
+) -> tuple[Step, Step]:
+    """Place and route with up to `seeds` seeds until the clock is met, then pack the bitstream.
+
+    mhz: of clocks that the constraints do not tell of. allow_missed_clock: where no seed meets the
+    clock, the first one's design is taken all the same.
+
+    Raises:
+        LiftFlowError: nextpnr has no such device.
+    """
+    target = TARGETS[board.flow]
+    common = (
+        *target.device(board),
+        *("--json", NETLIST, target.constraints, constraints, "--freq", f"{mhz:g}"),
+        *(target.config, target.layout, "--report", REPORT),
+    )
+    attempts: list[tuple[str, ...]] = [
+        (*common, "--seed", str(seed)) for seed in range(1, seeds + 1)
+    ]
+    if allow_missed_clock:
+        attempts.append((*attempts[0], "--timing-allow-fail"))
+    place = Step(
+        name="place-and-route",
+        tool=target.place,
+        attempts=tuple(attempts),
+        inputs=(NETLIST, constraints),
+        products=(target.layout, REPORT),
+        retry_on=CLOCK_MISSED,
+    )
+    pack = Step(
+        name="pack-bitstream",
+        tool=target.packer,
+        attempts=(target.pack,),
+        inputs=(target.layout,),
+        products=(target.bitstream,),
+    )
+    return place, pack
+
+
+def report(path: Path, flow: str) -> PlaceReport:
+    """Read nextpnr's JSON report for a board of `flow`.
+
+    Raises:
+        LiftFlowError: the file is not what nextpnr writes.
+    """
+    try:
+        data = json.loads(path.read_text())
+        used = {name: cell["used"] for name, cell in data["utilization"].items()}
+        resources = {name: float(used[cell]) for name, cell in TARGETS[flow].cells.items()}
+        found = clocks(path)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _no_report(path, error) from error
+    return PlaceReport(resources, found)
+
+
+def clocks(path: Path) -> dict[str, tuple[float, float]]:
+    """Each clock's (reached, wanted) MHz, from nextpnr's JSON report. Raises LiftFlowError."""
+    try:
+        found = {
+            name: (float(clock["achieved"]), float(clock["constraint"]))
+            for name, clock in json.loads(path.read_text())["fmax"].items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _no_report(path, error) from error
+    if not found:
+        raise LiftFlowError("no clock in the timing report", where=str(path))
+    return found
+
+
+def _no_report(path: Path, error: Exception) -> LiftFlowError:
+    return LiftFlowError(f"not a nextpnr report ({error})", where=str(path), mend="build it again")

@@ -1,0 +1,87 @@
+"""`run.sh`: a build plan as a POSIX shell script, for machines without LiftFlow."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hw_targets.flows.tools import Tool
+
+if TYPE_CHECKING:
+    from hw_targets.flows.plan import BuildPlan, Step
+
+_PREAMBLE = """\
+set -e
+cd "$(dirname "$0")"
+mkdir -p logs
+
+# A step is done when the plan, its inputs and its products are what they were when it ended.
+is_done() {
+  sha256sum --status --check "logs/$1.sha256" 2> /dev/null && echo "$1: unchanged"
+}
+failed() {
+  reason="$(grep -i -m 1 -E 'error[]:]|fatal' "logs/$1.log" || tail -n 1 "logs/$1.log")"
+  echo "error: $1 failed: $reason" >&2
+  echo "the log is $(pwd)/logs/$1.log" >&2
+  exit 1
+}
+missing() {
+  echo "error: $1 is missing: $2" >&2
+  exit 127
+}
+"""
+
+
+def script(plan: BuildPlan) -> str:
+    """The steps of `plan`, with native or YoWASP tools; interrupted, it goes on where it stopped.
+
+    It needs a POSIX shell and sha256sum.
+    """
+    lines = [
+        "#!/bin/sh",
+        f"# Build of {plan.name}; plan {plan.digest[:16]}.",
+        "# A tool can be named by hand, as in YOSYS=/opt/bin/yosys ./run.sh",
+        _PREAMBLE,
+    ]
+    for tool in plan.tools:
+        variable = _variable(tool)
+        found = f"command -v {tool.name} || command -v yowasp-{tool.name} || true"
+        lines += [
+            f'{variable}="${{{variable}:-$({found})}}"',
+            f'[ -n "${variable}" ] || missing {tool.name} {shlex.quote(tool.get)}',
+        ]
+    for step in plan.steps:
+        lines += _step(step)
+    return "\n".join(lines) + "\n"
+
+
+def _step(step: Step) -> list[str]:
+    files = _words(["plan.json", *step.inputs, *step.products])
+    attempts = [_call(step, arguments) for arguments in step.attempts]
+    return [
+        "",
+        f"if ! is_done {step.name}; then",
+        f"  echo {step.name}",
+        f"  mkdir -p {_words(sorted({_folder(name) for name in step.products}))}",
+        *(f"  {attempt} || \\" for attempt in attempts),
+        f"    failed {step.name}",
+        f"  sha256sum {files} > logs/{step.name}.sha256",
+        "fi",
+    ]
+
+
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0] or "."
+
+
+def _words(texts: Sequence[str]) -> str:
+    return " ".join(map(shlex.quote, texts))
+
+
+def _variable(tool: Tool) -> str:
+    return tool.name.upper().replace("-", "_")
+
+
+def _call(step: Step, arguments: tuple[str, ...]) -> str:
+    return f'"${_variable(step.tool)}" {_words(arguments)} > logs/{step.name}.log 2>&1'

@@ -1,0 +1,170 @@
+"""A compilation that is killed, doubled, or short of disk: resumed soundly or refused clearly."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import pytest
+
+from compiler import store
+from compiler.run_lock import LOCK, MARK, exclusive
+from hw_targets.errors import LiftFlowError
+
+NET = """
+import torch
+from torch import nn
+
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64, 10)
+    )
+"""
+TOML = """
+name = "net"
+[model]
+factory = "model.py:net"
+[data]
+source = "sklearn-digits"
+[goals]
+fps = 1000
+[passes.retrain]
+epochs = 4
+"""
+KILLS = 3
+HEAVY = [
+    *("torch", "torch.onnx", "captum.attr", "brevitas.nn", "passes._brevitas_train"),
+    *("scipy.stats", "sklearn.datasets", "qonnx.core.modelwrapper", "onnxruntime"),
+]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    (tmp_path / "model.py").write_text(NET)
+    (tmp_path / "net.toml").write_text(TOML)
+    return tmp_path / "net.toml"
+
+
+def compile_to_rtl(config: str, output: str) -> None:
+    from compiler.api import compile_model
+
+    compile_model(config, output=output, until="generate-rtl")
+
+
+def started(config: Path, output: Path) -> ForkServerProcess:
+    """A compilation in a process of its own, which finds torch and FINN imported."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(HEAVY)
+    process = context.Process(target=compile_to_rtl, args=(str(config), str(output)))
+    process.start()
+    return process
+
+
+def test_killed_at_random_moments_it_comes_to_the_same_end(config: Path, tmp_path: Path) -> None:
+    calm, stormy = tmp_path / "calm", tmp_path / "stormy"
+    began = time.monotonic()
+    whole = started(config, calm)
+    whole.join()
+    assert whole.exitcode == 0
+    seconds = time.monotonic() - began
+    moments = random.Random(0)
+    before: dict[Path, int] = {}
+    for _ in range(KILLS):
+        process = started(config, stormy)
+        process.join(moments.uniform(0.1, 1.0) * seconds)
+        process.kill()
+        process.join()
+        now = {path: path.stat().st_mtime_ns for path in stormy.glob("*/*/pass.json")}
+        assert {path: now.get(path) for path in before} == before, "nothing done is done again"
+        before = now
+    last = started(config, stormy)
+    last.join()
+    assert last.exitcode == 0
+    digests = [
+        [json.loads(path.read_text())["digest"] for path in sorted(folder.glob("*/*/pass.json"))]
+        for folder in (calm, stormy)
+    ]
+    assert digests[0] == digests[1]
+    assert len(digests[0]) == 14
+
+
+def test_two_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
+    hold = (
+        "import sys; from pathlib import Path; from compiler.run_lock import exclusive\n"
+        "with exclusive(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", hold, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    with (
+        pytest.raises(LiftFlowError, match=f"works here, process {other.pid}; wait for it"),
+        exclusive(tmp_path),
+    ):
+        pass
+    other.kill()
+    other.communicate()
+    with exclusive(tmp_path):
+        assert (tmp_path / LOCK).read_text() == f"{os.getpid()}\n"
+        assert os.environ[MARK] == str(tmp_path)
+    assert MARK not in os.environ
+
+
+def test_tools_that_a_killed_compilation_left_are_ended(tmp_path: Path) -> None:
+    def sleeper(folder: Path) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: str(folder)})
+
+    left, foreign = sleeper(tmp_path), sleeper(tmp_path / "other")
+    with exclusive(tmp_path):
+        assert left.wait(10) == -signal.SIGKILL
+        assert foreign.poll() is None
+    foreign.kill()
+    foreign.wait()
+
+
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(config: Path, tmp_path: Path) -> None:
+    """No file may grow beyond 2000 bytes, which the first stage does."""
+    command = [sys.executable, "-m", "compiler.cli", "compile", str(config), "--until", "prepare"]
+    command += ["--output", str(tmp_path / "build")]
+
+    def small() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
+
+    full = subprocess.run(command, capture_output=True, text=True, preexec_fn=small)
+    assert full.returncode == 2, full.stderr
+    assert full.stderr.startswith("error: ")
+    assert full.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("build/*/*/pass.json"))
+    assert not list(tmp_path.glob("build/*/report.*"))
+    subprocess.run(command, capture_output=True, check=True)
+    assert list(tmp_path.glob("build/*/01-prepare/pass.json"))
+
+
+def test_checksums_tell_what_changed(tmp_path: Path) -> None:
+    product = tmp_path / "made"
+    (product / "deep").mkdir(parents=True)
+    (product / "deep" / "file").write_text("one")
+    sums = store.save({"folder": product}, tmp_path / "stage.pkl", tmp_path)
+    assert sums.keys() == {"made", "stage.pkl"}
+    assert store.whole(sums, tmp_path)
+    (product / "deep" / "file").rename(product / "deep" / "name")
+    assert not store.whole(sums, tmp_path)
+    (product / "deep" / "name").rename(product / "deep" / "file")
+    assert store.whole(sums, tmp_path)
+    (tmp_path / "stage.pkl").unlink()
+    assert not store.whole(sums, tmp_path)
