@@ -4,8 +4,7 @@
     python -m benchmarks.folding tables
 
 Every comparison is appended to results.jsonl as soon as it is done; what is there already is not
-done again, unless the cost model was calibrated anew. `tables` makes docs/folding.md of what is
-up to date.
+done again, unless the cost model was calibrated anew. `tables` makes docs/folding.md.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from benchmarks.compression.store import Store
 from benchmarks.folding.compare import Case, Row
@@ -88,18 +86,6 @@ def fill(case: Case, share: float, store: Store) -> None:
     print(_line(row), flush=True)
 
 
-def current(rows: list[Row]) -> list[Row]:
-    """Without comparisons priced by a calibration that is no longer in use."""
-    fits = {board: fit(load_board(board).family) for board in {row["board"] for row in rows}}
-    done = [row for row in rows if row.get("done") and row["fit"] == fits[row["board"]]]
-    known = {_comparison(row) for row in done}
-    return [row for row in rows if _comparison(row) in known]
-
-
-def _comparison(row: Row) -> tuple[Any, ...]:
-    return tuple(row.get(name) for name in ("kind", "network", "bits", "board", "share"))
-
-
 def _key(case: Case) -> Row:
     return {"network": case.network.name, "bits": case.bits, "board": case.board.name}
 
@@ -121,7 +107,7 @@ def main() -> int:
     chosen = parser.parse_args()
     store = Store(chosen.results)
     if chosen.command == "tables":
-        write(current(store.rows))
+        write(store.rows)
         return 0
     for bits in chosen.bits:
         for name in chosen.networks:
