@@ -216,7 +216,8 @@ class Allocation:
     gap: proven relative optimality gap of the solver (0.0: optimal). interval: modelled clock
     cycles between frames. estimate: resource name (lut, ff, dsp, bram) -> whole design, shell and
     FIFOs included; None where uncalibrated. loss: the objective, modelled error of the output.
-    errors: layer -> weight bits offered -> its part of that.
+    errors: layer -> weight bits offered -> its part of that. multiplier_bits: wider operand of the
+    board's multipliers.
     """
 
     board: str
@@ -229,6 +230,7 @@ class Allocation:
     gap: float
     mean_weight_bits: float
     errors: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    multiplier_bits: int = 18
 
 
 @dataclass(frozen=True)

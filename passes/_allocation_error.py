@@ -33,12 +33,15 @@ def quantized(
     """The weight rounded to `width` bits, symmetric and narrow, as `quantize` sets it first.
 
     One scale an output channel (or one for the layer), each the best of `_CLIPS` by squared error.
-    A channel of zeros is exact under any scale.
+    A channel of zeros is exact under any scale. Of 1 bit are signs, times the mean magnitude.
     """
     rows = weight.reshape(len(weight), -1) if per_channel else weight.reshape(1, -1)
     rows = rows.astype(np.float64)
     peak = np.abs(rows).max(axis=1, keepdims=True)
     peak[peak == 0] = 1.0
+    if width == 1:
+        signs = np.where(rows < 0, -1.0, 1.0) * np.abs(rows).mean(axis=1, keepdims=True)
+        return np.asarray(signs.reshape(weight.shape), dtype=np.float64)
     top = 2 ** (width - 1) - 1
     best = np.full((len(rows), 1), np.inf)
     chosen: NDArray[Any] = rows

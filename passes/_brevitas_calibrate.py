@@ -27,8 +27,10 @@ def calibrate_weights(network: QuantNetwork) -> None:
             weight = network.layer(shape.name).weight.detach()
             parameter = weight_scale(network, shape.name)
             rows = weight.reshape(parameter.numel(), -1)
-            limit = 2 ** (network.widths[shape.name][0] - 1) - 1
-            scale = _best_scales(rows, -limit, limit)
+            bits = network.widths[shape.name][0]
+            limit = 2 ** (bits - 1) - 1
+            # Of signs the scale of least squared error is the mean magnitude.
+            scale = rows.abs().mean(1) if bits == 1 else _best_scales(rows, -limit, limit)
             parameter.copy_(scale.reshape(parameter.shape))
 
 

@@ -75,11 +75,15 @@ def input_scale(network: QuantNetwork, name: str) -> float:
 
 
 def integer_weights(network: QuantNetwork, name: str) -> Int64:
-    """Weights of a layer on its integer grid, in the layer's own shape."""
+    """Weights of a layer on its integer grid, in the layer's own shape; of 1 bit -1 and 1."""
     with torch.no_grad():
         scale = weight_scale(network, name).double().clamp_min(MIN_SCALE)
-        limit = 2 ** (network.widths[name][0] - 1) - 1
-        integers = torch.round(network.layer(name).weight.double() / scale).clamp(-limit, limit)
+        bits, weight = network.widths[name][0], network.layer(name).weight.double()
+        limit = 2 ** (bits - 1) - 1
+        if bits == 1:
+            integers = torch.where(weight < 0, -1.0, 1.0)
+        else:
+            integers = torch.round(weight / scale).clamp(-limit, limit)
     return np.asarray(integers.cpu().numpy(), dtype=np.int64)
 
 

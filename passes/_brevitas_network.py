@@ -14,9 +14,11 @@ from torch import nn
 from hw_targets.network import INPUT, Unit
 from passes._brevitas_fused import quantized
 from passes._brevitas_quantizers import (
+    ChannelSign,
     ChannelWeight,
     SignedActivation,
     SignedInput,
+    TensorSign,
     TensorWeight,
     UnsignedActivation,
     UnsignedInput,
@@ -68,8 +70,9 @@ class QuantNetwork(nn.Module):
         for unit in self.structure:
             if unit.kind == "layer":
                 # One scale for all logits, so that arg-max needs no multiplier.
-                quant = TensorWeight if unit == self.structure[-1] else ChannelWeight
-                layer = _layer(shapes[unit.name], self.widths[unit.name][0], quant)
+                whole, bits = unit == self.structure[-1], self.widths[unit.name][0]
+                weight, sign = (TensorWeight, TensorSign) if whole else (ChannelWeight, ChannelSign)
+                layer = _layer(shapes[unit.name], max(bits, 2), sign if bits == 1 else weight)
                 _attach(self, unit.name, layer)
             elif unit.quantizer and unit.quantizer not in self.lf_quant:
                 self.lf_quant[unit.quantizer] = _activation_quant(unit, self.widths)

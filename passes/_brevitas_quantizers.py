@@ -9,6 +9,7 @@ to the scale are those of LSQ (Esser et al., "Learned Step Size Quantization", I
 from __future__ import annotations
 
 import torch
+from brevitas.function.ops_ste import binary_sign_ste
 from brevitas.inject import ExtendedInjector
 from brevitas.inject.enum import RestrictValueType, ScalingImplType, ScalingPerOutputType
 from brevitas.quant.base import IntQuant, NarrowIntQuant, UintQuant
@@ -51,6 +52,32 @@ class TensorWeight(NarrowIntQuant, DirectScale, WeightQuantSolver):  # type: ign
 
 class ChannelWeight(TensorWeight):
     """Signed weights, one scale an output channel."""
+
+    scaling_per_output_type = ScalingPerOutputType.CHANNEL
+
+
+class SignSte(torch.nn.Module):
+    """-1 or 1 in the place of rounding; gradients pass straight through.
+
+    Source: Courbariaux et al., "Binarized Neural Networks", NeurIPS 2016.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        signs: torch.Tensor = binary_sign_ste(x)
+        return signs
+
+
+class TensorSign(TensorWeight):
+    """Weights of 1 bit, -1 and 1 times one scale. To Brevitas they are integers of 2 bits."""
+
+    float_to_int_impl = SignSte
+
+
+class ChannelSign(TensorSign):
+    """Weights of 1 bit, one scale an output channel."""
 
     scaling_per_output_type = ScalingPerOutputType.CHANNEL
 

@@ -11,7 +11,7 @@ from hw_targets.boards import load_board
 from hw_targets.cost.model import estimate_design
 from hw_targets.cost.planned import network_kernels
 from hw_targets.errors import LiftFlowError
-from hw_targets.families import RESOURCES
+from hw_targets.families import RESOURCES, load_family
 from hw_targets.network import NetworkShape
 from passes import _allocation_bits as bits
 from passes import _allocation_solve as solve
@@ -200,6 +200,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
             gap=0.0,
             mean_weight_bits=bits.mean([layer.weights for layer in layers], weights),
             errors=_by_layer(model.network, errors),
+            multiplier_bits=load_family(goal.board.family).multiplier.a_bits,
         )
         self._prove_bits(allocation, ctx)
         mean_act = bits.mean([elements[layers[index].name] for index in acting], acts)
@@ -273,6 +274,7 @@ def _allocation(
         gap=found.gap,
         mean_weight_bits=found.mean_weight_bits,
         errors=_by_layer(network, errors),
+        multiplier_bits=load_family(goal.board.family).multiplier.a_bits,
     )
 
 

@@ -87,7 +87,8 @@ class Fold(Pass[DataflowModel, DataflowModel]):
         units = {instance.name: instance.kernel for instance in instances}
         for name, choice in model.allocation.layers.items():
             kernel = units[finn_adapter.matrix_name(name)]
-            bits = kernel.parameters()["WEIGHT_BITS"]
+            assert isinstance(kernel, Mvu | Depthwise)
+            bits = kernel.weight_bits
             if bits != choice.weight_bits:
                 raise LiftFlowError(
                     f"{bits} bit weights in the graph, {choice.weight_bits} allocated", where=name

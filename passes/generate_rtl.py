@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from hw_targets.cost import estimate
 from hw_targets.cost.latency import design_latency
 from hw_targets.network import NetworkShape
 from hw_targets.rtl.design import Design
+from hw_targets.rtl.mvu import for_multipliers
 from passes._score import agreeing
 from passes.base import Context, Pass
 
@@ -90,8 +91,12 @@ class GenerateRtl(Pass[DataflowModel, RtlDesign]):
 def design_of(name: str, graph: Path, network: NetworkShape, allocation: Allocation) -> Design:
     """The folded FINN graph as a chain of our kernels, FIFOs of least depth between them.
 
-    Width converters keep the interval of the allocation, as they do in its estimate.
+    Width converters keep the interval of the allocation, as they do in its estimate, and rows share
+    the multipliers that it has.
     """
     interval = allocation.interval
-    kernels = finn_adapter.instances(graph, network, allocation.layers, interval)
-    return Design(name, kernels, pace=interval)
+    instances = tuple(
+        replace(each, kernel=for_multipliers(each.kernel, allocation.multiplier_bits))
+        for each in finn_adapter.instances(graph, network, allocation.layers, interval)
+    )
+    return Design(name, instances, pace=interval)

@@ -44,7 +44,8 @@ class LowerFinn(Pass[QonnxModel, DataflowModel]):
     def run(self, model: QonnxModel, ctx: Context) -> DataflowModel:
         """Raises UnsupportedError naming an operation that has no hardware."""
         path = ctx.workdir / f"{model.name}.dataflow.onnx"
-        nodes = finn_adapter.lower(model.path, path, model.network)
+        binary = [n for n, choice in model.allocation.layers.items() if choice.weight_bits == 1]
+        nodes = finn_adapter.lower(model.path, path, model.network, binary)
         ctx.say(f"{len(nodes)} nodes, all of them FINN hardware", 0.5)
         total = len(ctx.data.test_x)
         chosen = np.unique(np.linspace(0, total - 1, min(self.frames, total)).astype(np.int64))

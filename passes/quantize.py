@@ -11,7 +11,7 @@ from passes._score import told
 from passes._uses import QUANT_NETWORK
 from passes.base import Context, Pass
 
-WEIGHT_BITS, ACT_BITS = range(2, 9), range(9)
+WEIGHT_BITS, ACT_BITS = range(1, 9), range(9)
 """Widths the kernels have; 0 bits of activation stands for the logits."""
 
 
@@ -55,8 +55,10 @@ class Quantize(Pass[ScoredModel, QuantModel]):
                 raise LiftFlowError(
                     f"{weight_bits} bit weights and {act_bits} bit activations",
                     where=name,
-                    mend="allocate 2 to 8 bits for weights, 1 to 8 for activations",
+                    mend="allocate 1 to 8 bits for weights, 1 to 8 for activations",
                 )
+            if weight_bits == 1:
+                _refuse_zeros(model, name)
         structure = structure_of(model.network)
         network = QuantNetwork(model.network, model.input, widths, structure)
         with torch.no_grad():
@@ -90,3 +92,20 @@ class Quantize(Pass[ScoredModel, QuantModel]):
             masks=model.masks,
             accuracy=accuracy,
         )
+
+
+def _refuse_zeros(model: ScoredModel, name: str) -> None:
+    """Raise LiftFlowError for a layer that needs weights of 0, which 1 bit has not."""
+    layer = next(layer for layer in model.network.layers if layer.name == name)
+    mask = model.masks.get(name)
+    if mask is not None and not mask.all():
+        why = "some of its weights are pruned"
+    elif not layer.depthwise and layer.groups > 1:
+        why = "it is grouped, a matrix with zeros"
+    else:
+        return
+    raise LiftFlowError(
+        f"weights of 1 bit are -1 and 1, and {why}",
+        where=name,
+        mend="allocate it 2 bits (allocate.weight_bits)",
+    )

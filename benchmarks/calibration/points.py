@@ -268,6 +268,15 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         Mvu(256, 64, 4, 64, 1, 4, 4, False, "dsp", "block"),
         Mvu(64, 64, 16, 64, 1, 4, 4, False, "dsp", "block"),
         Mvu(2048, 64, 1, 64, 1, 3, 4, False, "dsp", "block"),
+        # Weights of one bit, which no draw has.
+        Mvu(144, 16, 8, 4, 1, 1, 1, False, "lut", "block"),
+        Mvu(128, 24, 4, 8, 1, 1, 2, False, "lut", "distributed"),
+        Mvu(64, 16, 16, 2, 1, 1, 4, False, "lut", "distributed"),
+        Mvu(27, 16, 3, 4, 1, 1, 8, False, "lut", "distributed"),
+        Mvu(96, 10, 12, 5, 1, 1, 3, True, "lut", "block"),
+        Mvu(40, 8, 40, 1, 1, 1, 2, False, "lut", "distributed"),
+        Mvu(16, 8, 16, 8, 1, 1, 5, False, "lut", "distributed"),
+        Mvu(300, 30, 1, 6, 1, 1, 6, False, "lut", "block"),
     ),
     "Swu": (
         Swu(34, 34, 32, 3, 3, 1, 1, 8, 4, False),
@@ -413,6 +422,8 @@ def arrays_for(kernel: Kernel) -> dict[str, IntArray]:
             (kernel.mh, kernel.mw) if isinstance(kernel, Mvu) else (kernel.channels, kernel.taps)
         )
         values = rng.normal(0.0, max(limit, 1) / 2.2, shape)
+        if kernel.weight_bits == 1:
+            return {"weights": np.where(values < 0, -1, 1).astype(np.int64)}
         return {"weights": np.clip(np.round(values), -limit, limit).astype(np.int64)}
     if isinstance(kernel, Threshold):
         return {"thresholds": _thresholds(kernel)}

@@ -2,7 +2,7 @@
 
     python -m benchmarks.calibration.products ecp5 [--workers 2]
 
-A product (`lf_mvu_product`) lies between registers, so that it costs the same wherever it stands;
+A product (`lf_product`) lies between registers, so that it costs the same wherever it stands;
 how the tool maps digits and carries of odd widths is measured here instead of modelled. So is the
 multiplier that the tool makes of LUTs where hard ones are asked for, and it finds them too large,
 and the running maximum of a lane of pooling (`lf_maxpool_fold`), whose comparison is in LUTs,
@@ -20,14 +20,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.calibration.sweep import WORK
-from benchmarks.calibration.synthesis import recipe_digest, run_yosys, yosys_version
+from benchmarks.calibration.synthesis import (
+    recipe_digest,
+    run_yosys,
+    sources_digest,
+    yosys_version,
+)
 from hw_targets.cost.basis.products import MOST_BITS, Products, products_file
 from hw_targets.cost.basis.terms import lut_ram
 from hw_targets.families import Family, family_names, load_family
 from hw_targets.flows import yosys
 from hw_targets.rtl.kernel import RTL_DIR
 from hw_targets.rtl.maxpool import MaxPool
-from hw_targets.rtl.mvu import WEIGHT_BITS, Mvu
+from hw_targets.rtl.mvu import PRODUCT, WEIGHT_BITS
 
 Combination = tuple[int, int, bool, bool]
 """Weight bits, activation bits, activation signed, in hard multipliers."""
@@ -37,7 +42,7 @@ _PORTS = """module top (
     input wire [{weight}:0] weight, input wire [{act}:0] act, output wire [{product}:0] product
 );
 """
-_SOFT = """    lf_mvu_product #(
+_SOFT = """    lf_product #(
         .WEIGHT_BITS({weight_bits}), .ACT_BITS({act_bits}), .ACT_SIGNED({signed})
     ) unit (.*);
 endmodule
@@ -62,8 +67,9 @@ LANES = (4, 12)
 
 
 def combinations(family: Family) -> list[Combination]:
-    """Every product in LUTs that a matrix-vector unit can have."""
-    widths = itertools.product(WEIGHT_BITS, range(1, MOST_BITS + 1), (False, True), (False, True))
+    """Every product in LUTs that a unit can have; weights of 1 bit are signs, and have none."""
+    weight_bits = [bits for bits in WEIGHT_BITS if bits > 1]
+    widths = itertools.product(weight_bits, range(1, MOST_BITS + 1), (False, True), (False, True))
     least = family.multiplier.least_product
     return [each for each in widths if not each[3] or each[0] + each[1] < least]
 
@@ -79,7 +85,7 @@ def measure(combination: Combination, family: Family) -> dict[str, float]:
         act_bits=act_bits,
         signed=int(signed),
     )
-    return _synthesise(text, Mvu.source, "-".join(map(str, map(int, combination))), family)
+    return _synthesise(text, PRODUCT, "-".join(map(str, map(int, combination))), family)
 
 
 def measure_maximum(bits: int, depth: int, family: Family) -> float:
@@ -134,7 +140,7 @@ def main() -> None:
     products = Products(
         family=family.name,
         tool=yosys_version(),
-        source=recipe_digest(Mvu, family),
+        source=sources_digest([PRODUCT], family),
         rows=rows,
         maxima_source=recipe_digest(MaxPool, family),
         maxima=maxima,

@@ -23,6 +23,7 @@ from benchmarks.calibration.synthesis import recipe_digest, synthesise, yosys_ve
 from hw_targets.cost.features import KERNELS
 from hw_targets.families import family_names, load_family
 from hw_targets.rtl.kernel import Kernel
+from hw_targets.rtl.mvu import for_multipliers
 
 DATA = Path(__file__).parent / "data"
 WORK = Path(__file__).parents[2] / "build" / "calibration"
@@ -61,7 +62,9 @@ def sweep(family: str, kinds: tuple[str, ...], workers: int, most: int) -> int:
         (json.dumps([row["kernel"], row["fields"]], sort_keys=True), row["recipe"])
         for row in load_points(family)
     }
-    todo = [k for k in points(kinds, most) if (point_key(k), digests[type(k)]) not in done]
+    bits = described.multiplier.a_bits
+    wanted = [for_multipliers(kernel, bits) for kernel in points(kinds, most)]
+    todo = [k for k in wanted if (point_key(k), digests[type(k)]) not in done]
     tool = yosys_version()
     failed = 0
     print(f"{family}: {len(todo)} points to synthesise with {tool}")

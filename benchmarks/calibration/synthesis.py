@@ -65,12 +65,15 @@ def recipe_digest(kernel: type[Kernel], family: Family) -> str:
 
     The kernel's SystemVerilog, the synthesis script, and the version of its contents.
     """
-    sources = [*kernel.uses, kernel.source]
+    contents = f"contents {CONTENTS[kernel]}" if kernel in CONTENTS else ""
+    return sources_digest([*kernel.uses, kernel.source], family, contents)
+
+
+def sources_digest(sources: Sequence[str], family: Family, contents: str = "") -> str:
+    """Short digest of some of our SystemVerilog, the script it is synthesised with, and more."""
     script = yosys.script("top", sources, family, netlist=False)
-    text = b"".join((RTL_DIR / source).read_bytes() for source in sources) + script.encode()
-    if kernel in CONTENTS:
-        text += f"contents {CONTENTS[kernel]}".encode()
-    return hashlib.sha256(text).hexdigest()[:12]
+    text = b"".join((RTL_DIR / source).read_bytes() for source in sources)
+    return hashlib.sha256(text + script.encode() + contents.encode()).hexdigest()[:12]
 
 
 def _tool() -> str:

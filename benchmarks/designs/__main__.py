@@ -69,8 +69,8 @@ def synthesise(
     sized = store.newest(store.load(store.CYCLES, folder)).get((net.name, ""))
     if sized is None:
         raise LiftFlowError("FIFO depths are not known", where=net.name, mend="run cycles first")
-    design = design_of(net, tuple(sized["depths"].values()))
     described = load_family(family)
+    design = design_of(net, tuple(sized["depths"].values()), described.multiplier.a_bits)
     place = work / f"{net.name}-{family}-{kind}"
     mark = synthesis.digest(design, described, place)
     known = store.newest(store.load(kind, folder)).get((net.name, family))

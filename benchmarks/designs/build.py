@@ -20,7 +20,7 @@ from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Instance, IntArray, Kernel, Stream
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
-from hw_targets.rtl.mvu import Mvu
+from hw_targets.rtl.mvu import Mvu, for_multipliers
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
@@ -58,10 +58,17 @@ def planned_kernels(network: Network) -> tuple[Kernel, ...]:
     return network_kernels(network.shape, network.choices)
 
 
-def design_of(network: Network, depths: tuple[int, ...] = ()) -> Design:
-    """The network's kernels with their values, chained. depths: of FIFOs, see `Design`."""
+def design_of(network: Network, depths: tuple[int, ...] = (), multiplier_bits: int = 18) -> Design:
+    """The network's kernels with their values, chained.
+
+    depths: of FIFOs, see `Design`. multiplier_bits: of the family it is for.
+    """
     rng = np.random.default_rng([SEED, *network.name.encode()])
-    units = [k for k in planned_kernels(network) if not isinstance(k, Fifo | WidthConverter)]
+    units = [
+        for_multipliers(kernel, multiplier_bits)
+        for kernel in planned_kernels(network)
+        if not isinstance(kernel, Fifo | WidthConverter)
+    ]
     layers = iter(network.shape.layers)
     values = frames_for(units[0].input, STATISTICS_FRAMES)
     found: list[Instance] = []

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from hw_targets.errors import LiftFlowError, UnsupportedError
 
 QUANT = ("Quant", "IntQuant")
+WEIGHTED = (*QUANT, "BipolarQuant")
+"""Quantizers that weights may have."""
 PASSED = ("Identity", "Dropout")
 """Operations that give what they take."""
 EXPORT = "export QONNX from Brevitas (brevitas.export.export_qonnx)"
@@ -90,7 +92,7 @@ class Graph:
         if self.constant(name) is not None:
             return True
         node = self.producers.get(name)
-        if node is None or node.op_type not in (*QUANT, *PASSED, "Transpose"):
+        if node is None or node.op_type not in (*WEIGHTED, *PASSED, "Transpose"):
             return False
         return self.is_fixed(node.input[0])
 
@@ -125,26 +127,28 @@ class Graph:
             swapped ^= source.op_type == "Transpose"
             name = source.input[0]
             source = self.producers.get(name)
-        if source is not None and source.op_type == "BipolarQuant":
-            raise self.refusal(
-                source, "weights of 1 bit have no kernel", "quantize them to 2 to 8 bits"
-            )
-        if source is None or source.op_type not in QUANT:
+        if source is None or source.op_type not in WEIGHTED:
             raise self.refusal(
                 node, "its weights have no Quant node", "quantize weights and activations"
             )
         stored = self.constant(source.input[0])
         if stored is None:
             raise self.refusal(source, "it quantizes weights that are not constant", CLEAN)
+        shape = tuple(int(size) for size in (stored.shape[::-1] if swapped else stored.shape))
+        if source.op_type == "BipolarQuant":  # -1 and 1
+            return Weights(shape, 1, source.input[0])
         quant = self.quant(source)
         if not quant.signed:
             raise self.refusal(source, "weights without sign have no kernel", "quantize signed")
-        shape = stored.shape[::-1] if swapped else stored.shape
-        return Weights(tuple(int(size) for size in shape), quant.bits, source.input[0])
+        if quant.bits == 1:
+            raise self.refusal(
+                source, "weights of -1 and 0 have no kernel", "use BipolarQuant, or 2 to 8 bits"
+            )
+        return Weights(shape, quant.bits, source.input[0])
 
     def _require_quantizers(self) -> None:
         kinds = {node.op_type for node in self.model.graph.node}
-        if kinds & {*QUANT, "BipolarQuant"}:
+        if kinds & {*WEIGHTED}:
             return
         if "MultiThreshold" in kinds:
             what, mend = "it is lowered by FINN already", "give the QONNX file before that"

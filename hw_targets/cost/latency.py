@@ -306,10 +306,12 @@ def mvu_stages(kernel: Mvu) -> int:
     block_buffer = rows > 1 and buffer >= 128 and buffer * width >= 4096
     block_rom = kernel.rom_style == "block" and columns * rows > 1
     multiply = product_stages(kernel.weight_bits, kernel.act_bits, kernel.arithmetic)
+    if kernel.weight_bits <= 2:
+        multiply = 1  # signs
     return 1 + int(block_buffer or block_rom) + multiply + (kernel.simd - 1).bit_length()
 
 
 def product_stages(weight_bits: int, act_bits: int, arithmetic: str) -> int:
-    """Registers of a product: one in a multiplier, else one a level of `lf_mvu_product`."""
+    """Registers of a product: one in a multiplier, else one a level of `lf_product`."""
     diagonals = (weight_bits + 1) // 2 + (act_bits + 1) // 2 - 1
     return 1 if arithmetic == "dsp" or diagonals <= 2 else (diagonals - 1).bit_length()

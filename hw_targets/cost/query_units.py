@@ -269,8 +269,9 @@ def _acc_bits(q: LayerQuery, mw: Number) -> Number:
     # A signed activation reaches as far down as a weight; an unsigned one not below 0.
     top = where(q.in_signed > 0, pow2(q.in_bits - 1), pow2(q.in_bits) - 1)
     lowest = mw * half * where(q.in_signed > 0, top - 1, top)
-    highest = mw * where(q.in_signed > 0, half * top, (half - 1) * top)
+    most_weight = most(half - 1, 1.0)  # of 1 bit: 1
+    highest = mw * where(q.in_signed > 0, half * top, most_weight * top)
     # Of signed ones the lowest product is a lowest weight times a highest activation, or the
     # reverse, whichever is further down.
-    lowest = where(q.in_signed > 0, most(lowest, mw * (half - 1) * top), lowest)
+    lowest = where(q.in_signed > 0, most(lowest, mw * most_weight * top), lowest)
     return most(clog2(lowest), clog2(highest + 1)) + 1

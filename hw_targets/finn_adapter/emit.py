@@ -62,6 +62,11 @@ def datatype(bits: int, signed: bool) -> str:
     return f"{'INT' if signed else 'UINT'}{bits}"
 
 
+def _weights(bits: int) -> str:
+    """FINN's name of a type of weights; those of 1 bit are -1 and 1."""
+    return "BIPOLAR" if bits == 1 else datatype(bits, True)
+
+
 class Emitter:
     """Collects nodes in the order they are asked for; `model` makes the graph of them."""
 
@@ -158,7 +163,7 @@ class Emitter:
             "SIMD": 1,
             "PE": 1,
             "inputDataType": x.datatype,
-            "weightDataType": datatype(bits, True),
+            "weightDataType": _weights(bits),
             "accDataType": result.datatype,
             "outputDataType": result.datatype,
             "ActVal": 0,
@@ -168,7 +173,7 @@ class Emitter:
             "mem_mode": "internal_decoupled",
             "inFIFODepths": [2],
         }
-        matrix = self._constant(f"{name}_weights", weights.T, datatype(bits, True))
+        matrix = self._constant(f"{name}_weights", weights.T, _weights(bits))
         return self._node("MVAU", name, [x, matrix], result, attributes)
 
     def depthwise(self, name: str, x: Tensor, weights: Int64, bits: int, kernel: Pair) -> Tensor:
@@ -182,14 +187,14 @@ class Emitter:
             "Channels": channels,
             "Kernel": list(kernel),
             "inputDataType": x.datatype,
-            "weightDataType": datatype(bits, True),
+            "weightDataType": _weights(bits),
             "accDataType": result.datatype,
             "outputDataType": result.datatype,
             "ActVal": 0,
             "noActivation": 1,
         }
         shaped = weights.reshape(channels, 1, *kernel)
-        matrix = self._constant(f"{name}_weights", shaped, datatype(bits, True))
+        matrix = self._constant(f"{name}_weights", shaped, _weights(bits))
         return self._node("VVAU", name, [x, matrix], result, attributes)
 
     def threshold(

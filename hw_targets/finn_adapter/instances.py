@@ -360,6 +360,8 @@ def _width(datatype: str) -> tuple[int, bool]:
     """(bits, signed) of a FINN datatype's name. Raises UnsupportedError unless an integer."""
     if datatype == "BINARY":
         return (1, False)
+    if datatype == "BIPOLAR":  # weights of -1 and 1
+        return (1, True)
     for prefix, signed in (("UINT", False), ("INT", True)):
         if datatype.startswith(prefix):
             return int(datatype.removeprefix(prefix)), signed

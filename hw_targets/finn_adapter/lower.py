@@ -9,7 +9,7 @@ pooling need no rules of their own and no threshold can end on the wrong side of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -33,13 +33,16 @@ SAME_STEP = 1e-9
 """How far steps that are one may lie apart, relative: float32 scales multiplied in float64."""
 
 
-def lower(source: Path, target: Path, network: NetworkShape) -> tuple[str, ...]:
+def lower(
+    source: Path, target: Path, network: NetworkShape, binary: Collection[str] = ()
+) -> tuple[str, ...]:
     """Lower the QONNX file `source` to FINN hardware nodes in `target`; their types in order.
 
     The graph's input is integer frames (1, height, width, channels) or (1, features) in the format
     of `network`, its output the class index, or of a regression the outputs, channels last, as
     integers. Nodes are named after the layers and units of `network`; nothing is folded yet. The
-    file's bytes depend on nothing but the source.
+    file's bytes depend on nothing but the source. binary: layers whose weights are of 1 bit, -1
+    and 1, which the file has as integers of 2 bits.
 
     Raises:
         UnsupportedError: names an operation that has no hardware, with the reason.
@@ -48,7 +51,7 @@ def lower(source: Path, target: Path, network: NetworkShape) -> tuple[str, ...]:
     with finn_session(target.parent):
         from qonnx.core.modelwrapper import ModelWrapper
 
-        model = _Lowering(ModelWrapper(str(source)), network).run()
+        model = _Lowering(ModelWrapper(str(source)), network, binary).run()
         target.write_bytes(model.model.SerializeToString(deterministic=True))
         return tuple(node.op_type for node in model.graph.node)
 
@@ -87,8 +90,9 @@ class _Value:
 class _Lowering:
     """One walk over a QONNX graph."""
 
-    def __init__(self, source: Any, network: NetworkShape) -> None:
+    def __init__(self, source: Any, network: NetworkShape, binary: Collection[str]) -> None:
         self.source, self.network = source, network
+        self.binary = {identifier(name) for name in binary}
         self.names = Names(source, network)
         self.values: dict[str, _Value] = {}
         self.strides: dict[str, tuple[int, int]] = {}
@@ -229,6 +233,10 @@ class _Lowering:
             )
         limit = (1 << (bits - 1)) - 1
         integers = np.clip(np.round(values / scale), -limit - (not narrow), limit)
+        if self.names.of(node) in self.binary:
+            if not (np.abs(integers) == 1).all():
+                raise _refused(node, "not all of its weights of 1 bit are -1 or 1", "give it 2")
+            bits = 1
         return integers.astype(np.int64), _single(scale.reshape(-1)), bits
 
     def conv(self, node: Any) -> _Value:

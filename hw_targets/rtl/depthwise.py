@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from hw_targets.rtl.kernel import IntArray, Kernel, Stream, pack, require
-from hw_targets.rtl.mvu import WEIGHT_BITS, RomStyle, rom_style, sum_bits
+from hw_targets.rtl.mvu import PRODUCT, WEIGHT_BITS, RomStyle, rom_style, sum_bits
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Depthwise(Kernel):
 
     module: ClassVar[str] = "lf_depthwise"
     source: ClassVar[str] = "depthwise.sv"
-    uses: ClassVar[tuple[str, ...]] = ("mvu.sv", "reduce.sv")
+    uses: ClassVar[tuple[str, ...]] = (PRODUCT, "reduce.sv")
 
     channels: int
     taps: int
@@ -46,7 +46,7 @@ class Depthwise(Kernel):
         )
         require(
             self.weight_bits in WEIGHT_BITS,
-            "depthwise: weight_bits must be 2..8: {kernel}",
+            "depthwise: weight_bits must be 1..8: {kernel}",
             kernel=self,
         )
 
@@ -63,7 +63,12 @@ class Depthwise(Kernel):
     @property
     def rom_style(self) -> RomStyle:
         """Where the weights go, with `auto` decided from the size of the memory."""
-        return rom_style(self.memory, self.taps * self.folds, self.pe * self.weight_bits)
+        return rom_style(self.memory, self.taps * self.folds, self.pe * self.held_bits)
+
+    @property
+    def held_bits(self) -> int:
+        """Bits of a weight in memory, in two's complement: -1 and 1 take two."""
+        return max(self.weight_bits, 2)
 
     @property
     def input(self) -> Stream:
@@ -83,7 +88,7 @@ class Depthwise(Kernel):
             "FOLDS": self.folds,
             "TAPS": self.taps,
             "PE": self.pe,
-            "WEIGHT_BITS": self.weight_bits,
+            "WEIGHT_BITS": self.held_bits,
             "ACT_BITS": self.act_bits,
             "ACT_SIGNED": int(self.act_signed),
             "ACC_BITS": self.acc_bits,
@@ -94,7 +99,7 @@ class Depthwise(Kernel):
     def memories(self, arrays: Mapping[str, IntArray]) -> dict[str, list[str]]:
         """Word `tap * folds + fold` holds the weights of the fold's channels."""
         words = self._weights(arrays).T.reshape(-1, self.pe)
-        return {"WEIGHTS": [pack(word, self.weight_bits) for word in words]}
+        return {"WEIGHTS": [pack(word, self.held_bits) for word in words]}
 
     def reference(self, frames: IntArray, arrays: Mapping[str, IntArray]) -> IntArray:
         windows = np.asarray(frames, dtype=np.int64).reshape(
@@ -113,8 +118,12 @@ class Depthwise(Kernel):
         )
         limit = 1 << (self.weight_bits - 1)
         require(
-            bool(weights.min() >= -limit and weights.max() < limit),
+            bool(weights.min() >= -limit and weights.max() < max(limit, 2)),
             "depthwise: weights outside {bits} bits (two's complement)",
             bits=self.weight_bits,
+        )
+        require(
+            self.weight_bits > 1 or bool(weights.all()),
+            "depthwise: weights of 1 bit are -1 and 1, not 0",
         )
         return weights

@@ -33,7 +33,7 @@ module lf_depthwise #(
     localparam int ADDR = WORDS > 1 ? $clog2(WORDS) : 1;
     // Block RAM answers late in the cycle: a register between it and the multipliers.
     localparam bit EXTRA = ROM_STYLE == "block" && WORDS > 1;
-    // Diagonals of two-bit digits, see lf_mvu_product.
+    // Diagonals of two-bit digits, see lf_product.
     localparam int DIAGONALS = (WEIGHT_BITS + 1) / 2 + (ACT_BITS + 1) / 2 - 1;
     localparam int MULTIPLY = USE_DSP || DIAGONALS <= 2 ? 1 : $clog2(DIAGONALS);
     localparam int LATENCY = 1 + EXTRA + MULTIPLY;
@@ -106,7 +106,7 @@ module lf_depthwise #(
                 if (enable) product <= PRODUCT_BITS'($signed(w) * wide);
             assign products[p*PRODUCT_BITS +: PRODUCT_BITS] = product;
         end else begin : g_lut
-            lf_mvu_product #(
+            lf_product #(
                 .WEIGHT_BITS(WEIGHT_BITS), .ACT_BITS(ACT_BITS), .ACT_SIGNED(ACT_SIGNED)
             ) u_product (
                 .clk(clk), .enable(enable), .weight(w), .act(a),

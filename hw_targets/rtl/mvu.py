@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from hw_targets.rtl.kernel import IntArray, Kernel, Stream, pack, require
 
-WEIGHT_BITS = range(2, 9)
+WEIGHT_BITS = range(1, 9)
+PRODUCT = "product.sv"
+"""Source of a product in LUTs."""
 BLOCK_ROM_BITS = 8192
 """`memory="auto"`: weight memories of at least this many bits go to block RAM when deep enough."""
 BLOCK_ROM_DEPTH = 64
@@ -21,9 +23,22 @@ FLOAT32_BITS = 25
 RomStyle = Literal["block", "distributed"]
 
 
+def shared_rows(weight_bits: int, act_bits: int, pe: int, multiplier_bits: int) -> int:
+    """Rows whose products with one activation come out of one multiplier, 1 for none.
+
+    The weights of `n` rows stand in one signed operand, a product's width apart
+    (`mvu_packed.sv`). Rows are spread evenly over as few multipliers as there have to be.
+    """
+    most = 1 + max(0, multiplier_bits - weight_bits) // (weight_bits + act_bits)
+    return -(-pe // -(-pe // most))
+
+
 def sum_bits(terms: int, weight_bits: int, act_bits: int, act_signed: bool) -> int:
-    """Bits (two's complement) of every sum of `terms` products of a signed weight and a value."""
-    weight_low, weight_high = -(1 << (weight_bits - 1)), (1 << (weight_bits - 1)) - 1
+    """Bits (two's complement) of every sum of `terms` products of a signed weight and a value.
+
+    Weights of 1 bit are -1 and 1.
+    """
+    weight_low, weight_high = -(1 << (weight_bits - 1)), max((1 << (weight_bits - 1)) - 1, 1)
     if act_signed:
         act_low, act_high = -(1 << (act_bits - 1)), (1 << (act_bits - 1)) - 1
     else:
@@ -47,10 +62,19 @@ class Mvu(Kernel):
 
     The input vector is kept in a small replay buffer for the `mh / pe` passes over the rows.
     Folding as in FINN (Umuroglu et al., FPGA 2017): cycles = pixels * (mw / simd) * (mh / pe).
+    weight_bits: 1 for weights of -1 and 1, without 0; 2 for -1, 0 and 1. Both are signs, and
+        multiply nothing (but in the multipliers that 2 bits may have).
+    multiplier_bits: width of a multiplier's wider operand, signed, which several rows share where
+        they fit (`shared_rows`).
     """
 
     module: ClassVar[str] = "lf_mvu"
     source: ClassVar[str] = "mvu.sv"
+    uses: ClassVar[tuple[str, ...]] = (
+        PRODUCT,
+        "mvu_carry.sv",
+        "mvu_packed.sv",
+    )
 
     mw: int
     mh: int
@@ -62,6 +86,7 @@ class Mvu(Kernel):
     act_signed: bool
     arithmetic: Literal["lut", "dsp"] = "lut"
     memory: Literal["auto", "block", "distributed"] = "auto"
+    multiplier_bits: int = 18
 
     def __post_init__(self) -> None:
         require(
@@ -72,7 +97,7 @@ class Mvu(Kernel):
         require(self.mw % self.simd == 0, "mvu: simd must divide mw: {kernel}", kernel=self)
         require(self.mh % self.pe == 0, "mvu: pe must divide mh: {kernel}", kernel=self)
         require(
-            self.weight_bits in WEIGHT_BITS, "mvu: weight_bits must be 2..8: {kernel}", kernel=self
+            self.weight_bits in WEIGHT_BITS, "mvu: weight_bits must be 1..8: {kernel}", kernel=self
         )
 
     @property
@@ -84,6 +109,15 @@ class Mvu(Kernel):
     def row_folds(self) -> int:
         """NF: passes over the input vector."""
         return self.mh // self.pe
+
+    @property
+    def packed_rows(self) -> int:
+        """Rows that share multipliers, 1 for none."""
+        # Times 0 or -1 synthesis multiplies nothing.
+        flat = self.weight_bits == 1 or (self.act_signed and self.act_bits == 1)
+        if self.arithmetic != "dsp" or flat:
+            return 1
+        return shared_rows(self.weight_bits, self.act_bits, self.pe, self.multiplier_bits)
 
     @property
     def acc_bits(self) -> int:
@@ -119,14 +153,27 @@ class Mvu(Kernel):
             "ACT_SIGNED": int(self.act_signed),
             "ACC_BITS": self.acc_bits,
             "USE_DSP": int(self.arithmetic == "dsp"),
+            "PACKED_ROWS": self.packed_rows,
+            "MULTIPLIER_BITS": self.multiplier_bits,
             "ROM_STYLE": self.rom_style,
         }
 
     def memories(self, arrays: Mapping[str, IntArray]) -> dict[str, list[str]]:
-        """Word `nf * SF + sf` holds `weights[nf*PE + p, sf*SIMD + s]` as element `p*SIMD + s`."""
+        """Word `nf * SF + sf` holds `weights[nf*PE + p, sf*SIMD + s]` as element `p*SIMD + s`.
+
+        Of rows that share a multiplier each is one less where the one below it is negative: the
+        lower row's sign, extended, is what borrows from it. A weight of 1 bit is its sign.
+        """
         folded = self._weights(arrays).reshape(
             self.row_folds, self.pe, self.column_folds, self.simd
         )
+        if self.weight_bits == 1:
+            folded = np.asarray(folded < 0, dtype=np.int64)
+        if self.packed_rows > 1:
+            folded = folded.copy()
+            for row in range(self.pe):
+                if row % self.packed_rows:
+                    folded[:, row] -= folded[:, row - 1] < 0
         words = folded.transpose(0, 2, 1, 3).reshape(-1, self.pe * self.simd)
         return {"WEIGHTS": [pack(word, self.weight_bits) for word in words]}
 
@@ -146,9 +193,22 @@ class Mvu(Kernel):
             expected=(self.mh, self.mw),
         )
         limit = 1 << (self.weight_bits - 1)
+        # The least value would not go into signs, nor next to another row's in one operand.
+        narrow = self.weight_bits == 2 or self.packed_rows > 1
         require(
-            bool(weights.min() >= -limit and weights.max() < limit),
-            "mvu: weights outside {bits} bits (two's complement)",
+            bool(weights.min() >= narrow - limit and weights.max() < max(limit, 2)),
+            "mvu: weights outside {low}..{high}, what {bits} bits hold here",
             bits=self.weight_bits,
+            low=narrow - limit,
+            high=max(limit - 1, 1),
+        )
+        require(
+            self.weight_bits > 1 or bool(weights.all()),
+            "mvu: weights of 1 bit are -1 and 1, not 0",
         )
         return weights
+
+
+def for_multipliers(kernel: Kernel, bits: int) -> Kernel:
+    """The same kernel where multipliers' wider operands have so many bits (`Family.multiplier`)."""
+    return replace(kernel, multiplier_bits=bits) if isinstance(kernel, Mvu) else kernel

@@ -16,6 +16,9 @@ module lf_mvu #(
     parameter bit ACT_SIGNED  = 0,
     parameter int ACC_BITS    = 11,
     parameter bit USE_DSP     = 0,
+    // Rows that share multipliers, and the width of those: above 1 with USE_DSP only.
+    parameter int PACKED_ROWS = 1,
+    parameter int MULTIPLIER_BITS = 18,
     parameter     ROM_STYLE   = "distributed",
     parameter     WEIGHTS     = "weights.mem",
     localparam int IN_WIDTH   = SIMD * ACT_BITS,
@@ -43,9 +46,11 @@ module lf_mvu #(
     localparam bit BLOCK_ROM = ROM_STYLE == "block" && WORDS > 1;
     // Block RAM answers late in the cycle: a register between it and the multipliers.
     localparam bit EXTRA = BLOCK_BUFFER || BLOCK_ROM;
-    // Diagonals of two-bit digits, see lf_mvu_product.
+    // Weights of -1 and 1, or -1, 0 and 1, multiply nothing: activations are added or subtracted.
+    localparam bit SIGNS = WEIGHT_BITS == 1 || (WEIGHT_BITS == 2 && !USE_DSP);
+    // Diagonals of two-bit digits, see lf_product.
     localparam int DIAGONALS = (WEIGHT_BITS + 1) / 2 + (ACT_BITS + 1) / 2 - 1;
-    localparam int MULTIPLY = USE_DSP || DIAGONALS <= 2 ? 1 : $clog2(DIAGONALS);
+    localparam int MULTIPLY = USE_DSP || SIGNS || DIAGONALS <= 2 ? 1 : $clog2(DIAGONALS);
     localparam int LEVELS = $clog2(SIMD);
     localparam int LATENCY = 1 + EXTRA + MULTIPLY + LEVELS;
     localparam int PRODUCT_BITS = WEIGHT_BITS + ACT_BITS;
@@ -147,42 +152,105 @@ module lf_mvu #(
         else if (m_axis_tready) m_axis_tvalid <= 1'b0;
     end
 
+    // Rows that share multipliers, PACKED_ROWS at a time. A row's sum may lack its carry.
+    logic [PE*SUM_BITS-1:0] packed_sums;
+    logic [PE-1:0]          carries;
+
+    if (PACKED_ROWS > 1) begin : g_packed
+        for (genvar p = 0; p < PE; p += PACKED_ROWS) begin : g_rows
+            localparam int ROWS = PE - p < PACKED_ROWS ? PE - p : PACKED_ROWS;
+            lf_mvu_packed #(
+                .ROWS(ROWS), .SIMD(SIMD), .WEIGHT_BITS(WEIGHT_BITS), .ACT_BITS(ACT_BITS),
+                .ACT_SIGNED(ACT_SIGNED), .MULTIPLIER_BITS(MULTIPLIER_BITS)
+            ) u_rows (
+                .clk(clk), .enable(enable),
+                .weights(weight[p*SIMD*WEIGHT_BITS +: ROWS*SIMD*WEIGHT_BITS]), .act(act),
+                .sums(packed_sums[p*SUM_BITS +: ROWS*SUM_BITS]), .carries(carries[p +: ROWS])
+            );
+        end
+    end
+
     for (genvar p = 0; p < PE; p++) begin : g_row
-        logic [SIMD*PRODUCT_BITS-1:0] products;
-        logic signed [SUM_BITS-1:0]   sum;
+        localparam bit CARRY = SIGNS || (PACKED_ROWS > 1 && p % PACKED_ROWS != 0);
+        logic signed [SUM_BITS-1:0] sum;
 
-        for (genvar s = 0; s < SIMD; s++) begin : g_lane
-            wire logic [WEIGHT_BITS-1:0] w = weight[(p*SIMD + s)*WEIGHT_BITS +: WEIGHT_BITS];
-            wire logic [ACT_BITS-1:0] a = act[s*ACT_BITS +: ACT_BITS];
+        if (SIGNS) begin : g_signs
+            // -a is ~a, and one more.
+            logic [SIMD*(ACT_BITS+1)-1:0] terms;
+            logic [SIMD-1:0]              lacks;
+            logic [ACT_BITS+LEVELS:0]     narrow;
 
-            if (USE_DSP) begin : g_dsp
-                wire logic signed [ACT_BITS:0] wide = {ACT_SIGNED && a[ACT_BITS-1], a};
-                (* use_dsp = "yes" *) logic signed [PRODUCT_BITS-1:0] product;
+            for (genvar s = 0; s < SIMD; s++) begin : g_lane
+                wire logic [WEIGHT_BITS-1:0] w = weight[(p*SIMD + s)*WEIGHT_BITS +: WEIGHT_BITS];
+                wire logic [ACT_BITS-1:0] a = act[s*ACT_BITS +: ACT_BITS];
+                wire logic negative = w[WEIGHT_BITS-1];
+                wire logic some = WEIGHT_BITS == 1 || w[0];
+                wire logic [ACT_BITS-1:0] term =
+                    (a ^ {ACT_BITS{negative}}) & {ACT_BITS{some}};
                 always_ff @(posedge clk)
-                    if (enable) product <= PRODUCT_BITS'($signed(w) * wide);
-                assign products[s*PRODUCT_BITS +: PRODUCT_BITS] = product;
-            end else begin : g_lut
-                lf_mvu_product #(
-                    .WEIGHT_BITS(WEIGHT_BITS), .ACT_BITS(ACT_BITS), .ACT_SIGNED(ACT_SIGNED)
-                ) u_product (
-                    .clk(clk), .enable(enable), .weight(w), .act(a),
-                    .product(products[s*PRODUCT_BITS +: PRODUCT_BITS])
-                );
+                    if (enable) begin
+                        terms[s*(ACT_BITS+1) +: ACT_BITS+1] <=
+                            {ACT_SIGNED ? term[ACT_BITS-1] : negative, term};
+                        lacks[s] <= negative;
+                    end
             end
+
+            lf_mvu_carry_tree #(.TERMS(SIMD), .BITS(ACT_BITS + 1)) u_tree (
+                .clk(clk), .enable(enable), .terms(terms), .lacks(lacks),
+                .sum(narrow), .lack(carries[p])
+            );
+            assign sum = SUM_BITS'($signed(narrow));
+        end else if (PACKED_ROWS > 1) begin : g_shared
+            assign sum = packed_sums[p*SUM_BITS +: SUM_BITS];
+        end else begin : g_own
+            logic [SIMD*PRODUCT_BITS-1:0] products;
+
+            for (genvar s = 0; s < SIMD; s++) begin : g_lane
+                wire logic [WEIGHT_BITS-1:0] w = weight[(p*SIMD + s)*WEIGHT_BITS +: WEIGHT_BITS];
+                wire logic [ACT_BITS-1:0] a = act[s*ACT_BITS +: ACT_BITS];
+
+                if (USE_DSP) begin : g_dsp
+                    wire logic signed [ACT_BITS:0] wide = {ACT_SIGNED && a[ACT_BITS-1], a};
+                    (* use_dsp = "yes" *) logic signed [PRODUCT_BITS-1:0] product;
+                    always_ff @(posedge clk)
+                        if (enable) product <= PRODUCT_BITS'($signed(w) * wide);
+                    assign products[s*PRODUCT_BITS +: PRODUCT_BITS] = product;
+                end else begin : g_lut
+                    lf_product #(
+                        .WEIGHT_BITS(WEIGHT_BITS), .ACT_BITS(ACT_BITS), .ACT_SIGNED(ACT_SIGNED)
+                    ) u_product (
+                        .clk(clk), .enable(enable), .weight(w), .act(a),
+                        .product(products[s*PRODUCT_BITS +: PRODUCT_BITS])
+                    );
+                end
+            end
+
+            lf_mvu_tree #(.TERMS(SIMD), .BITS(PRODUCT_BITS)) u_tree (
+                .clk(clk), .enable(enable), .terms(products), .sum(sum)
+            );
         end
 
-        lf_mvu_tree #(.TERMS(SIMD), .BITS(PRODUCT_BITS)) u_tree (
-            .clk(clk), .enable(enable), .terms(products), .sum(sum)
-        );
-
         if (SF == 1) begin : g_single
+            wire logic signed [ACC_BITS-1:0] whole;
+            if (CARRY) begin : g_carry
+                assign whole = ACC_BITS'(sum) + ACC_BITS'(carries[p]);
+            end else begin : g_plain
+                assign whole = ACC_BITS'(sum);
+            end
             always_ff @(posedge clk) begin
-                if (enable && done) m_axis_tdata[p*ACC_BITS +: ACC_BITS] <= ACC_BITS'(sum);
+                if (enable && done) m_axis_tdata[p*ACC_BITS +: ACC_BITS] <= whole;
             end
         end else begin : g_accumulate
             // The accumulator restarts from zero by its synchronous reset, which costs no LUT.
             logic signed [ACC_BITS-1:0] acc;
-            wire logic signed [ACC_BITS-1:0] next = acc + ACC_BITS'(sum);
+            wire logic signed [ACC_BITS-1:0] next;
+            if (CARRY) begin : g_carry
+                lf_mvu_add #(.BITS(ACC_BITS), .CARRY(1'b1)) u_next (
+                    .a(acc), .b(ACC_BITS'(sum)), .carry(carries[p]), .sum(next)
+                );
+            end else begin : g_plain
+                assign next = acc + ACC_BITS'(sum);
+            end
             always_ff @(posedge clk) begin
                 if (rst || (enable && done)) acc <= '0;
                 else if (enable && valids[LATENCY-1]) acc <= next;
@@ -250,107 +318,6 @@ module lf_mvu_replay #(
             if (push) memory[write_pos[ADDR-1:0]] <= s_axis_tdata;
             if (enable) data <= memory[read_pos[ADDR-1:0]];
         end
-    end
-endmodule
-
-// weight * act in LUTs. Both operands are cut into digits of two bits, so every product of digits is
-// a table of four inputs. Products on one diagonal (act digit - weight digit constant) do not
-// overlap: they are one word, of which only the top field can be negative. The words are added two
-// by two with a register after every addition: unregistered sums of three and more would be taken
-// for compressor trees, which have no use of the carry chains.
-module lf_mvu_product #(
-    parameter int WEIGHT_BITS = 4,
-    parameter int ACT_BITS    = 4,
-    parameter bit ACT_SIGNED  = 0,
-    localparam int BITS       = WEIGHT_BITS + ACT_BITS
-) (
-    input  wire logic                   clk,
-    input  wire logic                   enable,
-    input  wire logic [WEIGHT_BITS-1:0] weight,
-    input  wire logic [ACT_BITS-1:0]    act,
-    output      logic [BITS-1:0]        product
-);
-    localparam int W_DIGITS = (WEIGHT_BITS + 1) / 2;
-    localparam int A_DIGITS = (ACT_BITS + 1) / 2;
-    localparam int DIAGONALS = W_DIGITS + A_DIGITS - 1;
-    localparam int LEVELS = DIAGONALS <= 2 ? 1 : $clog2(DIAGONALS);
-
-    wire logic [2*W_DIGITS-1:0] w = (2*W_DIGITS)'($signed(weight));
-    wire logic [2*A_DIGITS-1:0] a =
-        ACT_SIGNED ? (2*A_DIGITS)'($signed(act)) : (2*A_DIGITS)'(act);
-
-    logic [DIAGONALS-1:0][BITS-1:0] words;
-
-    for (genvar d = 0; d < DIAGONALS; d++) begin : g_diagonal
-        localparam int A0 = d >= W_DIGITS ? d - W_DIGITS + 1 : 0;
-        localparam int W0 = d >= W_DIGITS ? 0 : W_DIGITS - 1 - d;
-        localparam int FIELDS =
-            W_DIGITS - W0 < A_DIGITS - A0 ? W_DIGITS - W0 : A_DIGITS - A0;
-        localparam bit TOP_SIGNED = W0 + FIELDS == W_DIGITS || ACT_SIGNED;
-        logic [4*FIELDS-1:0] fields;
-
-        for (genvar f = 0; f < FIELDS; f++) begin : g_field
-            localparam bit W_SIGNED = W0 + f == W_DIGITS - 1;
-            localparam bit A_SIGNED = ACT_SIGNED && A0 + f == A_DIGITS - 1;
-            lf_mvu_digits #(.W_SIGNED(W_SIGNED), .A_SIGNED(A_SIGNED)) u_digits (
-                .w(w[2*(W0 + f) +: 2]), .a(a[2*(A0 + f) +: 2]), .product(fields[4*f +: 4])
-            );
-        end
-
-        wire logic sign = TOP_SIGNED && fields[4*FIELDS-1];
-        assign words[d] = BITS'($signed({sign, fields})) << (2 * (A0 + W0));
-    end
-
-    for (genvar l = 0; l <= LEVELS; l++) begin : g_level
-        localparam int COUNT = (DIAGONALS + (1 << l) - 1) >> l;
-        logic [COUNT-1:0][BITS-1:0] node;
-
-        if (l == 0) begin : g_words
-            assign node = words;
-        end else begin : g_sums
-            localparam int BELOW = (DIAGONALS + (1 << (l - 1)) - 1) >> (l - 1);
-            for (genvar i = 0; i < COUNT; i++) begin : g_node
-                // The shortest words are the outer diagonals: they pair first.
-                localparam int OTHER = BELOW - 1 - i;
-                if (OTHER > i) begin : g_add
-                    always_ff @(posedge clk)
-                        if (enable)
-                            node[i] <= g_level[l-1].node[i] + g_level[l-1].node[OTHER];
-                end else begin : g_pass
-                    always_ff @(posedge clk) if (enable) node[i] <= g_level[l-1].node[i];
-                end
-            end
-        end
-    end
-    assign product = g_level[LEVELS].node[0];
-endmodule
-
-// Product of two digits of two bits, four LUTs of four inputs. Written as gates: an arithmetic
-// operator would take a carry chain, a table would be taken for a memory.
-module lf_mvu_digits #(
-    parameter bit W_SIGNED = 0,
-    parameter bit A_SIGNED = 0
-) (
-    input  wire logic [1:0] w,
-    input  wire logic [1:0] a,
-    output      logic [3:0] product
-);
-    assign product[0] = w[0] && a[0];
-    assign product[1] = (w[1] && a[0]) ^ (w[0] && a[1]);
-
-    if (W_SIGNED && A_SIGNED) begin : g_both
-        wire logic negative = w[1] ? !a[1] && a[0] : w[0] && a[1];
-        assign product[3] = negative;
-        assign product[2] = negative || (w == 2'b10 && a == 2'b10);
-    end else if (W_SIGNED) begin : g_weight
-        assign product[3] = w[1] && a != '0;
-        assign product[2] = w[1] && (w[0] ? a != '0 : ^a);
-    end else if (A_SIGNED) begin : g_act
-        assign product[3] = a[1] && w != '0;
-        assign product[2] = a[1] && (a[0] ? w != '0 : ^w);
-    end else begin : g_none
-        assign product[3] = &w && &a;
-        assign product[2] = w[1] && a[1] && !(w[0] && a[0]);
     end
 endmodule
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_targets.rtl.kernel import IntArray, Kernel, Stream, pack, require
-from hw_targets.rtl.mvu import RomStyle, rom_style
+from hw_targets.rtl.mvu import PRODUCT, RomStyle, rom_style
 
 MOST_SHIFT = 40
 MOST_MULT_BITS = 25
@@ -27,7 +27,7 @@ class Requant(Kernel):
 
     module: ClassVar[str] = "lf_requant"
     source: ClassVar[str] = "requant.sv"
-    uses: ClassVar[tuple[str, ...]] = ("mvu.sv",)
+    uses: ClassVar[tuple[str, ...]] = (PRODUCT,)
 
     channels: int
     pe: int

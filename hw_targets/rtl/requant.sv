@@ -33,7 +33,7 @@ module lf_requant #(
     localparam int FOLD_BITS = FOLDS > 1 ? $clog2(FOLDS) : 1;
     // Block RAM answers late in the cycle: a register between it and the multipliers.
     localparam bit EXTRA = ROM_STYLE == "block" && FOLDS > 1;
-    // Diagonals of two-bit digits, see lf_mvu_product.
+    // Diagonals of two-bit digits, see lf_product.
     localparam int DIAGONALS = (MULT_BITS + 1) / 2 + (IN_BITS + 1) / 2 - 1;
     localparam int MULTIPLY = USE_DSP || DIAGONALS <= 2 ? 1 : $clog2(DIAGONALS);
     localparam int LATENCY = 1 + EXTRA + MULTIPLY + 2;
@@ -108,7 +108,7 @@ module lf_requant #(
                 if (enable) multiplied <= PRODUCT_BITS'($signed(mult) * signed_value);
             assign product = multiplied;
         end else begin : g_lut
-            lf_mvu_product #(
+            lf_product #(
                 .WEIGHT_BITS(MULT_BITS), .ACT_BITS(IN_BITS), .ACT_SIGNED(IN_SIGNED)
             ) u_product (
                 .clk(clk), .enable(enable), .weight(mult), .act(value), .product(product)

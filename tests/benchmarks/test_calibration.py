@@ -12,7 +12,7 @@ from benchmarks.calibration.fit import SHAPES, counted
 from benchmarks.calibration.points import COUNTS, arrays_for, points
 from benchmarks.calibration.products import combinations
 from benchmarks.calibration.sweep import kernel_of, point_key
-from benchmarks.calibration.synthesis import _top, recipe_digest
+from benchmarks.calibration.synthesis import _top, recipe_digest, sources_digest
 from benchmarks.calibration.tables import finn_node
 from hw_targets.cost.basis.products import (
     Products,
@@ -26,7 +26,7 @@ from hw_targets.finn_adapter import node_luts
 from hw_targets.rtl.concat import Concat
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.maxpool import MaxPool
-from hw_targets.rtl.mvu import Mvu
+from hw_targets.rtl.mvu import PRODUCT, Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import Table
@@ -102,7 +102,7 @@ def test_every_product_a_unit_can_have_was_measured(name: str) -> None:
         pytest.skip(f"{name} was never calibrated")
     described = load_family(name)
     kept = Products.model_validate_json(products_file(name).read_text())
-    assert kept.source == recipe_digest(Mvu, described), "make the products anew"
+    assert kept.source == sources_digest([PRODUCT], described), "make the products anew"
     table = product_table(name)
     for weight_bits, act_bits, signed, hard in combinations(described):
         lut, ff, dsp = table[weight_bits, act_bits, int(signed), int(hard)]

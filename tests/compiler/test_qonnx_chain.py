@@ -89,6 +89,14 @@ def test_constants_in_nodes_and_transposed_weights_are_seen(tmp_path: Path) -> N
     assert (network.layers[0].in_channels, network.layers[0].out_channels) == (8, 4)
 
 
+def test_bipolar_weights_have_one_bit(tmp_path: Path) -> None:
+    file = File(8).quant(8)
+    signs = file.node("BipolarQuant", file.constant(np.ones((8, 4))), file.constant(1.0))
+    network, widths, _ = read_qonnx(file.add("MatMul", signs).write(tmp_path / "a.onnx"))
+    assert (network.layers[0].in_channels, network.layers[0].out_channels) == (8, 4)
+    assert widths == Widths((1,), (0,))
+
+
 def test_an_input_without_a_quantizer_is_given_its_bits(tmp_path: Path) -> None:
     path = File(8).matmul(8, 4).write(tmp_path / "a.onnx")
     with pytest.raises(LiftFlowError, match=r"matmul1 .* input before it has no .* --input-bits"):
@@ -144,7 +152,7 @@ REFUSED: dict[str, tuple[Callable[[], File], str]] = {
     ),
     "weights of 1 bit": (
         lambda: File(8).quant(8).matmul(8, 4, bits=1),
-        "1-bit weights have no kernel",
+        "weights of -1 and 0 have no kernel",
     ),
     "weights of 0 bits": (lambda: File(8).quant(8).matmul(8, 4, bits=0), "0-bit weights"),
     "half a bit": (lambda: File(8).quant(7.5).matmul(8, 4), "not one whole constant"),
@@ -216,14 +224,6 @@ REFUSED: dict[str, tuple[Callable[[], File], str]] = {
             File(8).quant(8)
         ),
         r"\(Abs\): what it makes of constants is not read; run qonnx-cleanup",
-    ),
-    "weights of 1 bit with a sign": (
-        lambda: (
-            lambda f: f.add(
-                "MatMul", f.node("BipolarQuant", f.constant(np.ones((8, 4))), f.constant(1.0))
-            )
-        )(File(8).quant(8)),
-        r"\(BipolarQuant\): 1 bit with a sign has no kernel",
     ),
     "FINN's": (lambda: File(8).add("MultiThreshold", "s"), "lowered by FINN already"),
 }

@@ -49,23 +49,31 @@ def random_frames(rng: Rng, count: int, stream: Stream) -> IntArray:
 
 
 def mvu(rng: Rng) -> Case:
-    simd, pe = pick(rng, 1, 2, 3, 4, 7), pick(rng, 1, 1, 2, 3)
+    simd, pe = pick(rng, 1, 2, 3, 4, 7), pick(rng, 1, 1, 2, 3, 5)
     kernel = Mvu(
         mw=simd * pick(rng, 1, 1, 2, 3, 9, 16, 17, 130),
         mh=pe * pick(rng, 1, 1, 2, 3, 8),
         simd=simd,
         pe=pe,
         pixels=pick(rng, 1, 3),
-        weight_bits=int(rng.integers(2, 9)),
+        weight_bits=pick(rng, 1, 1, 2, 2, 3, 4, 5, 6, 7, 8),
         act_bits=int(rng.integers(1, 9)),
         act_signed=coin(rng),
-        arithmetic="dsp" if rng.random() < 0.3 else "lut",
+        arithmetic="dsp" if coin(rng) else "lut",
         memory="block" if coin(rng) else "auto",
+        multiplier_bits=pick(rng, 18, 25, 27),
     )
-    limit = 1 << (kernel.weight_bits - 1)
-    weights = rng.integers(-limit, limit, (kernel.mh, kernel.mw))
-    weights[0] = -limit  # one row that reaches the end of the accumulator's range
+    low = -(1 << (kernel.weight_bits - 1)) + (kernel.packed_rows > 1 or kernel.weight_bits == 2)
+    weights = _weights(rng, kernel.weight_bits, low, (kernel.mh, kernel.mw))
+    weights[0] = low  # one row that reaches the end of the accumulator's range
     return kernel, {"weights": weights}
+
+
+def _weights(rng: Rng, bits: int, low: int, shape: tuple[int, int]) -> IntArray:
+    """Uniform from `low`; of 1 bit -1 and 1."""
+    if bits == 1:
+        return rng.choice(np.array([-1, 1]), shape)
+    return rng.integers(low, 1 << (bits - 1), shape)
 
 
 def depthwise(rng: Rng) -> Case:
@@ -75,14 +83,14 @@ def depthwise(rng: Rng) -> Case:
         taps=pick(rng, 1, 2, 3) if folds > 100 else pick(rng, 1, 2, 3, 9, 25),
         pixels=pick(rng, 1, 3),
         pe=pe,
-        weight_bits=int(rng.integers(2, 9)),
+        weight_bits=int(rng.integers(1, 9)),
         act_bits=int(rng.integers(1, 9)),
         act_signed=coin(rng),
         arithmetic="dsp" if rng.random() < 0.3 else "lut",
         memory="block" if coin(rng) else "auto",
     )
     limit = 1 << (kernel.weight_bits - 1)
-    weights = rng.integers(-limit, limit, (kernel.channels, kernel.taps))
+    weights = _weights(rng, kernel.weight_bits, -limit, (kernel.channels, kernel.taps))
     weights[0] = -limit  # one channel that reaches the end of the accumulator's range
     return kernel, {"weights": weights}
 

@@ -11,6 +11,7 @@ import pytest
 
 from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.kernel import IntArray, Kernel
+from hw_targets.rtl.mvu import Mvu, for_multipliers
 from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import Requant
 from hw_targets.rtl.table import Table
@@ -67,7 +68,7 @@ def test_kernel_computes_its_reference_and_keeps_its_cycles(
     ("kind", "fields", "message"),
     [
         (Depthwise, (4, 9, 1, 3, 4, 4, False), "pe must divide"),
-        (Depthwise, (4, 9, 1, 2, 1, 4, False), "weight_bits"),
+        (Depthwise, (4, 9, 1, 2, 9, 4, False), "weight_bits"),
         (Reduce, (4, 0, 1, 2, 4, False, "sum"), "at least 1"),
         (Reduce, (4, 9, 1, 2, 4, False, "mean"), "sum or max"),
         (Upsample, (4, 4, 4, 2, 2, 3, 4, False), "simd must divide"),
@@ -93,6 +94,14 @@ def test_shapes_that_do_not_fit_are_refused(
             "mult does not fit",
         ),
         (Table(1, False, 2, True, 1, 1), {"table": np.array([0, 2])}, "does not fit"),
+        (
+            Mvu(2, 2, 1, 2, 1, 4, 4, False, "dsp"),
+            {"weights": np.full((2, 2), -8)},
+            r"outside -7\.\.7",
+        ),
+        (Mvu(2, 2, 1, 1, 1, 2, 4, False), {"weights": np.full((2, 2), -2)}, r"outside -1\.\.1"),
+        (Mvu(2, 2, 1, 1, 1, 1, 4, False), {"weights": np.zeros((2, 2))}, "not 0"),
+        (Depthwise(2, 4, 1, 1, 1, 4, False), {"weights": np.zeros((2, 4))}, "not 0"),
     ],
 )
 def test_values_that_do_not_fit_are_refused(
@@ -100,3 +109,15 @@ def test_values_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         kernel.memories(arrays)
+
+
+def test_rows_share_multipliers_where_their_products_fit() -> None:
+    unit = Mvu(8, 10, 2, 5, 1, 4, 4, False, "dsp")
+    assert unit.packed_rows == 2  # 4 + 8 bits of 18
+    wider = for_multipliers(unit, 25)
+    assert isinstance(wider, Mvu)
+    assert wider.packed_rows == 3  # 4 + 2 * 8 bits of 25; three and two rows
+    assert Mvu(8, 8, 2, 4, 1, 8, 8, False, "dsp").packed_rows == 1
+    assert Mvu(8, 8, 2, 4, 1, 8, 8, False, "dsp", multiplier_bits=25).packed_rows == 2
+    assert Mvu(8, 8, 2, 4, 1, 4, 1, True, "dsp").packed_rows == 1  # times 0 or -1
+    assert Mvu(8, 8, 2, 4, 1, 4, 4, False, "lut").packed_rows == 1

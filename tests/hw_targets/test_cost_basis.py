@@ -9,10 +9,12 @@ import pytest
 
 from hw_targets.cost.basis import BASES
 from hw_targets.cost.basis.logits import _maxima
-from hw_targets.cost.basis.mvu import MANY_WORDS, _content, _tree
+from hw_targets.cost.basis.mvu import MANY_WORDS, _content
 from hw_targets.cost.basis.terms import block_ram, carry, distinct
 from hw_targets.cost.basis.threshold import STAGES, columns
+from hw_targets.cost.basis.trees import shared, tree
 from hw_targets.families import load_family
+from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.threshold import BLOCK_ROM_BITS
 
 FAMILIES = ("ecp5", "xc7")
@@ -68,7 +70,7 @@ def test_thresholds_need_fewer_columns_than_sums_have_bits() -> None:
             assert (np.diff(memory) >= 0).all(), name
 
 
-def test_lanes_are_compared_in_a_tree() -> None:
+def test_lanes_are_compared_in_atree() -> None:
     for levels in range(1, 8):
         lanes = 2.0**levels
         compared, registered, _ = _maxima(lanes)
@@ -82,10 +84,51 @@ def test_lanes_are_compared_in_a_tree() -> None:
 def test_sums_of_a_tree_take_whole_carry_cells() -> None:
     xc7, ecp5 = load_family("xc7"), load_family("ecp5")
     # Four terms of 8 bits: two sums of 9 bits, one of 10.
-    added, more, registered, grown = _tree(4.0, 8.0, xc7)
+    added, more, registered, grown = tree(4.0, 8.0, xc7)
     assert added * 8 + more == registered * 8 + grown == 28
-    added, more, *_ = _tree(4.0, 8.0, ecp5)
+    added, more, *_ = tree(4.0, 8.0, ecp5)
     assert added * 8 + more == 30
+
+
+def _adders(terms: int, bits: int, levels: int) -> tuple[list[int], int]:
+    """Bits added at each of so many levels of a tree, and its nodes after them."""
+    added = []
+    for level in range(1, levels + 1):
+        added.append(terms // 2 * (bits + level))
+        terms = -(-terms // 2)
+    return added, terms
+
+
+@pytest.mark.parametrize(
+    ("pe", "simd", "weight_bits", "act_bits"),
+    [(2, 8, 4, 4), (5, 4, 2, 2), (5, 3, 3, 3), (4, 6, 6, 6), (3, 5, 8, 8), (1, 4, 4, 4)],
+)
+def test_rows_that_share_multipliers_are_counted_as_they_are_built(
+    pe: int, simd: int, weight_bits: int, act_bits: int
+) -> None:
+    family = load_family("xc7")
+    kernel = Mvu(simd, pe, simd, pe, 1, weight_bits, act_bits, False, "dsp", multiplier_bits=25)
+    found = shared(float(pe), float(simd), float(weight_bits), float(act_bits), 0.0, family)
+    product, levels, rows = weight_bits + act_bits, (simd - 1).bit_length(), kernel.packed_rows
+    groups = [min(rows, pe - first) for first in range(0, pe, rows)]
+    assert found.multipliers == simd * len(groups)
+    assert found.single == simd * groups.count(1)
+    assert found.lacking == pe - len(groups)
+    luts = first_level = words = 0
+    for n in groups:
+        # Fields as far apart as the operand has room for, but no further than sums need.
+        whole = levels
+        while n > 1 and (n - 1) * (product + whole) + weight_bits > 25:
+            whole -= 1
+        word = (n - 1) * max(product + whole, -(-(9 - product) // max(n - 1, 1))) + product
+        together, left = _adders(simd, word, whole)
+        apart, _ = _adders(left, product + whole, levels - whole)
+        first_level += together[0] if together else 0
+        luts += sum(together) + n * sum(apart) + (n - 1) * (left - 1)
+        words += simd * word
+    assert found.first == first_level
+    assert found.first + found.rest == luts
+    assert found.word_bits == words
 
 
 def test_equal_columns_of_a_memory_are_one() -> None:

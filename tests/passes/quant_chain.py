@@ -92,6 +92,25 @@ CASES = {
         weight_bits=2,
         act_bits=2,
     ),
+    "binary": Case(
+        NetworkShape(
+            "binary",
+            (
+                conv("c1", 3, 10, (6, 6), pool=2),
+                conv("c2", 10, 8, (3, 3)),
+                conv("c3", 8, 6, (3, 3), kernel=(1, 1), padding=(0, 0, 0, 0)),
+                dense("f1", 54, 12),
+                dense("f2", 12, 6, activation=False),
+            ),
+            (3, 6, 6),
+            5,
+            False,
+            6,
+        ),
+        folding=(("c1", (5, 9)), ("c2", (2, 6)), ("f1", (4, 27)), ("f2", (6, 12))),
+        weight_bits=1,
+        act_bits=2,
+    ),
     "dense_on_images": Case(
         NetworkShape(
             "dense_on_images",

@@ -230,8 +230,10 @@ def _choice(rng: Rng, layer: LayerShape, act_bits: int) -> LayerChoice:
     columns, rows = layer.hardware_matrix
     pe = int(rng.choice(divisors(rows)))
     simd = 1 if layer.depthwise else int(rng.choice([n for n in divisors(columns) if n <= 24]))
+    # Matrices with zeros, of groups, have no weights of 1 bit.
+    zeros = layer.groups > 1 and not layer.depthwise
     return LayerChoice(
-        int(rng.integers(2, 9)),
+        int(rng.integers(2 if zeros else 1, 9)),
         act_bits,
         pe,
         simd,

@@ -27,14 +27,12 @@ from hw_targets.cost.basis.terms import (
     block_ram,
     blocks,
     carry,
-    carry_pairs,
     distinct,
     lut_ram,
 )
+from hw_targets.cost.basis.trees import shared, tree
 from hw_targets.families import Family
 
-LONGEST_TREE = 8192
-"""Lanes for which an adder tree is tabulated; a unit has fewer."""
 TABLE_WORDS = 16
 """Words that a LUT holds: Yosys shares tables of four inputs, also where LUTs have six."""
 MANY_WORDS = 32
@@ -49,15 +47,31 @@ def mvu(k: Fields, family: Family) -> Basis:
     """Products, an adder tree and an accumulator a row; weights from a memory; a vector kept."""
     simd, pe, weight_bits, act_bits = k["simd"], k["pe"], k["weight_bits"], k["act_bits"]
     lanes = pe * simd
-    sf, nf, dsp = k["column_folds"], k["row_folds"], k["dsp"]
+    sf, nf = k["column_folds"], k["row_folds"]
+    # Weights of 1 bit are signs in any arithmetic, those of 2 bits in LUTs.
+    dsp = k["dsp"] * flag(weight_bits > 1)
+    signs = flag(weight_bits <= 2) * (1 - dsp)
     words = sf * nf
     signed = k["act_signed"]
-    asked, large = lanes * dsp, flag(weight_bits + act_bits >= family.multiplier.least_product)
-    if some(signed):
-        # Times 0 or -1: no multiplication to the tool.
-        asked = asked * (1 - signed * large * flag(act_bits <= 1))
-    hard = asked * large
-    soft = lanes - asked
+    large = flag(weight_bits + act_bits >= family.multiplier.least_product)
+    # Times 0 or -1: no multiplication to the tool.
+    flat = signed * flag(act_bits <= 1)
+    hard: Number = 0.0 * lanes
+    soft, refused, lacking, single, word_bits, tree_first, tree_hard, tree_hard_registers = (
+        lanes, *[hard] * 7
+    )  # fmt: skip
+    lacking = signs * pe
+    if some(dsp):
+        rows = shared(pe, simd, weight_bits, act_bits, flat, family)
+        asked = dsp * (1 - flat * large)
+        soft = lanes * (1 - asked)
+        refused = asked * (1 - large) * rows.single
+        hard = asked * rows.multipliers - refused
+        single = (asked * rows.single - refused) / simd
+        lacking = lacking + asked * rows.lacking
+        word_bits = asked * (rows.word_bits - refused * (weight_bits + act_bits))
+        tree_first, tree_hard = rows.first, rows.rest
+        tree_hard_registers = rows.registers
     fixed = flag(words <= 1)
     block = k["block"] * (1 - fixed)
     vector, rom_bits = simd * act_bits, lanes * weight_bits
@@ -68,7 +82,12 @@ def mvu(k: Fields, family: Family) -> Basis:
     extra = most(block_buffer, block)
 
     product_luts, product_registers = product_cells(family, weight_bits, act_bits, signed, 0.0)
-    refused = asked - hard
+    product = weight_bits + act_bits
+    if some(signs):
+        # An activation or its inverse, and the bit that the inverse lacks, which the tree adds.
+        product_luts = where(signs > 0, act_bits, product_luts)
+        product_registers = where(signs > 0, act_bits + 1, product_registers)
+        product = where(signs > 0, act_bits + 2, product)
     refused_luts: Number = 0.0
     refused_registers: Number = 0.0
     if some(refused):
@@ -76,16 +95,15 @@ def mvu(k: Fields, family: Family) -> Basis:
         refused_luts = where(refused > 0, refused * made[0], 0.0)
         refused_registers = where(refused > 0, refused * made[1], 0.0)
     varying, constant, active, kept = _content(weight_bits, words, pe)
-    product = weight_bits + act_bits
     # Digits of two bits: W/2 + A/2 - 1 diagonals.
     diagonals = _half(weight_bits) + _half(act_bits) - 1
-    multiply = where(dsp > 0, 1.0, most(1.0, clog2(diagonals)))
+    multiply = where(dsp + signs > 0, 1.0, most(1.0, clog2(diagonals)))
     levels = clog2(simd)
     # Products that are always 0 are not added; hard multipliers are kept even of those.
-    added, added_up, registered, registered_up = _tree(
+    added, added_up, registered, registered_up = tree(
         where(dsp > 0, simd, simd * active), product, family
     )
-    tree = pe * (added * product + added_up)
+    tree_luts = pe * (added * product + added_up)
     tree_registers = pe * (registered * product + registered_up)
     # What multipliers with adders and registers of their own can take in: the first sum behind
     # them (of a single lane the accumulator), and the registers of the weights.
@@ -93,10 +111,12 @@ def mvu(k: Fields, family: Family) -> Basis:
     outside = 1 - inside
     # Counters of folds and words, and the three positions in a vector that is kept.
     control = clog2(sf) + clog2(nf) + clog2(words) + replay * 3 * (clog2(buffer) + 1)
-    accumulators = pe * flag(sf > 1)
-    accumulators_inside = inside * flag(simd <= 1) * accumulators
-    accumulators = accumulators - accumulators_inside
-    sum_luts = carry(k["acc_bits"], family)
+    several = flag(sf > 1)
+    accumulators_inside = single * flag(simd <= 1) * several
+    accumulators = pe * several - accumulators_inside
+    sum_luts, with_carry = carry(k["acc_bits"], family), carry(k["acc_bits"] + 1, family)
+    # Rows that lack a carry: a bit more to accumulate, and an addition where nothing accumulates.
+    lacking_luts = lacking * (with_carry - several * sum_luts)
     in_luts = where(soft > 0, soft * product_luts, 0.0)
     stored = (1 - block) * distinct(rom_bits, words)
     banks = ceil(words / TABLE_WORDS) - 1
@@ -109,11 +129,12 @@ def mvu(k: Fields, family: Family) -> Basis:
         "control": control,
         "products": varying * in_luts,
         "constant": constant * in_luts,
-        "tree": outside * tree,
-        "tree_hard": inside * tree,
+        "tree": outside * tree_luts,
+        "tree_first": inside * tree_first,
+        "tree_hard": inside * tree_hard,
         # Too small for the multiplier the tool would take: its own multiplier in LUTs.
         "refused": refused_luts,
-        "accumulate": accumulators * sum_luts,
+        "accumulate": accumulators * sum_luts + lacking_luts,
         "accumulate_hard": accumulators_inside * sum_luts,
         "rom": flag(words > FEW_WORDS) * stored,
         "rom_mux": (1 - block) * rom_bits * banks,
@@ -127,9 +148,9 @@ def mvu(k: Fields, family: Family) -> Basis:
         "latency": 2 * (1 + extra + multiply + levels),
         "products": varying * in_registers + refused_registers,
         "constant": constant * in_registers,
-        "products_hard": hard * product,
+        "products_hard": word_bits,
         "tree": outside * tree_registers,
-        "tree_hard": inside * tree_registers,
+        "tree_hard": inside * tree_hard_registers,
         "accumulate": (accumulators + pe) * k["acc_bits"],
         "accumulate_hard": accumulators_inside * k["acc_bits"],
         "rom": (1 - fixed) * stored,
@@ -193,11 +214,11 @@ def _contents() -> tuple[NDArray[np.float64], ...]:
     varying, constant, active = np.ones(shape), np.zeros(shape), np.ones(shape)
     kept = np.ones(shape)
     words, rows = np.arange(MANY_WORDS)[:, None], np.arange(1.0, MANY_ROWS + 1)
-    for bits in range(2, MOST_BITS + 1):
+    for bits in range(1, MOST_BITS + 1):
         values, chances = _weights(bits)
         chances_of_bits = [chances[(values >> bit) & 1 == 1].sum() for bit in range(bits)]
         changing = np.mean([1 - one**words - (1 - one) ** words for one in chances_of_bits], axis=0)
-        there = 1 - chances[values == 0] ** words
+        there = 1 - chances[values == 0].sum() ** words
         # Rows draw from as many columns of weights as their entropy tells.
         kinds = np.minimum(exp(-(chances * np.log(chances)).sum()) ** np.maximum(words, 1), 1e9)
         apart = -kinds * np.expm1(rows * np.log1p(-1 / kinds)) / rows
@@ -210,49 +231,11 @@ def _contents() -> tuple[NDArray[np.float64], ...]:
 
 
 def _weights(bits: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Weights of a width, and how likely each is."""
+    """Weights of a width as they are stored, and how likely each is; of 1 bit, their signs."""
+    if bits == 1:
+        return np.array([-1, -2]), np.array([0.5, 0.5])
     limit = 2 ** (bits - 1) - 1
     values = np.arange(-limit, limit + 1)
     ends = np.array([-np.inf, *(values[:-1] + 0.5), np.inf]) * WEIGHT_SPREAD / limit
     below = np.array([0.5 * (1 + erf(end / sqrt(2))) for end in ends])
     return values, np.diff(below)
-
-
-def _tree(simd: Number, product: Number, family: Family) -> tuple[Number, ...]:
-    """An adder tree of `simd` terms of `product` bits, a register after every level.
-
-    (n, u, r, v): n * product + u LUTs add, r * product + v bits are registered. A number of terms
-    that is not whole is rounded.
-    """
-    odd: Number = 2 * ceil(product / 2) - product if carry_pairs(family) else 0.0
-    if isinstance(simd, np.ndarray):
-        index = (2 * np.rint(simd) + odd).astype(np.intp)
-        return tuple(column.take(index) for column in _trees(carry_pairs(family)))
-    return _listed_trees(carry_pairs(family))[int(2 * round(simd) + odd)]
-
-
-@cache
-def _listed_trees(pairs: bool) -> list[tuple[float, ...]]:
-    return list(zip(*(column.tolist() for column in _trees(pairs)), strict=True))
-
-
-@cache
-def _trees(pairs: bool) -> tuple[NDArray[np.float64], ...]:
-    """Columns n, u, r, v of `_tree` by twice the number of terms, plus 1 for products of odd width.
-
-    pairs: LUTs of a carry chain come in twos, so that a sum of odd width takes one more.
-    """
-    left = np.repeat(np.arange(LONGEST_TREE + 1, dtype=np.float64), 2)
-    odd = np.tile([0, 1], LONGEST_TREE + 1)
-    sums = [np.zeros_like(left) for _ in range(4)]
-    level = 0
-    while left.max() > 1:
-        level += 1
-        busy = left > 1
-        several, rest = np.floor(left / 2) * busy, np.ceil(left / 2) * busy
-        wider = level + (pairs * (odd + level)) % 2
-        parts = (several, several * wider, rest, rest * level)
-        for total, part in zip(sums, parts, strict=True):
-            total += part
-        left = np.ceil(left / 2)
-    return tuple(sums)

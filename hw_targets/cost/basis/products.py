@@ -22,7 +22,8 @@ class Products(BaseModel):
 
     maxima: LUTs of the running maximum of a lane, of 1 bit and more: kept in a register, and in a
         memory, which is not counted.
-    source, maxima_source: digests of the kernels' sources and the script (`recipe_digest`).
+    source, maxima_source: digests of the sources and the script (`sources_digest`,
+        `recipe_digest`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -46,7 +46,8 @@ def reduce(k: Fields, family: Family) -> Basis:
 
 def depthwise(k: Fields, family: Family) -> Basis:
     """A product and a sum a lane, weights from a memory, and a memory of one word a fold."""
-    pe, dsp, weight_bits, act_bits = k["pe"], k["dsp"], k["weight_bits"], k["act_bits"]
+    pe, dsp, act_bits = k["pe"], k["dsp"], k["act_bits"]
+    weight_bits = most(k["weight_bits"], 2.0)  # those of 1 bit are held in 2
     words, rom_bits = k["taps"] * k["folds"], pe * weight_bits
     large = flag(weight_bits + act_bits >= family.multiplier.least_product)
     # Times 0 or -1: no multiplication to the tool.

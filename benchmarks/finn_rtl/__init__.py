@@ -1,0 +1,1 @@
+"""Our matrix-vector units beside those of FINN's RTL library, through the same synthesis."""

@@ -1,0 +1,129 @@
+"""Adder trees, and products whose rows share multipliers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, least, most, pow2, where
+from hw_targets.cost.basis.terms import carry_pairs
+from hw_targets.families import Family
+
+LONGEST_TREE = 8192
+"""Lanes for which an adder tree is tabulated; a unit has fewer."""
+LEAST_PRODUCT = 9
+"""Bits that `mvu_packed.sv` gives a product of several rows at least."""
+
+
+def tree(simd: Number, product: Number, family: Family) -> tuple[Number, ...]:
+    """An adder tree of `simd` terms of `product` bits, a register after every level.
+
+    (n, u, r, v): n * product + u LUTs add, r * product + v bits are registered. A number of terms
+    that is not whole is rounded.
+    """
+    odd: Number = 2 * ceil(product / 2) - product if carry_pairs(family) else 0.0
+    if isinstance(simd, np.ndarray) or isinstance(odd, np.ndarray):
+        index = (2 * np.rint(simd) + odd).astype(np.intp)
+        return tuple(column.take(index) for column in _trees(carry_pairs(family)))
+    return _listed_trees(carry_pairs(family))[int(2 * round(simd) + odd)]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Rows of a unit over multipliers: counts of the whole unit.
+
+    multipliers: asked for. single: of them those with a product of one row. word_bits: bits of all
+    products. first, rest: LUTs of the first level of adders where words are added whole, and of all
+    others. registers: bits registered by the trees. lacking: rows whose sum lacks a carry.
+    """
+
+    multipliers: Number
+    single: Number
+    word_bits: Number
+    first: Number
+    rest: Number
+    registers: Number
+    lacking: Number
+
+
+def shared(
+    pe: Number, simd: Number, weight_bits: Number, act_bits: Number, apart: Number, family: Family
+) -> Shared:
+    """What `lf_mvu_packed` makes of rows of the family's multipliers.
+
+    apart: 1 where no rows share a multiplier whatever their bits.
+    """
+    product = weight_bits + act_bits
+    room = most(family.multiplier.a_bits - weight_bits, 0.0) // product
+    groups = ceil(pe / where(apart > 0, 1.0, 1 + room))
+    rows = ceil(pe / groups)
+    full = _group(rows, simd, weight_bits, product, family)
+    last_rows = pe - (groups - 1) * rows
+    last = _group(last_rows, simd, weight_bits, product, family)
+    word, first, rest, registers = (
+        (groups - 1) * one + another for one, another in zip(full, last, strict=True)
+    )
+    single = simd * ((groups - 1) * flag(rows <= 1) + flag(last_rows <= 1))
+    return Shared(groups * simd, single, word, first, rest, registers, pe - groups)
+
+
+def _group(
+    rows: Number, simd: Number, weight_bits: Number, product: Number, family: Family
+) -> tuple[Number, ...]:
+    """Of rows that share multipliers: bits of products; LUTs of the first level and of the rest of
+    the adders; registered bits. A single row is an adder tree like any other."""
+    gaps, levels = most(rows - 1, 1.0), clog2(simd)
+    room = where(rows > 1, (family.multiplier.a_bits - weight_bits) // gaps - product, levels)
+    whole = least(room, levels)
+    spacing = most(product + whole, ceil((LEAST_PRODUCT - product) / gaps))
+    word = (rows - 1) * spacing + product
+    # The tree of whole words ends where the trees of the rows begin.
+    split = ceil(simd / pow2(whole))
+    luts, registers = _whole_tree(simd, word, family)
+    ended_luts, ended_registers = _whole_tree(split, word + whole, family)
+    row_luts, row_registers = _whole_tree(split, product + whole, family)
+    after_one, _ = _whole_tree(ceil(simd / 2), word + 1, family)
+    first = where(whole > 0, luts - after_one, 0.0)
+    carries = (rows - 1) * most(split - 1, 0.0)
+    return (
+        simd * word,
+        first,
+        luts - ended_luts - first + rows * row_luts + carries,
+        registers - ended_registers + rows * row_registers + carries,
+    )
+
+
+def _whole_tree(terms: Number, bits: Number, family: Family) -> tuple[Number, Number]:
+    """LUTs and registered bits of a tree."""
+    added, added_up, registered, registered_up = tree(terms, bits, family)
+    return added * bits + added_up, registered * bits + registered_up
+
+
+@cache
+def _listed_trees(pairs: bool) -> list[tuple[float, ...]]:
+    return list(zip(*(column.tolist() for column in _trees(pairs)), strict=True))
+
+
+@cache
+def _trees(pairs: bool) -> tuple[NDArray[np.float64], ...]:
+    """Columns n, u, r, v of `tree` by twice the number of terms, plus 1 for products of odd width.
+
+    pairs: LUTs of a carry chain come in twos, so that a sum of odd width takes one more.
+    """
+    left = np.repeat(np.arange(LONGEST_TREE + 1, dtype=np.float64), 2)
+    odd = np.tile([0, 1], LONGEST_TREE + 1)
+    sums = [np.zeros_like(left) for _ in range(4)]
+    level = 0
+    while left.max() > 1:
+        level += 1
+        busy = left > 1
+        several, rest = np.floor(left / 2) * busy, np.ceil(left / 2) * busy
+        wider = level + (pairs * (odd + level)) % 2
+        parts = (several, several * wider, rest, rest * level)
+        for total, part in zip(sums, parts, strict=True):
+            total += part
+        left = np.ceil(left / 2)
+    return tuple(sums)
