@@ -19,6 +19,7 @@ from hw_targets.finn_adapter import node_luts
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Kernel
 from hw_targets.rtl.mvu import Mvu
+from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.width_converter import WidthConverter
@@ -71,20 +72,22 @@ def finn_node(kernel: Kernel) -> tuple[str, dict[str, Any]] | None:
             "outputDataType": f"UINT{kernel.out_bits}",
             "numInputVectors": [1, kernel.pixels],
         }
-    if isinstance(kernel, Swu):
+    if isinstance(kernel, ParallelWindow) and kernel.beats > 1:
+        return None
+    if isinstance(kernel, Swu | ParallelWindow):
         return "ConvolutionInputGenerator_rtl", {
             "ConvKernelDim": [kernel.kernel_h, kernel.kernel_w],
             "IFMChannels": kernel.channels,
             "IFMDim": [kernel.in_h, kernel.in_w],
             "OFMDim": [kernel.out_h, kernel.out_w],
-            "SIMD": kernel.simd,
+            "SIMD": kernel.input.lanes,
             "Stride": [kernel.stride_h, kernel.stride_w],
-            "Dilation": [1, 1],
+            "Dilation": [kernel.dilation_h, kernel.dilation_w],
             "inputDataType": f"UINT{kernel.bits}",
             "outputDataType": f"UINT{kernel.bits}",
             "depthwise": 0,
             "ram_style": "distributed",
-            "parallel_window": 0,
+            "parallel_window": int(isinstance(kernel, ParallelWindow)),
         }
     if isinstance(kernel, Fifo):
         return "StreamingFIFO_rtl", {

@@ -4,7 +4,7 @@
     python -m benchmarks.folding tables
 
 Every comparison is appended to results.jsonl as soon as it is done; what is there already is not
-done again. `tables` makes docs/folding.md.
+done again, unless the cost model was calibrated anew. `tables` makes docs/folding.md.
 """
 
 from __future__ import annotations

@@ -85,6 +85,11 @@ class Family(_Schema):
     cells: dict[Literal["lut", "ff", "dsp", "bram"], dict[str, float]]
     sources: dict[str, str]
 
+    @property
+    def shift_registers(self) -> bool:
+        """Whether a LUT can be a shift register, which Yosys makes of three registers or more."""
+        return "SRL16E" in self.cells["lut"]
+
     def count(self, cells: dict[str, int]) -> dict[str, float]:
         """Resources of a netlist from its cell counts (cell type -> number of instances)."""
         return {

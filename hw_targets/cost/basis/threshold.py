@@ -30,6 +30,8 @@ LEAST_SPAN = 3.5
 """Bits that the thresholds of a channel span at least, however few they are."""
 SHARED_BITS = 3.0
 """Columns above a channel's span: channels differ, and the sign and its inverse are one each."""
+SHIFTED = 3
+"""Registers that a LUT as a shift register stands for."""
 STAGES = 12
 """As many stages as no search has: words of stage s count as `STAGES` - s early ones."""
 
@@ -77,6 +79,12 @@ def threshold(k: Fields, family: Family) -> Basis:
     ends, begins = pow2(stages), pow2(shallow + 1)
     deep = folds * (ends - begins + 1 - counted) - block_words
     order = folds * ((stages - 2) * ends - (shallow - 1) * begins) - block_order
+    # Three registers from one comparison to the next, without reset, before memories in block RAM:
+    # values (but those of the first stage), bits found, and folds (but behind the last stage).
+    shifted = float(family.shift_registers) * (
+        pe * (bits * (in_block - flag(in_block >= stages)) + _last(in_block, stages))
+    )
+    shifted_folds = float(family.shift_registers) * fold * most(in_block - 1, 0.0)
     lut_words = pe / words
     ahead = one * pe * differing * most(stages - reads - 2, 0.0)
     lut = {
@@ -93,6 +101,7 @@ def threshold(k: Fields, family: Family) -> Basis:
         # Columns below the distance of two thresholds.
         "random": lut_words * ((span + 1) * deep - order),
         "early": lut_words * differing * (STAGES * deep - order),
+        "shifted": shifted + shifted_folds,
     }
     values = bits * (stages - 1 + waits)
     # The first prefix bits are empty; the last stages are those that wait.
@@ -100,9 +109,9 @@ def threshold(k: Fields, family: Family) -> Basis:
     ff = {
         "const": 1.0,
         "fold": fold,
-        "folds": fold * (stages - 1 + most(waits - 1, 0.0)),
+        "folds": fold * (stages - 1 + most(waits - 1, 0.0)) - SHIFTED * shifted_folds,
         "stages": stages + waits,
-        "lanes": pe * (values + prefixes),
+        "lanes": pe * (values + prefixes) - SHIFTED * shifted,
         "read": pe * differing * reads,
         "first": flag(folds > 2) * first,
         "ahead": ahead,
