@@ -39,7 +39,7 @@ def implement(
     if plan.missing_tools():
         plan.write(folder)
         place = f"{ctx.workdir.name}/{folder.name}"
-        skipped: str | None = f"needs Vivado: {vivado.run_elsewhere(place)}"
+        skipped: str | None = f"needs Vivado {vivado.RELEASES}: {vivado.run_elsewhere(place)}"
     elif board.finn_shell is None:
         plan.run(folder, ctx.say)
         skipped = "FINN has no shell for this board: stitched IP only"

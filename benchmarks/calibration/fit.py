@@ -13,7 +13,7 @@ import argparse
 import datetime
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,11 @@ SHAPES: dict[str, tuple[str, ...]] = {
 }
 """What makes two points of a kernel the same shape: left out together when a fit is tested."""
 
+DRAWN = {("xcup", "Mvu"): "xc7"}
+"""Family and kernel of few points -> the family of like LUTs whose coefficients draw them."""
+LEAST_PRIOR = 0.1
+"""What a coefficient is drawn to at least: one of 0 is no physical value."""
+
 Vector = NDArray[np.float64]
 
 
@@ -92,14 +97,24 @@ def fit_kernel(kind: str, rows: list[dict[str, Any]], family: Family, recipe: st
     def measured(resource: str) -> Vector:
         return np.array([row["resources"][resource] for row in rows])
 
+    like = DRAWN.get((family.name, kind))
+    sibling = load_coefficients(like) if like else None
+
+    def priors(resource: Literal["lut", "ff"]) -> dict[str, float] | None:
+        if sibling is None:
+            return None
+        known = getattr(sibling.kernels[kind], resource).coefficients
+        terms = getattr(basis, resource)
+        return {name: max(known.get(name, 1.0), LEAST_PRIOR) for name in terms}
+
     return KernelFit(
         source=recipe,
         points=len(rows),
         domain={
             name: _bounds(name, np.asarray(values)) for name, values in domain(kind, table).items()
         },
-        lut=fit_resource(basis.lut, measured("lut"), shapes)[0],
-        ff=fit_resource(basis.ff, measured("ff"), shapes)[0],
+        lut=fit_resource(basis.lut, measured("lut"), shapes, priors("lut"))[0],
+        ff=fit_resource(basis.ff, measured("ff"), shapes, priors("ff"))[0],
         **counted({"dsp": (basis.dsp, measured("dsp")), "bram": (basis.bram, measured("bram"))}),
     )
 

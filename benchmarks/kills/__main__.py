@@ -1,6 +1,7 @@
 """A compilation killed at random moments and started again: the same result, nothing done twice.
 
-    python -m benchmarks.kills [--kills 20] [--seed 0] [--set PASS.OPTION=VALUE ...] [CONFIG]
+    python -m benchmarks.kills [--kills 20] [--seed 0] [--until PASS]
+        [--set PASS.OPTION=VALUE ...] [CONFIG]
 
 The compilation runs once undisturbed. Then it is started and killed (SIGKILL) after a random part
 of the time that took, again and again in one folder; whenever it comes to its end before it is
@@ -29,8 +30,9 @@ DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits.toml"
 Done = dict[str, int]
 
 
-def command(config: Path, output: Path, settings: list[str]) -> list[str]:
+def command(config: Path, output: Path, settings: list[str], until: str | None) -> list[str]:
     chosen = [part for setting in settings for part in ("--set", setting)]
+    chosen += [] if until is None else ["--until", until]
     return [
         *(sys.executable, "-m", "compiler.cli", "compile", str(config)),
         *("--output", str(output), *chosen),
@@ -81,6 +83,7 @@ def main() -> int:
     parser.add_argument("config", nargs="?", type=Path, default=DIGITS)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--until")
     parser.add_argument("--set", action="append", default=[], dest="settings")
     parser.add_argument("--results", type=Path, default=RESULTS)
     chosen = parser.parse_args()
@@ -90,12 +93,12 @@ def main() -> int:
     again: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
         calm = Path(scratch) / "calm"
-        seconds = compile_whole(command(chosen.config, calm, chosen.settings))
+        seconds = compile_whole(command(chosen.config, calm, chosen.settings, chosen.until))
         rounds = 0
         while len(moments) < chosen.kills or len(digests) < rounds:
             output = Path(scratch) / f"round{rounds}"
             rounds += 1
-            line = command(chosen.config, output, chosen.settings)
+            line = command(chosen.config, output, chosen.settings, chosen.until)
             before: Done = {}
             while len(moments) < chosen.kills and killed(line, draw.uniform(0, seconds)):
                 moments.append(begun(output))
@@ -111,6 +114,7 @@ def main() -> int:
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
             "config": chosen.config.name,
             "settings": chosen.settings,
+            "until": chosen.until,
             "seed": chosen.seed,
             "undisturbed_seconds": round(seconds, 1),
             "kills": len(moments),

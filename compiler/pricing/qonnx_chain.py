@@ -40,6 +40,23 @@ def read_qonnx(
         LiftFlowError: not a QONNX file, or something in it that hardware cannot compute: names the
             node, the reason, and what to do.
     """
+    try:
+        return _read(path, input_bits, input_signed)
+    except LiftFlowError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError) as error:
+        # Of nodes without the inputs, attributes or element types that their operation has.
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise LiftFlowError(
+            f"is damaged ({told[:200]})",
+            where=str(path),
+            mend="export it again; onnx.checker.check_model may name the node",
+        ) from error
+
+
+def _read(
+    path: Path, input_bits: int | None, input_signed: bool
+) -> tuple[NetworkShape, Widths, tuple[str, ...]]:
     graph = Graph(path)
     entry, end = _ends(graph)
     input_shape = _input_shape(graph, entry)

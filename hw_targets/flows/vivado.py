@@ -11,6 +11,9 @@ from hw_targets.flows.plan import BuildPlan, Step
 from hw_targets.flows.tools import PYTHON, VIVADO
 from hw_targets.shells.accelerator import Accelerator
 
+RELEASES = "2022.2 or 2024.2"
+"""Of Vivado, that finn-plus 1.6.1 works with (its README, system requirements)."""
+
 OUTPUT = "finn_output"
 BITSTREAMS = {
     "vivado_zynq": f"{OUTPUT}/bitfile/finn-accel.bit",

@@ -19,12 +19,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+from qonnx_case import small
 from report_case import full_report
 
 from compiler import cli, report
 from compiler.commands.cost import _answer_line
 from compiler.config import load_config
 from compiler.pass_text import parse_passes
+from compiler.pricing.qonnx_chain import read_qonnx
 from hw_targets import boards
 from hw_targets.errors import LiftFlowError
 
@@ -135,6 +137,19 @@ def refused(
         return said.err
 
     return run
+
+
+FUZZ = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+def only_liftflow_errors(call: Callable[[], object]) -> None:
+    with contextlib.suppress(LiftFlowError):
+        call()
 
 
 def compiled(refused: Callable[..., str]) -> str:
@@ -320,6 +335,20 @@ QONNX = {
 }
 
 
+@settings(FUZZ, max_examples=100)
+@given(st.data())
+def test_any_damage_to_a_good_qonnx_file_is_read_or_refused(
+    tmp_path: Path, data: st.DataObject
+) -> None:
+    path = small().write(tmp_path / "net.onnx")
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place : place + data.draw(st.integers(1, 9))] = data.draw(st.binary(max_size=3))
+    path.write_bytes(bytes(content))
+    only_liftflow_errors(lambda: read_qonnx(path))
+
+
 @pytest.mark.parametrize("case", QONNX)
 def test_a_malformed_qonnx_file(project: Path, refused: Callable[..., str], case: str) -> None:
     content, says = QONNX[case]
@@ -355,12 +384,6 @@ def test_a_malformed_report(
     assert "report.json" in refused(command, "run")
 
 
-FUZZ = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -393,11 +416,6 @@ def as_toml(value: Any) -> str:
     if isinstance(value, float):
         return repr(value)
     return json.dumps(value)
-
-
-def only_liftflow_errors(call: Callable[[], object]) -> None:
-    with contextlib.suppress(LiftFlowError):
-        call()
 
 
 @FUZZ

@@ -28,13 +28,22 @@ def test_stages_of_a_search_are_counted_together(folds: int, stages: int) -> Non
     basis = BASES["Threshold"]({name: float(v) for name, v in fields.items()}, family)
     depths = [folds << stage for stage in range(stages)]
     block = [depth * (bits + 1) >= BLOCK_ROM_BITS for depth in depths]
-    read = [depth > 32 for depth in depths]
-    assert basis.ff["stages"] == stages + sum(read)
+    read = [int(depth > 32) for depth in depths]
+    waits = [one + kept for one, kept in zip(read, block, strict=True)]
+    assert basis.ff["stages"] == stages + sum(waits)
     span, differing = columns(bits, stages)
-    assert basis.ff["read"] == pe * differing * (sum(read) - sum(block))
-    values = bits * (stages - 1 + sum(read))
-    prefixes = sum(stage + 1 + stage * read[stage] for stage in range(stages))
+    assert basis.ff["read"] == pe * differing * sum(read)
+    values = bits * (stages - 1 + sum(waits))
+    prefixes = sum(stage + 1 + stage * waits[stage] for stage in range(stages))
     assert basis.ff["lanes"] == pe * (values + prefixes)
+    # AMD's LUTs take what waits three registers from one comparison to the next.
+    amd = BASES["Threshold"]({name: float(v) for name, v in fields.items()}, load_family("xc7"))
+    late = [stage for stage in range(stages) if block[stage]]
+    fold = (folds - 1).bit_length()
+    bound = sum(pe * (stage + bits * (stage > 0)) + fold * (stage < stages - 1) for stage in late)
+    assert basis.lut["shifted"] == 0
+    assert amd.lut["shifted"] == bound
+    assert sum(basis.ff.values()) - sum(amd.ff.values()) == pytest.approx(3 * bound)
     # Memories behind the first stage that fit a LUT a bit, and the words of the others.
     later = [(depth, kept) for depth, kept in zip(depths, block, strict=True)][1:]
     narrow = basis.lut["small"] + basis.lut["shallow"]
