@@ -44,7 +44,7 @@ def rows(report: Report) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
     if report.accuracy:
         form = ".2%" if report.score == "accuracy" else ".4f"
-        steps = "  ".join(f"{row.stage} {row.value:{form}}" for row in report.accuracy)
+        steps = ", ".join(f"{row.stage} {row.value:{form}}" for row in report.accuracy)
         lines.append((report.score, steps))
         lines.append(("", f"of {report.accuracy[0].samples} test samples"))
     if report.outputs:

@@ -73,7 +73,7 @@ def choices(folding: tuple[tuple[int, int], ...]) -> list[LayerChoice]:
         ((1, 1), (1, 1), (1, 1), (1, 1)),
         ((2, 3), (3, 2), (4, 3), (5, 4)),
         ((4, 3), (6, 4), (8, 6), (10, 8)),
-        ((1, 27), (2, 36), (4, 3), (5, 4)),
+        ((1, 27), (2, 36), (4, 2), (5, 4)),
     ],
 )
 def test_a_folding_of_ours_is_priced_as_the_compiler_prices_it(

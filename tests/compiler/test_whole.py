@@ -88,7 +88,7 @@ def test_exported_qonnx_classifies_as_the_hardware_does(digits: RunResult, tmp_p
     command = [*LIFTFLOW, "export", str(digits.folder), "--qonnx", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "input of 5 bits, unsigned, scale 0.0625; 0.9" in done.stdout
-    samples = sklearn_digits().test_x[:20].astype(np.float64)  # on the input's grid already
+    samples = sklearn_digits(tmp_path).test_x[:20].astype(np.float64)  # on the input's grid already
     found = execute(path, samples).argmax(axis=1)
     assert np.array_equal(found, digits.stage("export-qonnx").predictions[:20])
     refused = subprocess.run([*command[:-1], "digits.txt"], capture_output=True, text=True)
