@@ -209,7 +209,7 @@ def test_filters_and_tables(
         (["small.onnx", "--share", "-1"], "--share: -1"),
         (["small.onnx", "--clock", "-1"], "--clock-mhz: -1"),
         (["small.onnx", "--act-bits", "4"], "leave out --act-bits"),
-        (["small.onnx", "--weight-bits", "9"], "--weight-bits: 9 bits; give 2 to 8"),
+        (["small.onnx", "--weight-bits", "9"], "--weight-bits: 9 bits; give 1 to 8"),
         (["float.onnx"], "it has no quantizers"),
     ],
 )
