@@ -118,4 +118,4 @@ def _tell(products: Mapping[str, Path]) -> None:
     if nextpnr.REPORT in products:
         for name, (reached, wanted) in nextpnr.clocks(products[nextpnr.REPORT]).items():
             met = "met" if reached >= wanted else "missed"
-            out.print(f"clock {name}: {reached:.1f} MHz of {wanted:g}, {met}", highlight=False)
+            out.print(f"clock {name}: {reached:.1f} MHz of {wanted:.1f}, {met}", highlight=False)

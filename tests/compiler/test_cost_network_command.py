@@ -229,7 +229,7 @@ def test_a_narrow_terminal_gets_a_narrow_table(
         (["small.onnx", "--weight-bits", "4"], "leave out --weight-bits"),
         (["small.onnx", "--input-bits", "8"], "leave out --input-bits"),
         (["small.onnx", "--signed"], "--signed: a sign without a width; give --input-bits"),
-        (["lenet.toml", "--weight-bits", "0"], "--weight-bits: 0 bits; give 2 to 8"),
+        (["lenet.toml", "--weight-bits", "0"], "--weight-bits: 0 bits; give 1 to 8"),
         (["lenet.toml", "--act-bits", "-2"], "--act-bits: -2 bits; give 1 to 8"),
         (["lenet.toml", "--input-bits", "8"], "set input_bits in the [data] section"),
         (["small.onnx", "--board", "zork"], "zork"),

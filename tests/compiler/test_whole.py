@@ -106,7 +106,7 @@ def test_its_build_is_found_done(digits: RunResult) -> None:
     assert done.stderr.count(": unchanged") == 3
     digest = hashlib.sha256(made.bitstream.read_bytes()).hexdigest()
     assert digest in done.stdout
-    assert f"{made.clock_mhz:.1f} MHz of 75, met" in done.stdout
+    assert f"{made.clock_mhz:.1f} MHz of 75.0, met" in done.stdout
 
 
 def test_unchanged_it_does_nothing_in_ten_seconds(digits: RunResult) -> None:

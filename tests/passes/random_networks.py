@@ -37,6 +37,8 @@ Move = Callable[["_Maker"], None]
 
 CLASSES = 4
 TRAIN, TEST = 48, 12
+MOST_CYCLES = 20_000
+"""Foldings of more cycles a frame are not drawn where there are others: simulations are to end."""
 
 
 class RandomNet(nn.Module):
@@ -228,8 +230,11 @@ def random_network(rng: Rng) -> tuple[nn.Module, tuple[int, ...]]:
 
 def _choice(rng: Rng, layer: LayerShape, act_bits: int) -> LayerChoice:
     columns, rows = layer.hardware_matrix
-    pe = int(rng.choice(divisors(rows)))
-    simd = 1 if layer.depthwise else int(rng.choice([n for n in divisors(columns) if n <= 24]))
+    lanes = [1] if layer.depthwise else [n for n in divisors(columns) if n <= 24]
+    work = layer.pixels * columns * rows
+    pairs = [(pe, simd) for pe in divisors(rows) for simd in lanes]
+    quick = [(pe, simd) for pe, simd in pairs if work <= MOST_CYCLES * pe * simd]
+    pe, simd = map(int, rng.choice(quick or pairs[-1:]))
     # Matrices with zeros, of groups, have no weights of 1 bit.
     zeros = layer.groups > 1 and not layer.depthwise
     return LayerChoice(
@@ -239,7 +244,7 @@ def _choice(rng: Rng, layer: LayerShape, act_bits: int) -> LayerChoice:
         simd,
         "dsp" if rng.random() < 0.3 else "lut",
         str(rng.choice(["auto", "block", "distributed"])),  # type: ignore[arg-type]
-        layer.pixels * columns * rows // (pe * simd),
+        work // (pe * simd),
     )
 
 
