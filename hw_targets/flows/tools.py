@@ -38,8 +38,8 @@ class Tool:
 
     @property
     def present(self) -> bool:
-        """Whether the tool can be run on this machine."""
-        if self.packaged or shutil.which(self.name):
+        """Whether the tool can be run on this machine; Python is what runs this."""
+        if self.name == "python" or self.packaged or shutil.which(self.name):
             return True
         return self._at_home is not None
 
