@@ -28,7 +28,7 @@ def test_hardware_computes_what_the_network_computes(first: int, tmp_path: Path)
         # A frame's room on every link: depths are another pass's matter.
         depths = tuple(max(2, link.stream.beats) for link in each.design.links)
         designs.append(dataclasses.replace(each.design, fifo_depths=depths))
-    simulator = simulator_of(designs, tmp_path)
+    simulator = simulator_of(designs, tmp_path, optimize="-O1")
     for seed, (in_valid, out_ready) in enumerate(((1.0, 1.0), (0.5, 0.6))):
         stimuli = [
             Stimulus(each.frames[:FRAMES], design.input, design.output, in_valid, out_ready)
