@@ -245,10 +245,12 @@ def _resources(
 ) -> list[ResourceRow]:
     if allocation is None:
         return []
+    # What was estimated for another board is no estimate of this one.
+    estimate = allocation.estimate if allocation.board == board.name else {}
     return [
         ResourceRow(
             resource=name.upper(),
-            estimated=allocation.estimate.get(name),
+            estimated=estimate.get(name),
             synthesised=getattr(made.synthesised, name) if made else None,
             placed=getattr(made.placed, name) if made else None,
             available=float(getattr(board.resources, name)),

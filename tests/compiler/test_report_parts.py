@@ -17,10 +17,13 @@ from report_case import full_insight, full_report
 
 from compiler.pass_text import parse_passes, parse_settings, reproduce
 from compiler.report import front
+from compiler.report.build import _resources
 from compiler.report.html import render
 from compiler.report.plots import plots
 from compiler.report.schema import Accuracy, Performance, ResourceRow, as_json_schema
 from compiler.report.verdict import verdict
+from compiler.stages import Allocation
+from hw_targets.boards import load_board
 
 ROOT = Path(__file__).parents[2]
 
@@ -184,3 +187,11 @@ def test_a_browser_has_nothing_to_complain_of(tmp_path: Path) -> None:
     whole = render(full_report(), full_insight())
     assert console(whole) == []
     assert console(whole.replace("</main>", '<img src="https://example.com/a.png" alt=""></main>'))
+
+
+def test_estimates_for_another_board_are_none_of_this_one() -> None:
+    estimate = {"lut": 1000.0, "ff": 900.0, "dsp": 0.0, "bram": 2.0}
+    allocation = Allocation("ulx3s-12f", 25.0, {}, 64, estimate, {}, 0.0, 0.0, 4.0)
+    for board, expected in (("ulx3s-12f", 1000.0), ("icebreaker", None)):
+        lut, *_ = _resources(load_board(board), allocation, None)
+        assert (lut.resource, lut.estimated) == ("LUT", expected)
