@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hw_targets.rtl.kernel import IntArray, Kernel, Stream, require
-from hw_targets.rtl.swu import windows_of
+from hw_targets.rtl.kernel import Stream, require
+from hw_targets.rtl.window import WindowKernel
 
 
 @dataclass(frozen=True)
-class ParallelWindow(Kernel):
-    """Windows in raster order; inside a window ky, kx, channel. No padding.
+class ParallelWindow(WindowKernel):
+    """Windows several pixels a beat.
 
     Takes a whole pixel a beat and gives `positions` pixels of the kernel a beat. Rows above lie in
     a memory of one word a column, the window itself in registers, so that the next window is one
@@ -36,40 +35,12 @@ class ParallelWindow(Kernel):
     signed: bool
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(
-            min(self.channels, self.stride_h, self.stride_w, self.positions, self.bits) >= 1
-            and min(self.dilation_h, self.dilation_w, self.kernel_h, self.kernel_w) >= 1,
-            "parallel_window: sizes must be at least 1: {kernel}",
-            kernel=self,
-        )
-        require(
-            self.above < self.in_h and self.before < self.in_w,
-            "parallel_window: the kernel must fit into the image: {kernel}",
-            kernel=self,
-        )
-        require(
-            self.kernel_h * self.kernel_w % self.positions == 0,
+            self.positions >= 1 and self.kernel_h * self.kernel_w % self.positions == 0,
             "parallel_window: positions must divide the kernel's pixels: {kernel}",
             kernel=self,
         )
-
-    @property
-    def above(self) -> int:
-        """Rows that a window reaches above its last one."""
-        return (self.kernel_h - 1) * self.dilation_h
-
-    @property
-    def before(self) -> int:
-        """Columns that a window reaches before its last one."""
-        return (self.kernel_w - 1) * self.dilation_w
-
-    @property
-    def out_h(self) -> int:
-        return (self.in_h - self.above - 1) // self.stride_h + 1
-
-    @property
-    def out_w(self) -> int:
-        return (self.in_w - self.before - 1) // self.stride_w + 1
 
     @property
     def beats(self) -> int:
@@ -108,8 +79,3 @@ class ParallelWindow(Kernel):
             "WIDTH": self.width,
             "BEATS": self.beats,
         }
-
-    def reference(self, frames: IntArray, arrays: Mapping[str, IntArray]) -> IntArray:
-        image = (self.in_h, self.in_w, self.channels)
-        kernel, stride = (self.kernel_h, self.kernel_w), (self.stride_h, self.stride_w)
-        return windows_of(frames, image, kernel, stride, (self.dilation_h, self.dilation_w))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-
-from hw_targets.rtl.kernel import IntArray, Kernel, Stream, require
+from hw_targets.rtl.kernel import Stream, require
+from hw_targets.rtl.window import WindowKernel
 
 FRAME_STALL = 0.01
 """Share of a frame's cycles that the refill of the buffer between frames may cost."""
@@ -18,8 +15,8 @@ SLACK_BEATS = 8
 
 
 @dataclass(frozen=True)
-class Swu(Kernel):
-    """Windows in raster order; inside a window ky, kx, channel. No padding.
+class Swu(WindowKernel):
+    """Windows a pixel, or a part of its channels, a beat.
 
     A circular line buffer with words freed one by one lets the next frame load while this one
     drains. Rows and columns that no window covers are skipped.
@@ -42,38 +39,12 @@ class Swu(Kernel):
     dilation_w: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(
-            min(self.channels, self.stride_h, self.stride_w, self.simd, self.bits) >= 1
-            and min(self.dilation_h, self.dilation_w, self.kernel_h, self.kernel_w) >= 1,
-            "swu: sizes must be at least 1: {kernel}",
+            self.simd >= 1 and self.channels % self.simd == 0,
+            "swu: simd must divide channels: {kernel}",
             kernel=self,
         )
-        require(
-            self.above < self.in_h and self.before < self.in_w,
-            "swu: the kernel must fit into the image: {kernel}",
-            kernel=self,
-        )
-        require(
-            self.channels % self.simd == 0, "swu: simd must divide channels: {kernel}", kernel=self
-        )
-
-    @property
-    def above(self) -> int:
-        """Rows that a window reaches above its last one."""
-        return (self.kernel_h - 1) * self.dilation_h
-
-    @property
-    def before(self) -> int:
-        """Columns that a window reaches before its last one."""
-        return (self.kernel_w - 1) * self.dilation_w
-
-    @property
-    def out_h(self) -> int:
-        return (self.in_h - self.above - 1) // self.stride_h + 1
-
-    @property
-    def out_w(self) -> int:
-        return (self.in_w - self.before - 1) // self.stride_w + 1
 
     @property
     def folds(self) -> int:
@@ -121,26 +92,3 @@ class Swu(Kernel):
             "WIDTH": self.simd * self.bits,
             "DEPTH": self.buffer_depth,
         }
-
-    def reference(self, frames: IntArray, arrays: Mapping[str, IntArray]) -> IntArray:
-        image = (self.in_h, self.in_w, self.channels)
-        kernel, stride = (self.kernel_h, self.kernel_w), (self.stride_h, self.stride_w)
-        return windows_of(frames, image, kernel, stride, (self.dilation_h, self.dilation_w))
-
-
-def windows_of(
-    frames: IntArray,
-    image: tuple[int, int, int],
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-) -> IntArray:
-    """All windows of images of (height, width, channels): (frames, elements) -> the same.
-
-    kernel, stride, dilation: down and right.
-    """
-    images = np.asarray(frames, dtype=np.int64).reshape(len(frames), *image)
-    span = [apart * (taps - 1) + 1 for taps, apart in zip(kernel, dilation, strict=True)]
-    windows = sliding_window_view(images, span, axis=(1, 2))
-    strided = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
-    return strided.transpose(0, 1, 2, 4, 5, 3).reshape(len(frames), -1)
