@@ -78,7 +78,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of data sets")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES))
-    parser.add_argument("--frames", type=int, default=128, help="3 of networks beyond 20M MACs")
+    parser.add_argument("--frames", type=int, default=100, help="3 of networks beyond 20M MACs")
     parser.add_argument("--limit", type=int, default=3600, help="seconds for an example")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--synthesis", action="store_true", help="ECP5 boards to the bitstream")
