@@ -131,6 +131,7 @@ _SIDES = 2 * len(_BOUNDED)
 
 def _many(query: LayerQuery, parts: Parts, size: int, family: str) -> LayerCost:
     """What every layer of the columns costs; all have the same parts."""
+    query = dataclasses.replace(query, dsp=float(parts.dsp), block=float(parts.block))
     total, cycles = np.zeros((_COUNTS, size)), np.zeros(size)
     squares, skids = np.zeros((_SIDES, size)), np.zeros((_SIDES, size))
     for kind, k, busy in units(query, parts):

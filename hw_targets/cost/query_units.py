@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_targets.cost.basis import Fields, Number
-from hw_targets.cost.basis.arithmetic import clog2, flag, least, most, pow2, where
+from hw_targets.cost.basis.arithmetic import (
+    clog2,
+    flag,
+    least,
+    most,
+    pow2,
+    quotient,
+    where,
+)
 from hw_targets.cost.layer import MIN_FIFO_DEPTH, WIDER_ADD, WIDER_MULT, WIDER_SHIFT
 from hw_targets.rtl.mvu import BLOCK_ROM_BITS, BLOCK_ROM_DEPTH
 from hw_targets.rtl.requant import LEAST_OUT_BITS, MOST_MULT_BITS, MOST_SHIFT
@@ -51,7 +59,7 @@ class LayerQuery:
 
 @dataclass(frozen=True)
 class Parts:
-    """Which units a layer has beside the matrix-vector unit."""
+    """Which units a layer has beside the matrix-vector unit, and what that is made of."""
 
     padded: bool
     windowed: bool
@@ -59,6 +67,8 @@ class Parts:
     pooled: bool
     requantized: bool
     parallel: bool
+    dsp: bool
+    block: bool
 
 
 def parts_of(q: LayerQuery) -> tuple[Number | NDArray[np.bool_], ...]:
@@ -70,6 +80,8 @@ def parts_of(q: LayerQuery) -> tuple[Number | NDArray[np.bool_], ...]:
         (q.activation > 0) & (q.pool > 1),
         (q.activation > 0) & (q.act_bits >= LEAST_OUT_BITS) & (q.out_channels > 1),
         q.simd > q.in_channels,
+        q.dsp > 0,
+        q.block > 0,
     )
 
 
@@ -98,8 +110,8 @@ def units(q: LayerQuery, parts: Parts) -> Iterator[Unit]:
         }
         yield from _with_fifo("Pad", fields, in_h * in_w * folds, lanes_width)
     if parts.windowed:
-        out_h = (in_h - q.kernel_h) // q.stride_h + 1
-        out_w = (in_w - q.kernel_w) // q.stride_w + 1
+        out_h = quotient(in_h - q.kernel_h, q.stride_h) + 1
+        out_w = quotient(in_w - q.kernel_w, q.stride_w) + 1
         pixels, kernel = out_h * out_w, q.kernel_h * q.kernel_w
         window = _several if parts.parallel else _window
         yield from window(q, (in_h, in_w), (out_h, out_w))
@@ -201,7 +213,7 @@ def _back(
             "kernel": q.pool,
             "pe": q.pe,
             "bits": q.act_bits,
-            "out_w": image[1] // q.pool,
+            "out_w": quotient(image[1], q.pool),
         }
         yield from _with_fifo("MaxPool", fields, pixels * folds, q.pe * q.act_bits)
 

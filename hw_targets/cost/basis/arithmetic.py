@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 Column: TypeAlias = NDArray[np.float64]
 Number: TypeAlias = float | Column
 
+MANTISSA_BITS = 52
+EXPONENT_BIAS = 1023
+"""Layout of IEEE 754 doubles."""
+
 
 def ceil(value: Number) -> Number:
     """Least integer not below `value`."""
@@ -29,14 +33,30 @@ def whole(value: Number, part: float) -> Number:
 def clog2(words: Number) -> Number:
     """Address bits of a whole number of words: ceil(log2(words)), 0 for one word or none."""
     if isinstance(words, np.ndarray):
-        # The exponent of a float is exact where a logarithm is rounded.
-        return np.frexp(np.maximum(words - 1.0, 0.0))[1].astype(np.float64)
+        # The exponent of a float is exact where a logarithm is rounded. That of 1/2 is 0 here.
+        bits = np.maximum(words - 1.0, 0.5).view(np.int64)
+        exponents = np.right_shift(bits, MANTISSA_BITS, out=bits)
+        return exponents.astype(np.float64) - (EXPONENT_BIAS - 1)
     return float((int(words) - 1).bit_length()) if words > 1 else 0.0
 
 
 def pow2(exponent: Number) -> Number:
-    """2 to the power of an integer."""
-    return np.exp2(exponent) if isinstance(exponent, np.ndarray) else 2.0**exponent
+    """2 to the power of an integer that a double holds (-1022 to 1023)."""
+    if isinstance(exponent, np.ndarray):
+        biased = (exponent + EXPONENT_BIAS).astype(np.int64)
+        return np.left_shift(biased, MANTISSA_BITS, out=biased).view(np.float64)
+    return 2.0**exponent
+
+
+def quotient(value: Number, part: Number) -> Number:
+    """Whole parts in a value, both whole numbers of less than 2**26: their quotient rounded down.
+
+    A correctly rounded division of such numbers never reaches the next integer, and takes a tenth
+    of the time of NumPy's own rounding division.
+    """
+    if isinstance(value, np.ndarray) or isinstance(part, np.ndarray):
+        return np.floor(value / part)
+    return value // part
 
 
 def expm1(exponent: Number) -> Number:

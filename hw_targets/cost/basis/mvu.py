@@ -49,14 +49,14 @@ def mvu(k: Fields, family: Family) -> Basis:
     lanes = pe * simd
     sf, nf = k["column_folds"], k["row_folds"]
     # Weights of 1 bit are signs in any arithmetic, those of 2 bits in LUTs.
-    dsp = k["dsp"] * flag(weight_bits > 1)
+    dsp = k["dsp"] * flag(weight_bits > 1) if some(k["dsp"]) else 0.0
     signs = flag(weight_bits <= 2) * (1 - dsp)
     words = sf * nf
     signed = k["act_signed"]
     large = flag(weight_bits + act_bits >= family.multiplier.least_product)
     # Times 0 or -1: no multiplication to the tool.
     flat = signed * flag(act_bits <= 1)
-    hard: Number = 0.0 * lanes
+    hard: Number = 0.0
     soft, refused, lacking, single, word_bits, tree_first, tree_hard, tree_hard_registers = (
         lanes, *[hard] * 7
     )  # fmt: skip
@@ -73,7 +73,7 @@ def mvu(k: Fields, family: Family) -> Basis:
         tree_first, tree_hard = rows.first, rows.rest
         tree_hard_registers = rows.registers
     fixed = flag(words <= 1)
-    block = k["block"] * (1 - fixed)
+    block = k["block"] * (1 - fixed) if some(k["block"]) else 0.0
     vector, rom_bits = simd * act_bits, lanes * weight_bits
 
     replay = flag(nf > 1)
@@ -81,19 +81,23 @@ def mvu(k: Fields, family: Family) -> Basis:
     block_buffer = replay * flag(buffer >= 128) * flag(buffer * vector >= 4096)
     extra = most(block_buffer, block)
 
-    product_luts, product_registers = product_cells(family, weight_bits, act_bits, signed, 0.0)
     product = weight_bits + act_bits
     if some(signs):
         # An activation or its inverse, and the bit that the inverse lacks, which the tree adds.
-        product_luts = where(signs > 0, act_bits, product_luts)
-        product_registers = where(signs > 0, act_bits + 1, product_registers)
         product = where(signs > 0, act_bits + 2, product)
+    in_luts: Number = 0.0
+    in_registers: Number = 0.0
+    if some(soft):
+        cells = product_cells(family, weight_bits, act_bits, signed, 0.0)
+        made = where(signs > 0, act_bits, cells[0]), where(signs > 0, act_bits + 1, cells[1])
+        in_luts = where(soft > 0, soft * made[0], 0.0)
+        in_registers = where(soft > 0, soft * made[1], 0.0)
     refused_luts: Number = 0.0
     refused_registers: Number = 0.0
     if some(refused):
-        made = product_cells(family, weight_bits, act_bits, signed, 1.0)
-        refused_luts = where(refused > 0, refused * made[0], 0.0)
-        refused_registers = where(refused > 0, refused * made[1], 0.0)
+        cells = product_cells(family, weight_bits, act_bits, signed, 1.0)
+        refused_luts = where(refused > 0, refused * cells[0], 0.0)
+        refused_registers = where(refused > 0, refused * cells[1], 0.0)
     varying, constant, active, kept = _content(weight_bits, words, pe)
     # Digits of two bits: W/2 + A/2 - 1 diagonals.
     diagonals = _half(weight_bits) + _half(act_bits) - 1
@@ -117,7 +121,6 @@ def mvu(k: Fields, family: Family) -> Basis:
     sum_luts, with_carry = carry(k["acc_bits"], family), carry(k["acc_bits"] + 1, family)
     # Rows that lack a carry: a bit more to accumulate, and an addition where nothing accumulates.
     lacking_luts = lacking * (with_carry - several * sum_luts)
-    in_luts = where(soft > 0, soft * product_luts, 0.0)
     stored = (1 - block) * distinct(rom_bits, words)
     banks = ceil(words / TABLE_WORDS) - 1
     blocks_of_weights, between = block, block
@@ -141,7 +144,6 @@ def mvu(k: Fields, family: Family) -> Basis:
         "block_mux": block * between,
         "replay": (replay - block_buffer) * lut_ram(buffer, vector, family),
     }
-    in_registers = where(soft > 0, soft * product_registers, 0.0)
     weights_ahead = extra * (1 - fixed) * rom_bits
     ff = {
         "control": control,

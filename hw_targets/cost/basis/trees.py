@@ -8,12 +8,25 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, least, most, pow2, where
+from hw_targets.cost.basis.arithmetic import (
+    Number,
+    ceil,
+    clog2,
+    flag,
+    least,
+    most,
+    pow2,
+    quotient,
+    where,
+)
 from hw_targets.cost.basis.terms import carry_pairs
-from hw_targets.families import Family
+from hw_targets.families import Family, load_family
 
 LONGEST_TREE = 8192
 """Lanes for which an adder tree is tabulated; a unit has fewer."""
+TABLED = (16, 129, 9, 17)
+"""Rows over a multiplier, lanes, weight bits and bits of a product up to which groups of rows are
+tabulated: more than layers have."""
 LEAST_PRODUCT = 9
 """Bits that `mvu_packed.sv` gives a product of several rows at least."""
 
@@ -57,17 +70,43 @@ def shared(
     apart: 1 where no rows share a multiplier whatever their bits.
     """
     product = weight_bits + act_bits
-    room = most(family.multiplier.a_bits - weight_bits, 0.0) // product
+    room = quotient(most(family.multiplier.a_bits - weight_bits, 0.0), product)
     groups = ceil(pe / where(apart > 0, 1.0, 1 + room))
     rows = ceil(pe / groups)
-    full = _group(rows, simd, weight_bits, product, family)
+    full = _found_group(rows, simd, weight_bits, product, family)
     last_rows = pe - (groups - 1) * rows
-    last = _group(last_rows, simd, weight_bits, product, family)
+    last = _found_group(last_rows, simd, weight_bits, product, family)
     word, first, rest, registers = (
         (groups - 1) * one + another for one, another in zip(full, last, strict=True)
     )
     single = simd * ((groups - 1) * flag(rows <= 1) + flag(last_rows <= 1))
     return Shared(groups * simd, single, word, first, rest, registers, pe - groups)
+
+
+def _found_group(
+    rows: Number, simd: Number, weight_bits: Number, product: Number, family: Family
+) -> tuple[Number, ...]:
+    """`_group`, of columns from a table where that reaches."""
+    values = rows, simd, weight_bits, product
+    if all(isinstance(v, np.ndarray) and v.max() < n for v, n in zip(values, TABLED, strict=True)):
+        index = rows
+        for value, size in zip(values[1:], TABLED[1:], strict=True):
+            index = index * size + value
+        cells = np.asarray(index, dtype=np.intp)
+        return tuple(column.take(cells) for column in _groups(family.name))
+    return _group(rows, simd, weight_bits, product, family)
+
+
+@cache
+def _groups(family: str) -> tuple[NDArray[np.float64], ...]:
+    """`_group` for all rows, terms, weight bits and bits of a product in `TABLED`."""
+    grid = np.indices(TABLED, dtype=np.float64).reshape(len(TABLED), -1)
+    rows, simd, weight_bits, product = np.maximum(grid, 1.0)
+    described = load_family(family)
+    # More rows than a multiplier has room for are not asked for.
+    fitting = (rows - 1) * product <= described.multiplier.a_bits - weight_bits
+    found = _group(np.where(fitting, rows, 1.0), simd, weight_bits, product, described)
+    return tuple(np.asarray(column) for column in found)
 
 
 def _group(
@@ -76,7 +115,7 @@ def _group(
     """Of rows that share multipliers: bits of products; LUTs of the first level and of the rest of
     the adders; registered bits. A single row is an adder tree like any other."""
     gaps, levels = most(rows - 1, 1.0), clog2(simd)
-    room = where(rows > 1, (family.multiplier.a_bits - weight_bits) // gaps - product, levels)
+    room = where(rows > 1, quotient(family.multiplier.a_bits - weight_bits, gaps) - product, levels)
     whole = least(room, levels)
     spacing = most(product + whole, ceil((LEAST_PRODUCT - product) / gaps))
     word = (rows - 1) * spacing + product
