@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 from operator import add
 
@@ -19,7 +20,7 @@ from hw_targets.cost.basis import Fields, Number
 from hw_targets.cost.basis.arithmetic import most
 from hw_targets.cost.basis.products import MOST_BITS
 from hw_targets.cost.model import KernelModel, kernel_model
-from hw_targets.cost.query_units import LayerQuery, Parts, parts_of, units
+from hw_targets.cost.query_units import LEAST_DEPTH, LayerQuery, Parts, parts_of, units
 from hw_targets.lanes import gains
 from hw_targets.rtl.mvu import WEIGHT_BITS
 
@@ -134,7 +135,13 @@ def _many(query: LayerQuery, parts: Parts, size: int, family: str) -> LayerCost:
     query = dataclasses.replace(query, dsp=float(parts.dsp), block=float(parts.block))
     total, cycles = np.zeros((_COUNTS, size)), np.zeros(size)
     squares, skids = np.zeros((_SIDES, size)), np.zeros((_SIDES, size))
+    skid_rows: NDArray[np.float64] | None = None
     for kind, k, busy in units(query, parts):
+        if kind == "Fifo" and k["depth"] is LEAST_DEPTH:
+            widths = np.asarray(k["width"], dtype=np.intp)
+            found = _skids(family).take(widths, axis=0, mode="clip")
+            skid_rows = found if skid_rows is None else np.add(skid_rows, found, out=skid_rows)
+            continue
         model = kernel_model(kind, family)
         row = model.resources(k)
         spread = model.spread(row)
@@ -146,9 +153,25 @@ def _many(query: LayerQuery, parts: Parts, size: int, family: str) -> LayerCost:
             if isinstance(side, np.ndarray) or side:
                 column += side if kind == "Fifo" else side * side
         np.maximum(cycles, busy, out=cycles)
+    if skid_rows is not None:
+        columns = skid_rows.T if skid_rows.ndim > 1 else skid_rows[:, None]
+        total += columns[:_COUNTS]
+        skids += columns[_COUNTS:]
     np.multiply(skids, skids, out=skids)
     off = np.sqrt(np.add(squares, skids, out=squares), out=squares)
     return _bounded(list(total), cycles, list(off))
+
+
+@cache
+def _skids(family: str) -> NDArray[np.float64]:
+    """FIFOs of the least depth, which every stream has: counts and margins by width; the last row
+    is that of all widths beyond the calibrated domain."""
+    model = kernel_model("Fifo", family)
+    widest = int(model.fit.domain["width"][1]) if model.fit else 0
+    widths = np.arange(widest + 2, dtype=np.float64)
+    row = model.resources({"width": widths, "depth": np.full(len(widths), LEAST_DEPTH)})
+    sides = [side for index in _BOUNDED for side in model.spread(row)[index]]
+    return np.stack(np.broadcast_arrays(*row, *sides), axis=1).astype(np.float64)
 
 
 def _bounded(total: Sequence[Number], cycles: Number, off: Sequence[Number]) -> LayerCost:

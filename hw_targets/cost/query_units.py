@@ -24,6 +24,9 @@ from hw_targets.rtl.requant import LEAST_OUT_BITS, MOST_MULT_BITS, MOST_SHIFT
 from hw_targets.rtl.swu import FRAME_STALL, SLACK_BEATS
 
 
+LEAST_DEPTH = float(MIN_FIFO_DEPTH)
+
+
 @dataclass(frozen=True)
 class LayerQuery:
     """One layer with its bits and folding, or as many as its columns are long.
@@ -257,11 +260,11 @@ def _last(q: LayerQuery, pixels: Number, acc_bits: Number, folds: Number) -> Ite
         "index_bits": index_bits,
     }
     yield from _with_fifo("LabelSelect", fields, folds, wide + q.pe)
-    yield "Fifo", {"width": index_bits, "depth": float(MIN_FIFO_DEPTH)}, 1.0
+    yield "Fifo", {"width": index_bits, "depth": LEAST_DEPTH}, 1.0
 
 
 def _with_fifo(kind: str, fields: Fields, cycles: Number, width: Number) -> Iterator[Unit]:
-    yield "Fifo", {"width": width, "depth": float(MIN_FIFO_DEPTH)}, 0.0
+    yield "Fifo", {"width": width, "depth": LEAST_DEPTH}, 0.0
     yield kind, fields, cycles
 
 

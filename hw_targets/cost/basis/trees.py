@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +86,10 @@ def shared(
 def _found_group(
     rows: Number, simd: Number, weight_bits: Number, product: Number, family: Family
 ) -> tuple[Number, ...]:
-    """`_group`, of columns from a table where that reaches."""
+    """`_group`, of columns from a table where that reaches, of numbers that recur from memory."""
     values = rows, simd, weight_bits, product
+    if not any(isinstance(value, np.ndarray) for value in values):
+        return _kept_group(*values, family.name)
     if all(isinstance(v, np.ndarray) and v.max() < n for v, n in zip(values, TABLED, strict=True)):
         index = rows
         for value, size in zip(values[1:], TABLED[1:], strict=True):
@@ -95,6 +97,13 @@ def _found_group(
         cells = np.asarray(index, dtype=np.intp)
         return tuple(column.take(cells) for column in _groups(family.name))
     return _group(rows, simd, weight_bits, product, family)
+
+
+@lru_cache(maxsize=1 << 14)
+def _kept_group(
+    rows: Number, simd: Number, weight_bits: Number, product: Number, family: str
+) -> tuple[Number, ...]:
+    return _group(rows, simd, weight_bits, product, load_family(family))
 
 
 @cache
