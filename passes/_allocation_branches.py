@@ -18,11 +18,13 @@ from typing import Literal
 
 import numpy as np
 
+from hw_targets.cost.backlog import joins
 from hw_targets.cost.graph import nodes_of
 from hw_targets.cost.graph_nodes import Node
+from hw_targets.cost.instances import planned_instances
 from hw_targets.cost.layer import MIN_FIFO_DEPTH, joined
 from hw_targets.cost.model import estimate, estimate_many
-from hw_targets.cost.planned import planned_instances
+from hw_targets.cost.skips import powers, skip_depths
 from hw_targets.errors import UnsupportedError
 from hw_targets.families import RESOURCES
 from hw_targets.lanes import TIED, Lanes, divisors
@@ -120,7 +122,8 @@ class Branches:
                 before = nodes.get(source.instance)
                 if before is not None and before.layer is None:
                     kernels += joined(streams[source].lanes, into, interval)
-            kernels += _behind_fifos(unit.kernel)
+            depths = skip_depths(self.network, interval, unit) if joins(unit.kernel) else None
+            kernels += _behind_fifos(unit.kernel, depths)
         return tuple(kernels), max(cycles, *(kernel.cycles for kernel in kernels), 0)
 
     def _tails(self, layer: LayerShape, elements: int) -> Iterator[Exit]:
@@ -180,7 +183,8 @@ class Priced:
     def __init__(self, branches: Branches, family: str) -> None:
         self._branches, self._family = branches, family
         shared = [node for node in nodes_of(branches.network) if node.layer is None]
-        self.breakpoints = tuple(breakpoints(shared))
+        found = breakpoints(shared)
+        self.breakpoints = tuple(sorted({*found, *powers(found[0], 2 * found[-1])}))
         slow = max(shared, key=lambda node: node.elements // node.channels, default=None)
         self.slowest = slow.name if slow else ""
         self._known: dict[int, tuple[Floats, int]] = {}
@@ -260,8 +264,11 @@ def breakpoints(nodes: Sequence[Node]) -> list[int]:
     return sorted({least, *(each for each in every if each >= least)})
 
 
-def _behind_fifos(kernel: Kernel) -> tuple[Kernel, ...]:
-    return (*(Fifo(each.width, MIN_FIFO_DEPTH, each.beats) for each in kernel.inputs), kernel)
+def _behind_fifos(kernel: Kernel, depths: tuple[int, ...] | None = None) -> tuple[Kernel, ...]:
+    """The kernel and the FIFOs in front, of the least depth where none is given."""
+    given_ = depths or (MIN_FIFO_DEPTH,) * len(kernel.inputs)
+    streams = zip(kernel.inputs, given_, strict=True)
+    return (*(Fifo(each.width, depth, each.beats) for each, depth in streams), kernel)
 
 
 def _given(node: Node) -> Source:

@@ -8,8 +8,9 @@ which two or more ask, all of it and once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import singledispatch
+from itertools import islice
 
 import numpy as np
 
@@ -67,20 +68,30 @@ def design_latency(units: Iterable[Instance], links: Iterable[Link]) -> int:
     units, links: as `Design` has them. Where branches meet, the later one counts; that the FIFO of
     the other is too short for what comes meanwhile is not modelled.
     """
-    times: dict[Source, Times] = {INPUT: _source}
+    *_, (out, times) = link_times(units, links, _source)
+    return int(_later(times, fifo_cycles(out.depth))(np.array([out.stream.beats - 1]))[0]) + 1
+
+
+def link_times(
+    units: Iterable[Instance], links: Iterable[Link], source: Times
+) -> Iterator[tuple[Link, Times]]:
+    """Every link of a design, in order, and when its beats enter its FIFO.
+
+    units, links: as `Design` has them. source: when input beats come, at the earliest.
+    """
+    times: dict[Source, Times] = {INPUT: source}
     waiting = iter(links)
     for unit in units:
-        taken = [_behind(next(waiting), times) for _ in unit.kernel.inputs]
+        taken = []
+        for link in islice(waiting, len(unit.kernel.inputs)):
+            yield link, times[link.source]
+            taken.append(_later(times[link.source], fifo_cycles(link.depth)))
         times |= zip(given(unit), _streams(unit.kernel, taken), strict=True)
-    (out,) = waiting
-    return int(_behind(out, times)(np.array([out.stream.beats - 1]))[0]) + 1
+    for link in waiting:
+        yield link, times[link.source]
 
 
-def _behind(link: Link, times: Mapping[Source, Times]) -> Times:
-    return _later(times[link.source], _fifo_cycles(link.depth))
-
-
-def _fifo_cycles(depth: int) -> int:
+def fifo_cycles(depth: int) -> int:
     return 0 if depth == 0 else FIFO_CYCLES if depth == 2 else DEEP_FIFO_CYCLES
 
 
@@ -118,6 +129,29 @@ def _(_: Add, inputs: Sequence[Times]) -> tuple[Times, ...]:
     return (lambda beats: np.maximum(first(beats), second(beats)) + 1,)
 
 
+@singledispatch
+def taken_times(kernel: Kernel, inputs: Sequence[IntArray]) -> tuple[IntArray, ...]:
+    """When a unit that joins streams could take their beats, did it take no time for others.
+
+    inputs: when these are there for it.
+    """
+    raise TypeError(f"{type(kernel).__name__} joins no streams, {len(inputs)} are given")
+
+
+@taken_times.register(Add)
+def _(_: Add, inputs: Sequence[IntArray]) -> tuple[IntArray, ...]:
+    return (np.maximum(*inputs),) * len(inputs)
+
+
+@taken_times.register
+def _(kernel: Concat, inputs: Sequence[IntArray]) -> tuple[IntArray, ...]:
+    coming = [times.reshape(kernel.pixels, -1) for times in inputs]
+    every = np.concatenate(coming, axis=1)
+    passed = np.maximum.accumulate(every.reshape(-1)).reshape(every.shape)
+    ends = np.cumsum([each.shape[1] for each in coming])[:-1]
+    return tuple(part.reshape(-1) for part in np.split(passed, ends, axis=1))
+
+
 @_streams.register
 def _(kernel: Concat, inputs: Sequence[Times]) -> tuple[Times, ...]:
     """Beats pass in their order, however early later ones come."""
@@ -137,7 +171,7 @@ def _through(kernel: Kernel, times: Times) -> Times:
 
 @_through.register
 def _(kernel: Fifo, times: Times) -> Times:
-    return _later(times, _fifo_cycles(kernel.depth))
+    return _later(times, fifo_cycles(kernel.depth))
 
 
 @_through.register

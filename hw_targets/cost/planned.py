@@ -1,18 +1,19 @@
 """All kernels of a network under one choice of bits and folding a layer, FIFOs and converters too.
 
-What is built afterwards has the same kernels, but for the depths of FIFOs, which are measured, the
-biases of the logits, which are known only then, and quantizers whose scale turns out to be that of
-what they take, which are left out.
+What is built afterwards has the same kernels, but for the depths of FIFOs, which are measured (here
+skip paths have what they are expected to hold, and matrix-vector units a vector), the biases of the
+logits, which are known only then, and quantizers whose scale turns out to be that of what they
+take, which are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import prod
 
+from hw_targets.cost.backlog import joins
 from hw_targets.cost.graph import nodes_of
-from hw_targets.cost.graph_nodes import Choices
+from hw_targets.cost.instances import planned_instances
 from hw_targets.cost.latency import design_latency, latency_cycles
 from hw_targets.cost.layer import (
     MIN_FIFO_DEPTH,
@@ -22,14 +23,14 @@ from hw_targets.cost.layer import (
     matrix_fifo,
     units_of,
 )
+from hw_targets.cost.skips import skip_depths
 from hw_targets.lanes import leaving
 from hw_targets.network import NetworkShape
 from hw_targets.rtl.design import Design
 from hw_targets.rtl.fifo import Fifo
-from hw_targets.rtl.kernel import Instance, Kernel, Stream
+from hw_targets.rtl.kernel import Instance, Kernel
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.top import Link
-from hw_targets.rtl.wiring import INPUT, given
 
 Kernels = tuple[Kernel, ...]
 
@@ -76,9 +77,9 @@ def planned_units(
     named = {layer.name: c for layer, c in zip(network.layers, choices, strict=True)}
     design = Design("planned", planned_instances(network, named, pace), pace=pace)
     depths = [
-        matrix_fifo(unit.kernel).depth if isinstance(unit.kernel, Mvu) else MIN_FIFO_DEPTH
+        depth
         for unit in design.units
-        for _ in unit.kernel.inputs
+        for depth in _depths(network, unit, max(pace, design.bound_cycles))
     ]
     depths.append(MIN_FIFO_DEPTH)
     links = tuple(
@@ -87,23 +88,12 @@ def planned_units(
     return design.units, links
 
 
-def planned_instances(
-    network: NetworkShape, choices: Choices, interval: int
-) -> tuple[Instance, ...]:
-    """The kernels of a network that branches, without converters, FIFOs and values.
-
-    Raises:
-        UnsupportedError: a unit has no hardware.
-        ValueError: a folding does not divide its layer.
-    """
-    form = Stream(1, network.input_bits, network.input_signed, prod(network.input_shape))
-    streams = {INPUT: form}
-    found = []
-    for node in nodes_of(network):
-        kernel = node.make(streams[node.sources[0]], node.lanes(choices, interval), choices)
-        found.append(Instance(node.name, kernel, {}, node.sources))
-        streams |= given(found[-1])
-    return tuple(found)
+def _depths(network: NetworkShape, unit: Instance, interval: int) -> tuple[int, ...]:
+    """Of the FIFOs before a unit."""
+    if joins(unit.kernel):
+        return skip_depths(network, interval, unit)
+    fifo = matrix_fifo(unit.kernel).depth if isinstance(unit.kernel, Mvu) else MIN_FIFO_DEPTH
+    return (fifo,)
 
 
 def layered_kernels(

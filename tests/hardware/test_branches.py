@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hw_targets.cost.backlog import backlogs
 from hw_targets.cost.latency import design_latency
 from hw_targets.errors import VerificationError
 from hw_targets.flows.simulator import build
@@ -23,6 +24,7 @@ from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.wiring import INPUT
+from passes._fifo_measure import FifoBench
 from tests.hardware.cases import Rng, pick, random_frames
 from tests.hardware.units import mvu, threshold
 
@@ -164,6 +166,22 @@ NESTED = int(os.environ.get("LIFTFLOW_FUZZ", "16")) // 16
 @pytest.mark.parametrize("seed", range(NESTED))
 def test_nested_branches_compute_their_reference(seed: int, tmp_path: Path) -> None:
     check(nested_network(seed), tmp_path, seed)
+
+
+@pytest.mark.parametrize(("network", "seed"), [(residual_network, 0), (concat_network, 1)])
+def test_what_waits_at_a_joint_is_known_before(
+    network: Callable[[int], Design], seed: int, tmp_path: Path
+) -> None:
+    design = network(seed)
+    bench = FifoBench.of(design, tmp_path, deepest=512, optimize="-O1")
+    frames = np.zeros((3, design.input.elements), dtype=np.int64)
+    held = bench.run(frames, bench.greatest, pace=design.bound_cycles).fifo_max
+    waiting = backlogs(design.units, design.links, design.bound_cycles)
+    assert max(waiting.values()) > 2
+    for name, words in waiting.items():
+        # What waits for its turn alone, and not for another branch, is not counted.
+        assert words <= held[name] + 1
+        assert network is concat_network or words >= held[name]
 
 
 @pytest.mark.parametrize(("seed", "least"), [(1, 2), (2, 0)])

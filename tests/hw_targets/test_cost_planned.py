@@ -19,7 +19,8 @@ from torch import nn
 
 from compiler.stages import LayerChoice
 from hw_targets import finn_adapter
-from hw_targets.cost.planned import network_kernels, planned_instances, planned_units
+from hw_targets.cost.instances import planned_instances
+from hw_targets.cost.planned import network_kernels, planned_units
 from hw_targets.lanes import Lanes, divisors, window_lanes
 from hw_targets.network import LayerShape
 from hw_targets.rtl.channel_add import ChannelAdd
