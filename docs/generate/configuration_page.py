@@ -46,7 +46,7 @@ def section(name: str) -> str:
     fields = fields_of(name)
     told = meanings(kind, kind.model_fields)
     rows = [
-        [code(field), code(_type(info)), _default(info), told[field] + _bounds(info)]
+        [code(field), code(_type(info)), _default(info), told.get(field, "") + _bounds(info)]
         for field, info in fields.items()
     ]
     title = f"[{name}]" if name else "At the top"

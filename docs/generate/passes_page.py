@@ -42,7 +42,12 @@ def _options(kind: type[Any], types: dict[str, Any]) -> str:
     told = meanings(kind, types)
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
     rows = [
-        [code(name), code(type_name(hint)), _default(kind, name, defaults[name]), told[name]]
+        [
+            code(name),
+            code(type_name(hint)),
+            _default(kind, name, defaults[name]),
+            told.get(name, ""),
+        ]
         for name, hint in types.items()
     ]
     return table(["option", "type", "default", "what it is"], rows)

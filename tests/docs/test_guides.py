@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,16 +12,24 @@ import pytest
 from guide_case import blocks, follow
 
 import passes
+from compiler.commands.lazy import PLACES, load
+from compiler.config import parse_config
 from hw_targets import boards
 
 DOCS = Path(__file__).parents[2] / "docs"
+EXAMPLES = DOCS.parent / "examples"
 PAGES = sorted([DOCS / "start.md", *DOCS.glob("guides/*.md")])
+OTHERS = [
+    page
+    for page in sorted([DOCS.parent / "README.md", *DOCS.glob("*.md"), *EXAMPLES.glob("*/*.md")])
+    if page not in PAGES and blocks(page)
+]
 
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder to work in, with the repository's examples, that imports come from."""
-    (tmp_path / "examples").symlink_to(DOCS.parent / "examples")
+    (tmp_path / "examples").symlink_to(EXAMPLES)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     known = set(sys.modules)
@@ -52,6 +62,35 @@ def test_what_is_not_run_says_why(page: Path) -> None:
     assert page.read_text().count("```") == 2 * len(found), "a block that is not read"
 
 
+@pytest.mark.parametrize("page", OTHERS, ids=lambda page: page.stem)
+def test_snippets_of_other_pages_hold(page: Path, workplace: Path) -> None:
+    for block in blocks(page):
+        if block.kind == "toml":
+            known = tomllib.loads(block.text)
+            if "name" in known:
+                parse_config(known, base=workplace)
+        elif block.kind == "python" and "compile_model" not in block.text:
+            exec(compile(block.text, str(page), "exec"), {"__name__": "__main__"})
+        elif block.kind == "python":
+            compile(block.text, str(page), "exec")
+        elif block.kind == "sh":
+            _commands_exist(block.text, page)
+
+
+def _commands_exist(text: str, page: Path) -> None:
+    """Every `liftflow COMMAND --option` in a block is one; nothing is run."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        called = next((at for at, word in enumerate(words) if Path(word).name == "liftflow"), None)
+        if called is None or words[called + 1].startswith("-"):
+            continue
+        name = words[called + 1]
+        assert name in PLACES, f"{page.name}: {line}"
+        known = {option for entry in load(name).params for option in entry.opts}
+        used = {word.split("=")[0] for word in words[called + 2 :] if word.startswith("--")}
+        assert used <= known | {"--help"}, f"{page.name}: {line}: {used - known}"
+
+
 def test_a_guide_that_rots_is_noticed(workplace: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("```sh\nliftflow boards show ulx3s-99f\n```\n")
@@ -65,3 +104,7 @@ def test_a_guide_that_rots_is_noticed(workplace: Path, tmp_path: Path) -> None:
     page.write_text('```python title="a.py"\nraise SystemExit(3)\n```\n\n```sh\npython a.py\n```\n')
     with pytest.raises(AssertionError, match="status 3"):
         follow(page, workplace)
+    with pytest.raises(AssertionError, match="--boards"):
+        _commands_exist("liftflow fit net.toml \\\n  --boards x", page)
+    with pytest.raises(AssertionError, match="liftflow price"):
+        _commands_exist(".venv/bin/liftflow price net.toml", page)
