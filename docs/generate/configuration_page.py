@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from typing import Any
 
 from pydantic import BaseModel
@@ -9,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from compiler.config import Config, DataSection, Goals, ModelSection
 from compiler.option_help import meanings, summary
-from docs.generate.markdown import code, table
+from docs.generate.markdown import code, options
 from docs.generate.passes_page import toml, type_name
 
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -46,12 +47,17 @@ def section(name: str) -> str:
     fields = fields_of(name)
     told = meanings(kind, kind.model_fields)
     rows = [
-        [code(field), code(_type(info)), _default(info), told.get(field, "") + _bounds(info)]
+        [
+            code(field),
+            code(_type(info)),
+            _default(info),
+            told.get(field, "").rstrip(".") + _bounds(info),
+        ]
         for field, info in fields.items()
     ]
     title = f"[{name}]" if name else "At the top"
     about = " ".join(summary(kind, kind.model_fields))
-    return f"## {title}\n\n{about}\n\n" + table(["field", "type", "default", "what it is"], rows)
+    return f"## {title}\n\n{about}\n\n" + options(["field", "type", "default", "what it is"], rows)
 
 
 def fields_of(name: str) -> dict[str, FieldInfo]:
@@ -64,19 +70,19 @@ def _type(info: FieldInfo) -> str:
     hint: Any = info.annotation
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return "section"
-    return "sections" if "dict" in str(hint) else type_name(hint).replace("pathlib.", "")
+    return "sections" if typing.get_origin(hint) is dict else type_name(hint)
 
 
 def _default(info: FieldInfo) -> str:
     if info.is_required():
         return "must be given"
     if info.default is None or info.default_factory or isinstance(info.default, BaseModel):
-        return ""
+        return "left out"
     return code(toml(info.default))
 
 
 def _bounds(info: FieldInfo) -> str:
-    """From 0 to 1., as a sentence behind another; nothing where there are none."""
+    """What is left of a sentence: its full stop, and before it the bounds where there are any."""
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     found = [
         f"{sign} {getattr(bound, name):,}"
@@ -85,4 +91,4 @@ def _bounds(info: FieldInfo) -> str:
         if getattr(bound, name, None) is not None
     ]
     found += [f"matches `{b.pattern}`" for b in info.metadata if getattr(b, "pattern", None)]
-    return f" {', '.join(found)}." if found else ""
+    return f"; {', '.join(found)}." if found else "."

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import types
+import typing
+from pathlib import Path
 from typing import Any
 
 import passes
 from compiler.config import option_types
 from compiler.option_help import meanings, summary
 from compiler.pipeline import stage_types
-from docs.generate.markdown import code, table
+from docs.generate import markdown
+from docs.generate.markdown import code
 
 HEAD = """\
 # Passes
@@ -50,24 +54,27 @@ def _options(kind: type[Any], types: dict[str, Any]) -> str:
         ]
         for name, hint in types.items()
     ]
-    return table(["option", "type", "default", "what it is"], rows)
+    return markdown.options(["option", "type", "default", "what it is"], rows)
 
 
 def type_name(hint: Any) -> str:
-    """A type as one writes it."""
-    return hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
+    """A type as one meets it in a TOML file: `float`, `[int]`; None is an option left out."""
+    kinds = [kind for kind in typing.get_args(hint) if kind not in (type(None), ...)]
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return ", ".join(map(type_name, kinds))
+    if typing.get_origin(hint) in (tuple, list):
+        return f"[{type_name(kinds[0])}]"
+    return "path" if hint is Path else hint.__name__
 
 
 def _default(kind: type[Any], option: str, default: object) -> str:
     if option in GOALS and kind.goals_with is None:
         return "the compilation's"
-    return code(toml(default))
+    return "left out" if default is None else code(toml(default))
 
 
 def toml(value: object) -> str:
-    """A default as a TOML file has it; nothing where it is None."""
-    if value is None:
-        return ""
+    """A default as a TOML file has it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
