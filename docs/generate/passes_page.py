@@ -59,6 +59,8 @@ def _options(kind: type[Any], types: dict[str, Any]) -> str:
 
 def type_name(hint: Any) -> str:
     """A type as one meets it in a TOML file: `float`, `[int]`; None is an option left out."""
+    if typing.get_origin(hint) is typing.Literal:
+        return ", ".join(map(toml, typing.get_args(hint)))
     kinds = [kind for kind in typing.get_args(hint) if kind not in (type(None), ...)]
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return ", ".join(map(type_name, kinds))

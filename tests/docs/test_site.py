@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from mkdocs.commands.build import build
@@ -44,8 +45,16 @@ def test_every_option_of_every_pass_is_told(name: str) -> None:
         assert len(meaning) > 8, (
             f"{name}.{option} is not told of in the pass's docstring: {meaning!r}"
         )
-        assert re.fullmatch(r"`(\[?(int|float|str|bool|path)\]?(, )?)+`", type_name), type_name
+        assert re.fullmatch(r"`(\[?(int|float|str|bool|path|\"[\w-]+\")\]?(, )?)+`", type_name)
         assert default
+
+
+def test_types_are_those_of_a_toml_file() -> None:
+    name = passes_page.type_name
+    assert [name(hint) for hint in (int, float | None, tuple[int, ...], Path | None)] == [
+        "int", "float", "[int]", "path"
+    ]  # fmt: skip
+    assert name(Literal["finn", "vivado"]) == '"finn", "vivado"'
 
 
 def test_meanings_end_where_the_next_begins() -> None:
