@@ -9,12 +9,13 @@ STAMP := $(VENV)/.installed
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format fuzz bench lock clean
+.PHONY: help setup run test check format docs fuzz bench lock clean
 
 help:
 	@echo "make run [BOARD=ulx3s-85f] [MODEL=examples/digits/digits.toml]  compile a network"
 	@echo "make test     run the tests"
 	@echo "make check    ruff, mypy and import contracts"
+	@echo "make docs     build the documentation in build/site"
 	@echo "make fuzz     long fuzzing: 200 configurations a kernel, 200 random networks"
 	@echo "make bench    benchmarks"
 	@echo "make lock     write requirements.lock anew from pyproject.toml"
@@ -52,6 +53,10 @@ check: setup
 format: setup
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "open build/site/index.html"
 
 lock: setup
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

@@ -25,21 +25,27 @@ class _Section(BaseModel):
 
 
 class ModelSection(_Section):
-    """Which network: a factory (`file.py:function` or `package.module:function`), its weights."""
+    """Which network.
+
+    factory: what makes it, `file.py:function` or `package.module:function`; a class counts as a
+    function. weights: its state dict, a .pt, .pth or .th file; None where the factory loads it.
+    """
 
     factory: str
     weights: Path | None = None
 
 
 class DataSection(_Section):
-    """Which data: a built-in name, a loader `file.py:function`, or an .npz; and the input's grid.
+    """Which data, and the integers that the accelerator takes: round(sample / input_scale).
 
-    input_bits, input_signed, input_scale: the integers the accelerator takes are
-    round(sample / input_scale); left out, 8 bits over the range of the training samples.
+    source: a built-in name, a loader `file.py:function`, or an .npz. input_bits: of such an
+    integer; left out, 8. input_signed: whether it has a sign; left out, where training samples
+    have one. input_scale: value of one count; left out, the range of the training samples in so
+    many bits.
     """
 
     source: str
-    input_bits: int | None = Field(default=None, ge=2, le=16)
+    input_bits: int | None = Field(default=None, ge=2, le=8)
     input_signed: bool | None = None
     input_scale: float | None = Field(default=None, gt=0)
 
@@ -47,9 +53,9 @@ class DataSection(_Section):
 class Goals(_Section):
     """What the design must reach.
 
-    accuracy: least share of test samples classified right (0 to 1); fps: least frames a second,
-    None for as many as the board gives; share: greatest share of the board's resources;
-    clock_mhz: the accelerator's clock, None for the board's own default.
+    accuracy: least share of test samples classified right, 0 to 1, or R^2 of a regression. fps:
+    least frames a second, None for as many as the board gives. share: greatest share of each of
+    the board's resources. clock_mhz: the accelerator's clock, None for the board's own default.
     """
 
     accuracy: float | None = Field(default=None, ge=0, le=1)
@@ -59,7 +65,13 @@ class Goals(_Section):
 
 
 class Config(_Section):
-    """A whole compilation. `base` is the folder that relative names start from."""
+    """A whole compilation.
+
+    name: of the run, whose folder is `build/<name>-<board>`. board: a board's name, or the path of
+    its TOML file. seed: of everything random. model: which network. data: which data. goals: what
+    the design must reach. passes: pass name -> option -> value. base: folder that relative names
+    start from. file: the TOML file it was read from.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     board: str = DEFAULT_BOARD

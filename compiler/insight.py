@@ -19,7 +19,7 @@ def explain_run(run: RunResult | Path | str) -> Insight:
     """Heatmaps, classes' channels and reasons for the bits of a finished run.
 
     Args:
-        run: what `compile_model` gave, or the folder of a run, build/<name>-<board>.
+        run: what `compile_model` gave, or the folder of a run, `build/<name>-<board>`.
 
     Returns:
         The insight of pass `explain`, its `margins` filled where the allocation went by DeepLIFT.

@@ -130,13 +130,13 @@ class LayerRelevance:
 
     By DeepLIFT alone, means over samples, None or 0 elsewhere:
 
-    classes: (classes, out_channels) channel scores over the samples of each true class; zeros
-        for a class without samples, None where samples have no classes.
     noise: (out_channels,) root of the sum of squared multipliers over the positions where the
         activations that the layer's output bits govern are not zero: what the output moves by,
         root mean square, a unit of independent rounding error. Zeros for a layer that governs none.
     peak, rms: greatest and root mean square value of those activations where they are not zero;
-        0 for a layer that governs none.
+        0 for a layer that governs none. classes: (classes, out_channels) channel scores over the
+        samples of each true class; zeros for a class without samples, None where samples have no
+        classes.
     """
 
     channels: FloatArray
@@ -301,9 +301,9 @@ class Similarity:
 class LayerInsight:
     """Which output channels of a layer of the compressed network serve which classes.
 
-    classes: (classes, out_channels) as in LayerRelevance. top: (classes, t) channels of greatest
-        relevance to each class, greatest first; shares: (classes, t) their part of the class's
-        relevance in the layer, 0 for a class without samples.
+    top: (classes, t) channels of greatest relevance to each class, greatest first; shares:
+        (classes, t) their part of the class's relevance in the layer, 0 for a class without
+        samples. classes: (classes, out_channels) as in LayerRelevance.
     selectivity: (out_channels,) 1 - H / log(classes) with H the entropy of the channel's shares
         of the classes' relevance, scaled to sum 1: 0 where it serves all classes alike or none,
         1 where it serves one alone.

@@ -36,8 +36,11 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
     bits are those of least error under `mean_act_bits`, chosen before all else. A network that
     hardware has no kernels for gets the bits of least error alone, no folding and no estimate.
 
-    board: a board's name or TOML file. clock_mhz: of the design. mean_weight_bits: limit of the
-    average over all weights. mean_act_bits: the same over activations where a network branches.
+    board: a board's name or TOML file. clock_mhz: of the design. fps: least frames a second.
+    share: of the board, that the design may use. goal: "accuracy", "speed" or "hardware", what is
+    made best; left out, the first with `fps`, the second without. slack: how much more error than
+    the least the last two may take. mean_weight_bits: limit of the average over all weights.
+    mean_act_bits: the same over activations where a network branches.
     weight_bits, act_bits: widths to choose from. sensitivity: what says how much rounded
     weights hurt, "deeplift", or for comparison "deeplift-relevance" (errors of single weights added
     up in chains too), "mse", "hessian" (HAWQ-v2) or "measured" (one layer rounded at a time).

@@ -25,6 +25,8 @@ class GenerateRtl(Pass[DataflowModel, RtlDesign]):
     Proves that the kernels' integer models, chained, give the quantized network's class, or its
     outputs, for every test sample. FIFOs have their least depth here; `simulate` measures what
     they need.
+
+    board: a board's name or TOML file, whose family the kernels' cost is estimated for.
     """
 
     name: ClassVar[str] = "generate-rtl"

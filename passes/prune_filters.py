@@ -69,7 +69,9 @@ class PruneFilters(Pass[ScoredModel, ScoredModel]):
     goal: "macs" as told above, or "board": no more goes than must for `board` to reach `fps` at
     `clock_mhz` within `share` of it, by the cost model, with `weight_bits` and `act_bits`
     everywhere. What folding makes of the channels that are left is what counts there. `macs` then
-    does not matter, and the compilation's goals fill in the others.
+    does not matter, and the compilation's goals fill in the others. board: a board's name or TOML
+    file. clock_mhz: of the design. fps: least frames a second, None for any. share: of the board,
+    that the design may use. weight_bits, act_bits: of all weights and of all activations.
     """
 
     name: ClassVar[str] = "prune-filters"

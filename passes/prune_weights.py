@@ -58,7 +58,8 @@ class PruneWeights(Pass[ScoredModel, ScoredModel]):
     together, "layer" takes the share of every layer, "row" of every output of a layer. pattern: ""
     for single weights, "2:4" for at most 2 of 4 neighbours in the order hardware reads a row, "4x8"
     for whole blocks of 4 outputs x 8 inputs (PE x SIMD), which hardware can skip. N:M patterns set
-    the sparsity themselves; give any above 0. reconstruct: choose the weights left anew. guided:
+    the sparsity themselves; give any above 0. rounds: of scoring and zeroing. reconstruct: choose
+    the weights left anew. guided:
     share of an error's count that DeepLIFT decides, 0 to count all alike as with another criterion.
     batch: samples a backward pass.
     """

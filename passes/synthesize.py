@@ -26,9 +26,11 @@ class Synthesize(Pass[RtlDesign, Implementation]):
     `shell_frames` test samples while the tools run. So is, with `netlist_frames` of them, what
     Yosys made of it: that takes minutes even of small networks, and is done when asked for.
 
-    share: of the board, that the design may use. seeds: placements to try until the clock is met.
-    allow_missed_clock: a design that no seed brings to its clock is no error; the report has the
-    clock it reached.
+    board: a board's name or TOML file. clock_mhz: of the accelerator. share: of the board, that
+    the design may use. baud: of the shell's serial line. seeds: placements to try until the clock
+    is met. shell_frames: test samples sent through the simulated shell. netlist_frames: the same
+    through its netlist, 0 for none. allow_missed_clock: a design that no seed brings to its clock
+    is no error; the report has the clock it reached.
     """
 
     name: ClassVar[str] = "synthesize"

@@ -26,10 +26,10 @@ def load_dataset(source: str, base: Path, *, cache: Path | None = None) -> Datas
     Args:
         source: a name of `BUILTIN`; the path of an .npz with train_x, train_y, test_x, test_y (or
             Xtrain, Ytrain, Xtest, Ytest), uint8 images scaled to x / 255 and grey images of
-            (N, H, W) given their channel axis; or `file.py:function` / `package.module:function`
-            returning a `Dataset` or those four arrays as a tuple, taken as they are. Integer
-            labels are classes; labels of floats are the outputs wanted, which is a regression, as
-            is a `Dataset` of 0 classes.
+            (N, H, W) given their channel axis (which `load` takes back for a network of signals);
+            or `file.py:function` / `package.module:function` returning a `Dataset` or those four
+            arrays as a tuple, taken as they are. Integer labels are classes; labels of floats are
+            the outputs wanted, which is a regression, as is a `Dataset` of 0 classes.
         base: folder that relative paths start from.
         cache: where downloads go, `base / "data"` if None.
 

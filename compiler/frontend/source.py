@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from torch import nn
+
 from compiler.frontend.data import load_dataset
 from compiler.frontend.fit import check_fits
 from compiler.frontend.model import load_module
@@ -43,13 +45,34 @@ def load(
     dataset = load_dataset(source, base)
     module = load_module(factory, base, weights)
     try:
-        classes = check_fits(module, dataset)
+        dataset, classes = _as_taken(module, dataset, source)
     except LiftFlowError as error:
         layer = f", {error.where}" if error.where else ""
         raise type(error)(error.what, where=f"{factory}{layer}", mend=error.mend) from error
     form = input_format(dataset, input_bits, input_signed, input_scale)
     model = FloatModel(name, module, dataset.sample_shape, form)
     return model, dataclasses.replace(dataset, classes=classes)
+
+
+def _as_taken(module: nn.Module, dataset: Dataset, source: str) -> tuple[Dataset, int]:
+    """`dataset` in the shape that `module` takes, and the number of classes.
+
+    (N, A, B) in an .npz are grey images or signals of A channels: the network knows.
+
+    Raises:
+        LiftFlowError: it takes neither, or does not answer as the data asks.
+    """
+    try:
+        return dataset, check_fits(module, dataset)
+    except LiftFlowError as error:
+        if not source.endswith(".npz") or dataset.sample_shape[0] != 1 or dataset.train_x.ndim != 4:
+            raise
+        train_x, test_x = dataset.train_x[:, 0], dataset.test_x[:, 0]
+        signals = dataclasses.replace(dataset, train_x=train_x, test_x=test_x)
+        try:
+            return signals, check_fits(module, signals)
+        except LiftFlowError:
+            raise error from None
 
 
 def input_format(

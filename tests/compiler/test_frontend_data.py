@@ -169,6 +169,38 @@ def test_load_puts_model_and_data_together() -> None:
     assert np.array_equal(model.input.encode(data.test_x) * 0.0625, data.test_x)
 
 
+SIGNALS = """
+from torch import nn
+
+def signals():
+    return nn.Sequential(nn.Conv1d(4, 2, 3), nn.Flatten(), nn.Linear(4, 3))
+
+def images():
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3))
+
+def others():
+    return nn.Sequential(nn.Conv1d(5, 2, 3), nn.Flatten(), nn.Linear(4, 3))
+"""
+
+
+def test_the_network_tells_signals_from_grey_images(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(SIGNALS)
+    np.savez(tmp_path / "d.npz", **arrays())
+
+    def loaded(factory: str) -> tuple[tuple[int, ...], Dataset]:
+        model, data = load(
+            name="net", factory=f"net.py:{factory}", weights=None, source="d.npz", base=tmp_path
+        )
+        return model.input_shape, data
+
+    shape, data = loaded("signals")
+    assert shape == (4, 4) == data.sample_shape
+    assert np.allclose(data.test_x, arrays()["test_x"] / 255)
+    assert loaded("images")[0] == (1, 4, 4)
+    with pytest.raises(LiftFlowError, match=r"others, 0: .* samples of shape \(1, 4, 4\)"):
+        loaded("others")
+
+
 def test_data_sets_of_a_local_folder_are_not_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
