@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -72,6 +75,7 @@ def liftflow(
 
 def main() -> None:
     """Run the command line; every failure a user can mend is one line on standard error."""
+    _let_signals_interrupt()
     try:
         status = app(prog_name="liftflow", standalone_mode=False)
     except VerificationError as error:
@@ -92,6 +96,19 @@ def main() -> None:
     if status == INTERRUPTED:
         _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _let_signals_interrupt() -> None:
+    """What ends the command ends the tools it runs, which are no part of its process group."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return  # torchrun's, which ends its processes at once when one fails
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # as nohup sets it, it stays ignored
+            signal.signal(number, interrupt)
 
 
 def _usage(error: ClickException) -> str:

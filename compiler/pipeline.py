@@ -200,7 +200,9 @@ def cache_key(entry: Pass[Any, Any], carried: str, base: str) -> str:
     """Key of a pass: options, input digest, data and seed, tool versions, its own sources."""
     module = type(entry).__module__
     sources = tuple(source_digest(name) for name in (module, *entry.uses))
-    options = options_of(entry)
+    options = {
+        name: value for name, value in options_of(entry).items() if name not in entry.unkeyed
+    }
     files = [digest_file(path) for path in map(_file_of, options, options.values()) if path]
     return digest((entry.name, options, files, carried, base, tool_versions(entry), sources))
 

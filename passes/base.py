@@ -79,7 +79,8 @@ class Pass(ABC, Generic[In, Out]):
     whose versions or sources are part of the cache key beside the pass's own file. Options named
     like goals (board, fps, share, ...) are filled in from the compilation's; with `goals_with`,
     (option, value), only when that option has that value. `after` is for passes of other packages:
-    the pass behind which one runs when a configuration names it in `[passes.<name>]`.
+    the pass behind which one runs when a configuration names it in `[passes.<name>]`. `unkeyed` are
+    options that change nothing about what the pass gives: they are no part of the cache key.
     """
 
     name: ClassVar[str]
@@ -87,6 +88,7 @@ class Pass(ABC, Generic[In, Out]):
     uses: ClassVar[tuple[str, ...]] = ()
     goals_with: ClassVar[tuple[str, str] | None] = None
     after: ClassVar[str | None] = None
+    unkeyed: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def run(self, model: In, ctx: Context) -> Out:

@@ -214,6 +214,20 @@ def test_a_gpu_that_is_too_small_is_told_with_the_mend(tmp_path: Path, data: Dat
         Pipeline([Greedy()]).run(Number(1), data, tmp_path)
 
 
+def test_options_that_change_nothing_are_no_part_of_the_key(tmp_path: Path, data: Dataset) -> None:
+    @dataclass(frozen=True)
+    class Patient(Pass[Number, Number]):
+        name: ClassVar[str] = "patient"
+        unkeyed: ClassVar[tuple[str, ...]] = ("minutes",)
+        minutes: float = 0.0
+
+        def run(self, model: Number, ctx: Context) -> Number:
+            return model
+
+    Pipeline([Patient()]).run(Number(1), data, tmp_path)
+    assert Pipeline([Patient(minutes=5.0)]).run(Number(1), data, tmp_path).did_nothing
+
+
 def test_until(tmp_path: Path, data: Dataset) -> None:
     pipeline = Pipeline([Add(), Spell()])
     assert pipeline.until("add").run(Number(1), data, tmp_path).last.value == 2
