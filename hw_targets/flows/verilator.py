@@ -59,9 +59,15 @@ class Toolchain:
                 path = self.root / "include" / source
                 command = [self.compiler, *_STANDARD, "-O1", *self.includes()]
                 command += ["-c", str(path), "-o", str(partial)]
-                what = "compiling Verilator's runtime"
-                _call(command, self.cache, what, partial.with_suffix(".log"), limit)
+                what, log = "compiling Verilator's runtime", partial.with_suffix(".log")
+                try:
+                    _call(command, self.cache, what, log, limit)
+                    _made(partial, what, log)
+                except BaseException:
+                    partial.unlink(missing_ok=True)
+                    raise
                 partial.replace(target)
+                log.unlink()
             objects.append(str(target))
         return objects
 

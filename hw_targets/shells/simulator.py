@@ -7,6 +7,7 @@ protocol code is what gets tested.
 from __future__ import annotations
 
 import struct
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,9 @@ FOLDER = "shell-simulation"
 
 MINUTES = 60.0
 """A simulation that takes longer over one command from outside counts as hung."""
+
+LAST_SECONDS = 10.0
+"""For a simulation that says nothing more to end."""
 
 DIVIDER = 8
 """Clock cycles a bit in simulation: the same logic as on the board, with less waiting."""
@@ -135,7 +139,12 @@ class SimulatedPort:
         return Watch(self._process, self._limit.seconds(MINUTES))
 
     def _died(self, watch: Watch) -> LiftFlowError:
-        where, status = "shell simulation", self._process.wait()
+        where = "shell simulation"
+        try:
+            status = self._process.wait(LAST_SECONDS)
+        except subprocess.TimeoutExpired:  # it closed its output and lives on
+            process.end(self._process)
+            status = self._process.returncode
         if watch.expired:
             seconds = self._limit.seconds(MINUTES)
             return process.overdue(

@@ -225,6 +225,16 @@ def test_a_compiler_gone_wrong(
     assert not (obj / verilator.PROGRAM).exists()
 
 
+@pytest.mark.parametrize("code", [HANG, CRASH, ""])
+def test_verilators_runtime_is_whole_or_not_there(
+    code: str, standin: Standin, tmp_path: Path
+) -> None:
+    tools = verilator.Toolchain(tmp_path, standin("g++", code).command(())[0], tmp_path)
+    with pytest.raises(LiftFlowError, match="compiling Verilator's runtime: .*log is"):
+        tools.runtime(SOON)
+    assert not list(tmp_path.glob("*.o"))
+
+
 REPORT = {
     "cycles": 100,
     "stuck": -1,
