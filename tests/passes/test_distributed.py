@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-import time
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -133,12 +132,10 @@ def test_a_failed_process_ends_all(tmp_path: Path) -> None:
         Context(tmp_path, chain_case.dataset(chain_case.small_net())),
     )
     (tmp_path / "jobs.pkl").write_bytes(pickle.dumps([job]))
-    began = time.monotonic()
-    done = torchrun(tmp_path)
+    done = torchrun(tmp_path)  # the first process alone would wait for days
     assert done.returncode != 0
     assert "out of luck" in done.stderr
     assert not (tmp_path / "results.pkl").exists()
-    assert time.monotonic() - began < 60
 
 
 def test_parts_are_all_samples_once() -> None:
