@@ -11,6 +11,8 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Annotated
 
@@ -75,9 +77,9 @@ def liftflow(
 
 def main() -> None:
     """Run the command line; every failure a user can mend is one line on standard error."""
-    _let_signals_interrupt()
     try:
-        status = app(prog_name="liftflow", standalone_mode=False)
+        with _interrupted_by_signals():
+            status = app(prog_name="liftflow", standalone_mode=False)
     except VerificationError as error:
         _fail(f"verification failed: {error}", UNPROVEN)
     except LiftFlowError as error:
@@ -98,17 +100,23 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _let_signals_interrupt() -> None:
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
     """What ends the command ends the tools it runs, which are no part of its process group."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        return  # torchrun's, which ends its processes at once when one fails
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # as nohup sets it, it stays ignored
-            signal.signal(number, interrupt)
+    # As nohup sets it, it stays ignored; torchrun's processes end at once when one fails.
+    ends = () if "TORCHELASTIC_RUN_ID" in os.environ else (signal.SIGTERM, signal.SIGHUP)
+    taken = [number for number in ends if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _usage(error: ClickException) -> str:
