@@ -23,6 +23,7 @@ from compiler.pipeline import Pipeline, RunResult
 from compiler.stages import Dataset, FloatModel
 from hw_targets.boards import Board, load_board
 from hw_targets.errors import LiftFlowError
+from passes._distributed import ALONE, Team
 from passes.base import Context
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def compile_model(
     device: str | None = None,
     dump: bool = False,
     instruments: Sequence[Instrument] = (),
+    team: Team = ALONE,
 ) -> RunResult:
     """Compile a network for a board and write its report.
 
@@ -124,6 +126,7 @@ def compile_model(
         device: torch device of attribution and retraining; CUDA when present by default.
         dump: write every stage as text as well.
         instruments: watchers of the run.
+        team: processes that compute some passes together.
 
     Returns:
         The run: folder, records, stages.
@@ -145,7 +148,7 @@ def compile_model(
         device=device,
     )
     watchers = [*instruments, Ledger(), *([Dumps()] if dump else [])]
-    result = task.run(watchers)
+    result = task.run(watchers, team)
 
     from compiler import report
 
@@ -170,7 +173,7 @@ class Task:
     device: str
     file: Path | None = None
 
-    def run(self, instruments: Sequence[Instrument]) -> RunResult:
+    def run(self, instruments: Sequence[Instrument], team: Team = ALONE) -> RunResult:
         """Runs what is not done yet."""
         return self.pipeline.run(
             self.start,
@@ -179,6 +182,7 @@ class Task:
             seed=self.seed,
             device=self.device,
             instruments=instruments,
+            team=team,
         )
 
 

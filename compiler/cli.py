@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -73,7 +78,8 @@ def liftflow(
 def main() -> None:
     """Run the command line; every failure a user can mend is one line on standard error."""
     try:
-        status = app(prog_name="liftflow", standalone_mode=False)
+        with _interrupted_by_signals():
+            status = app(prog_name="liftflow", standalone_mode=False)
     except VerificationError as error:
         _fail(f"verification failed: {error}", UNPROVEN)
     except LiftFlowError as error:
@@ -92,6 +98,25 @@ def main() -> None:
     if status == INTERRUPTED:
         _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """What ends the command ends the tools it runs, which are no part of its process group."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    # As nohup sets it, it stays ignored; torchrun's processes end at once when one fails.
+    ends = () if "TORCHELASTIC_RUN_ID" in os.environ else (signal.SIGTERM, signal.SIGHUP)
+    taken = [number for number in ends if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _usage(error: ClickException) -> str:

@@ -28,6 +28,7 @@ from compiler.run_lock import exclusive
 from compiler.stages import Dataset
 from hw_targets.boards import board_path
 from hw_targets.errors import LiftFlowError
+from passes._distributed import ALONE, Team, call
 from passes.base import Check, Context, Pass
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -112,8 +113,11 @@ class Pipeline:
         seed: int = 0,
         device: str = "cpu",
         instruments: Sequence[Instrument] = (),
+        team: Team = ALONE,
     ) -> RunResult:
         """Run every pass that is not done yet, in `folder`, alone there among processes.
+
+        team: the processes that torchrun started, of which this is the first.
 
         Raises whatever a pass raises; what was finished before stays, and the next run goes on
         from there.
@@ -121,7 +125,7 @@ class Pipeline:
         folder = folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
         with exclusive(folder):
-            return self._run(model, data, folder, seed, device, instruments)
+            return self._run(model, data, folder, seed, device, instruments, team)
 
     def _run(
         self,
@@ -131,6 +135,7 @@ class Pipeline:
         seed: int,
         device: str,
         instruments: Sequence[Instrument],
+        team: Team,
     ) -> RunResult:
         watch = Instruments(instruments)
         result = RunResult(folder)
@@ -160,7 +165,7 @@ class Pipeline:
                     if current is None:
                         current = result.stage(result.records[-1].name)
                     watch.before(entry, context)
-                    record, current = _execute(entry, current, context, key, folder)
+                    record, current = _execute(entry, current, context, key, folder, team)
                     result._stages = {entry.name: current}
                 else:
                     current = None
@@ -200,7 +205,9 @@ def cache_key(entry: Pass[Any, Any], carried: str, base: str) -> str:
     """Key of a pass: options, input digest, data and seed, tool versions, its own sources."""
     module = type(entry).__module__
     sources = tuple(source_digest(name) for name in (module, *entry.uses))
-    options = options_of(entry)
+    options = {
+        name: value for name, value in options_of(entry).items() if name not in entry.unkeyed
+    }
     files = [digest_file(path) for path in map(_file_of, options, options.values()) if path]
     return digest((entry.name, options, files, carried, base, tool_versions(entry), sources))
 
@@ -261,8 +268,18 @@ def _finished(entry: Pass[Any, Any], folder: Path, key: str, root: Path) -> Pass
         return None  # Not there, cut off, or of another version.
 
 
+def _short_of_memory(error: RuntimeError) -> str | None:
+    """Where torch found too little memory, "GPU" or "machine"; None for another error."""
+    text = str(error).lower()
+    # By name, as importing torch would cost seconds. Libraries of CUDA's own have their own words.
+    cuda = type(error).__name__ == "OutOfMemoryError" or "cuda error: out of memory" in text
+    if cuda or "cublas_status_alloc_failed" in text:
+        return "GPU"
+    return "machine" if "defaultcpuallocator: can't allocate memory" in text else None
+
+
 def _execute(
-    entry: Pass[Any, Any], model: Any, context: Context, key: str, root: Path
+    entry: Pass[Any, Any], model: Any, context: Context, key: str, root: Path, team: Team
 ) -> tuple[PassRecord, Any]:
     folder = context.workdir
     started = folder / "started"
@@ -274,14 +291,18 @@ def _execute(
         started.write_text(key)
     began = time.monotonic()
     try:
-        stage = entry.run(model, context)
+        stage = call(entry, model, context, team)
     except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's; importing it would cost seconds.
+        place = _short_of_memory(error)
+        if place is None:
             raise
+        lower = f"lower {entry.name}.batch" if "batch" in options_of(entry) else ""
+        elsewhere = "set CUDA_VISIBLE_DEVICES= to compile on the CPU" if place == "GPU" else ""
+        mends = ", or ".join(filter(None, (lower, elsewhere)))
         raise LiftFlowError(
-            "the GPU has too little memory",
+            f"the {place} has too little memory",
             where=entry.name,
-            mend=f"lower {entry.name}.batch, or set CUDA_VISIBLE_DEVICES= to compile on the CPU",
+            mend=mends or "use a smaller network or data set",
         ) from error
     seconds = time.monotonic() - began
     checksums = store.save(stage, folder / "stage.pkl", root)

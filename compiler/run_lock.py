@@ -5,13 +5,16 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hw_targets.errors import LiftFlowError
 
 LOCK = "run.lock"
+PATIENCE = 5.0
+"""Seconds for killed processes to be gone."""
 MARK = "LIFTFLOW_RUN"
 """Environment variable of everything that a compilation starts: the folder it works in."""
 
@@ -40,8 +43,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         mark = f"{MARK}={folder}"
-        for process in _marked(mark):
-            os.kill(process, signal.SIGKILL)
+        _end(mark)
         before = os.environ.get(MARK)
         os.environ[MARK] = str(folder)
         try:
@@ -51,6 +53,16 @@ def exclusive(folder: Path) -> Iterator[None]:
                 del os.environ[MARK]
             else:
                 os.environ[MARK] = before
+
+
+def _end(mark: str) -> None:
+    """Kill what carries the mark, and wait until it is gone: a write under way comes to its end."""
+    until = time.monotonic() + PATIENCE
+    while (left := _marked(mark)) and time.monotonic() < until:
+        for process in left:
+            with suppress(ProcessLookupError):  # it ended meanwhile
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.01)
 
 
 def _marked(mark: str) -> list[int]:

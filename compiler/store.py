@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,11 @@ def save(value: Any, path: Path, root: Path) -> dict[str, str]:
         Checksums of `path` and of the files and folders that `value` names, by their place below
         `root`: what `whole` asks for.
     """
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as stream:
+    with _whole_or_not(path) as partial, partial.open("wb") as stream:
         pickler = _Pickler(stream, root)
         pickler.dump(value)
         stream.flush()
         os.fsync(stream.fileno())
-    partial.replace(path)
     named = sorted({path, *pickler.products})
     return {item.relative_to(root).as_posix(): checksum(item) for item in named}
 
@@ -82,6 +81,17 @@ def load(path: Path, root: Path) -> Any:
 
 def write_json(value: Any, path: Path) -> None:
     """Write JSON atomically, keys in the order given."""
-    partial = path.with_suffix(path.suffix + ".partial")
-    partial.write_text(json.dumps(value, indent=1) + "\n")
+    with _whole_or_not(path) as partial:
+        partial.write_text(json.dumps(value, indent=1) + "\n")
+
+
+@contextmanager
+def _whole_or_not(path: Path) -> Iterator[Path]:
+    """A file beside `path` that takes its place in the end; after a failure nothing is left."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        yield partial
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     partial.replace(path)

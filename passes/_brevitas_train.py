@@ -164,6 +164,7 @@ class Trainer:
     ) -> None:
         device = torch.device(ctx.device)
         self.network, self.seed, self.drawing = network, ctx.seed, drawing
+        self.team = ctx.team
         self.distillation = distillation
         self.lowered = precision == "bfloat16"
         # Faster for convolutions; chains in float32 keep the order of summation they had.
@@ -184,9 +185,8 @@ class Trainer:
     def _taught(self) -> torch.Tensor:
         """The teacher's logits; NaN for samples that are asked for with each step's images."""
         if not self._teaches_steps():
-            return torch.cat([self.teacher(part) for part in torch.split(self.x, EVAL_BATCH)])
-        parts = torch.split(self.x[self.held], EVAL_BATCH)
-        held = torch.cat([self.teacher(part) for part in parts])
+            return self.team.outputs(self.teacher, self.x, EVAL_BATCH)
+        held = self.team.outputs(self.teacher, self.x[self.held], EVAL_BATCH)
         taught = torch.full((len(self.x), *held.shape[1:]), torch.nan, device=held.device)
         taught[self.held] = held
         return taught
@@ -201,11 +201,13 @@ class Trainer:
         total = count = 0.0
         for images, chosen in self._drawn(number, batch):
             optimizer.zero_grad()
-            loss = self._loss(images, chosen)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = self._shared_loss(images, chosen)
+            if loss.requires_grad:
+                loss.backward()  # type: ignore[no-untyped-call]
+            loss = self.team.add_gradients(self.network.parameters(), loss)
             optimizer.step()
             self.constraints.apply()
-            total += float(loss.detach()) * len(chosen)
+            total += float(loss) * len(chosen)
             count += len(chosen)
         return total / count
 
@@ -215,7 +217,8 @@ class Trainer:
         self.network.eval()
         total = count = 0.0
         for images, chosen in self._drawn(0, batch):
-            total += float(self._loss(images, chosen)) * len(chosen)
+            loss = self.team.added(self._shared_loss(images, chosen))
+            total += float(loss) * len(chosen)
             count += len(chosen)
         return total / count
 
@@ -229,6 +232,17 @@ class Trainer:
             if self.channels_last and images.dim() == 4:
                 images = images.contiguous(memory_format=torch.channels_last)
             yield images, chosen
+
+    def _shared_loss(self, images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """This process's part of the batch's mean loss; of no samples it has no gradient."""
+        if self.team.alone:
+            return self._loss(images, chosen)
+        mine = self.team.part(len(chosen))
+        count = mine.stop - mine.start
+        if not count:
+            return torch.zeros((), device=images.device)
+        loss: torch.Tensor = self._loss(images[mine], chosen[mine]) * (count / len(chosen))
+        return loss
 
     def _loss(self, images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.lowered):
@@ -246,8 +260,7 @@ class Trainer:
     def held_out(self) -> tuple[float, float]:
         """(mean loss, accuracy or R^2) on the held-out samples."""
         self.network.eval()
-        parts = torch.split(self.x[self.held], EVAL_BATCH)
-        logits = torch.cat([self.network(part) for part in parts])
+        logits = self.team.outputs(self.network, self.x[self.held], EVAL_BATCH)
         labels = self.y[self.held]
         loss = float(self.distillation.loss(logits, labels, self.taught[self.held]))
         return loss, score(logits.cpu().numpy(), labels.cpu().numpy())

@@ -37,7 +37,11 @@ class Checkpoint:
         content = io.BytesIO()  # torch tells of a full disk in no way that says so.
         torch.save({**asdict(self), "history": self.history}, content)
         part = file.with_suffix(".part")
-        part.write_bytes(content.getbuffer())
+        try:
+            part.write_bytes(content.getbuffer())
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
         part.replace(file)
 
     @classmethod

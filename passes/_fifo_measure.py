@@ -12,6 +12,7 @@ import numpy as np
 
 from hw_targets.cost.latency import design_latency
 from hw_targets.errors import VerificationError
+from hw_targets.flows.process import USUAL, Limit
 from hw_targets.flows.simulator import SimRun, Simulator, build
 from hw_targets.rtl.design import LEAST_DEPTH, Design
 from hw_targets.rtl.kernel import IntArray
@@ -42,7 +43,14 @@ class FifoBench:
 
     @classmethod
     def of(
-        cls, design: Design, folder: Path, *, deepest: int, seed: int = 0, optimize: str = "-O2"
+        cls,
+        design: Design,
+        folder: Path,
+        *,
+        deepest: int,
+        seed: int = 0,
+        optimize: str = "-O2",
+        limit: Limit = USUAL,
     ) -> FifoBench:
         """Writes and compiles the design in `folder`. deepest: greatest depth of any FIFO."""
         greatest = tuple(min(deepest, max(LEAST_DEPTH, link.stream.beats)) for link in design.links)
@@ -56,6 +64,7 @@ class FifoBench:
             links=[link.name for link in design.links],
             sizing=True,
             optimize=optimize,
+            limit=limit,
         )
         return cls(design, simulator, greatest, seed)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from compiler.stages import Dataset, FoldedNorm
+from passes._distributed import ALONE, Team
 from passes._graph import layers_of
 from passes._statistics import Statistics, output_statistics
 from passes._training import Schedule, fit
@@ -82,6 +83,7 @@ def fit_with_norms(
     masks: Mapping[str, Tensor] | None = None,
     teacher: nn.Module | None = None,
     report: Callable[[float, float], None] | None = None,
+    team: Team = ALONE,
 ) -> dict[str, FoldedNorm]:
     """`fit`, with the layers' norms put back meanwhile.
 
@@ -96,5 +98,7 @@ def fit_with_norms(
     """
     insert_norms(module, norms, output_statistics(module, samples))
     inner = {f"{n}.0" if n in norms else n: mask for n, mask in (masks or {}).items()}
-    fit(module, data, schedule, seed, device, masks=inner, teacher=teacher, report=report)
+    fit(
+        module, data, schedule, seed, device, masks=inner, teacher=teacher, report=report, team=team
+    )
     return fold_norms(module, norms, norms)

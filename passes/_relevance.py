@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from compiler.stages import Dataset, FoldedNorm, LabelArray, Relevance
 from hw_targets.errors import LiftFlowError
 from hw_targets.network import NetworkShape
+from passes._distributed import ALONE, Team
 from passes._graph import is_chain, placed
 from passes._threads import threads_for
 from passes.base import Context
@@ -75,6 +76,7 @@ def measure(
     rng: np.random.Generator,
     device: str,
     norms: Mapping[str, FoldedNorm] | None = None,
+    team: Team = ALONE,
 ) -> Relevance:
     """Relevance of all layers of a prepared network by one criterion.
 
@@ -82,6 +84,8 @@ def measure(
 
     Args:
         norms: layer -> its folded batch norms, for criteria that look at trained weights.
+        team: the processes that divide the samples among them, for criteria whose sums can be added
+            up; for others each takes all of them.
 
     Raises:
         LiftFlowError: the criterion does not fit network or target, the reference does not fit the
@@ -105,7 +109,7 @@ def measure(
             if kind.needs_means:
                 for inputs in source.first(AVERAGED, settings.batch):
                     criterion.look(inputs)
-            look = _stream(criterion, source, settings)
+            criterion, look = _stream(criterion, source, settings, team)
         else:
             nothing = np.zeros(0, np.int64)
             criterion = kind(_setup(module, data, settings, rng, norms, nothing))
@@ -151,7 +155,7 @@ def remeasure(
     with threads_for(network.macs, batch):
         return measure(
             module, ctx.data, settings, ctx.rng("attribute"), ctx.device,
-            norms,
+            norms, ctx.team,
         )  # fmt: skip
 
 
@@ -271,18 +275,25 @@ def _setup(
     )
 
 
-def _stream(criterion: Criterion, source: _Source, settings: Settings) -> _Look:
-    """Takes samples in until there are enough of them."""
+def _stream(
+    criterion: Criterion, source: _Source, settings: Settings, team: Team
+) -> tuple[Criterion, _Look]:
+    """Takes samples in until there are enough of them; the criterion with all sums, the look."""
     look = _Look()
+    whole = criterion
+    divided = team if criterion.divides else ALONE
     for until in _looks(len(source)):
         for half, part in _pieces(look.samples, until, settings.batch):
-            criterion.add(source.batch(part), half)
+            mine = part[divided.part(len(part))]
+            if len(mine):
+                criterion.add(source.batch(mine), half)
         look.samples = until
-        stability = rank_stability(criterion.channels(0), criterion.channels(1))
+        whole = criterion.merged(divided)
+        stability = rank_stability(whole.channels(0), whole.channels(1))
         look.stability.append((until, stability))
         if settings.samples == 0 and stability >= settings.stable:
             break
-    return look
+    return whole, look
 
 
 def _looks(count: int) -> list[int]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from hw_targets.boards import Board
 from hw_targets.families import load_family
 from hw_targets.flows import nextpnr, open_tools, yosys
 from hw_targets.flows.plan import BuildPlan
+from hw_targets.flows.process import USUAL, Limit, beside
 from hw_targets.shells.accelerator import Accelerator
 from hw_targets.shells.driver import LiftFlowDevice, Result
 from hw_targets.shells.protocol import Identity
@@ -46,6 +46,7 @@ class Job:
     shell_frames: int
     netlist_frames: int = 0
     allow_missed_clock: bool = False
+    limit: Limit = field(default_factory=Limit)
 
     @property
     def shell(self) -> Shell:
@@ -75,14 +76,15 @@ def implement(job: Job, ctx: Context) -> Implementation:
     folder = ctx.workdir / "plan"
     budget = board.budget(job.share)
     # The tools run beside the simulations: each uses one core.
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        synthesis = pool.submit(_synthesise, plan, folder, board, budget, ctx)
-        answers = check_shell(shell, design, job.shell_frames, ctx)
+    with beside(1) as pool:
+        synthesis = pool.submit(_synthesise, plan, folder, job, budget, ctx)
+        answers = check_shell(shell, design, job.shell_frames, ctx, job.limit)
         synthesised = synthesis.result()
-        placement = pool.submit(_place, plan, folder, board, budget, ctx)
+        placement = pool.submit(_place, plan, folder, job, budget, ctx)
         if job.netlist_frames:
             netlist = folder / yosys.NETLIST_VERILOG
-            check_netlist(shell, design, netlist, answers[: job.netlist_frames], ctx)
+            wanted = answers[: job.netlist_frames]
+            check_netlist(shell, design, netlist, wanted, ctx, job.limit)
         placed, reached = placement.result()
     if job.allow_missed_clock and reached < shell.mhz:
         ctx.say(f"the clock is missed, as allowed: {reached:.1f} of {shell.mhz:g} MHz", None)
@@ -117,32 +119,34 @@ def _estimated(design: RtlDesign, board: Board) -> Resources:
 
 
 def _synthesise(
-    plan: BuildPlan, folder: Path, board: Board, budget: dict[str, float], ctx: Context
+    plan: BuildPlan, folder: Path, job: Job, budget: dict[str, float], ctx: Context
 ) -> dict[str, float]:
     """Resources of the netlist, checked before the long placement."""
-    plan.run(folder, ctx.say, until="synthesise")
-    synthesised = yosys.resources(folder / yosys.STATISTICS, load_family(board.family))
-    require_fit(synthesised, budget, board.name)
+    plan.run(folder, ctx.say, until="synthesise", limit=job.limit)
+    synthesised = yosys.resources(folder / yosys.STATISTICS, load_family(job.board.family))
+    require_fit(synthesised, budget, job.board.name)
     return synthesised
 
 
 def _place(
-    plan: BuildPlan, folder: Path, board: Board, budget: dict[str, float], ctx: Context
+    plan: BuildPlan, folder: Path, job: Job, budget: dict[str, float], ctx: Context
 ) -> tuple[dict[str, float], float]:
     """(resources placed, MHz reached)."""
-    plan.run(folder, ctx.say)
-    report = nextpnr.report(folder / nextpnr.REPORT, board.flow)
-    require_fit(report.resources, budget, board.name)
+    plan.run(folder, ctx.say, limit=job.limit)
+    report = nextpnr.report(folder / nextpnr.REPORT, job.board.flow)
+    require_fit(report.resources, budget, job.board.name)
     return report.resources, report.slowest_mhz
 
 
-def check_shell(shell: Shell, design: RtlDesign, frames: int, ctx: Context) -> tuple[Result, ...]:
+def check_shell(
+    shell: Shell, design: RtlDesign, frames: int, ctx: Context, limit: Limit = USUAL
+) -> tuple[Result, ...]:
     """Send test samples through the simulated pins; the answers, every one the model's."""
     samples = ctx.data.test_x[:frames]
     if not len(samples):
         return ()
     ctx.say("compiling the simulated board", None)
-    simulated = build_simulator(shell, design.folder, ctx.workdir / FOLDER)
+    simulated = build_simulator(shell, design.folder, ctx.workdir / FOLDER, limit=limit)
     ctx.say(f"{len(samples)} test samples through the pins", None)
     identity, answers = _through_the_pins(simulated, design, samples)
     ctx.prove(
@@ -166,11 +170,17 @@ def check_shell(shell: Shell, design: RtlDesign, frames: int, ctx: Context) -> t
 
 
 def check_netlist(
-    shell: Shell, design: RtlDesign, netlist: Path, expected: tuple[Result, ...], ctx: Context
+    shell: Shell,
+    design: RtlDesign,
+    netlist: Path,
+    expected: tuple[Result, ...],
+    ctx: Context,
+    limit: Limit = USUAL,
 ) -> None:
     """The netlist in place of the RTL, on the same samples: the same answers in the same cycles."""
     ctx.say("compiling the netlist's simulation", None)
-    simulated = build_netlist_simulator(shell, netlist, ctx.workdir / "netlist-simulation")
+    obj = ctx.workdir / "netlist-simulation"
+    simulated = build_netlist_simulator(shell, netlist, obj, limit)
     ctx.say(f"{len(expected)} test samples through the netlist", None)
     _, answers = _through_the_pins(simulated, design, ctx.data.test_x[: len(expected)])
     same = sum(answer == wanted for answer, wanted in zip(answers, expected, strict=True))

@@ -10,13 +10,19 @@ from hw_targets.boards import Board
 from hw_targets.families import load_family
 from hw_targets.flows import vivado, yosys
 from hw_targets.flows.plan import BuildPlan
+from hw_targets.flows.process import USUAL, Limit
 from hw_targets.shells.accelerator import Accelerator
 from passes._fit import require_fit
 from passes.base import Context
 
 
 def implement(
-    design: RtlDesign, board: Board, clock_mhz: float, share: float, ctx: Context
+    design: RtlDesign,
+    board: Board,
+    clock_mhz: float,
+    share: float,
+    ctx: Context,
+    limit: Limit = USUAL,
 ) -> Implementation:
     """Figures of the accelerator alone, and a bitstream if Vivado is here.
 
@@ -28,7 +34,7 @@ def implement(
     budget = board.budget(share)
     unit = Accelerator.read(design.folder, design.network.classes)
     counted = vivado.utilisation(unit, design.folder, family).run(
-        ctx.workdir / "utilisation", ctx.say
+        ctx.workdir / "utilisation", ctx.say, limit=limit
     )
     synthesised = yosys.resources(counted[yosys.STATISTICS], family)
     require_fit(synthesised, budget, board.name)
@@ -41,10 +47,10 @@ def implement(
         place = f"{ctx.workdir.name}/{folder.name}"
         skipped: str | None = f"needs Vivado {vivado.RELEASES}: {vivado.run_elsewhere(place)}"
     elif board.finn_shell is None:
-        plan.run(folder, ctx.say)
+        plan.run(folder, ctx.say, limit=limit)
         skipped = "FINN has no shell for this board: stitched IP only"
     else:
-        bitstream = plan.run(folder, ctx.say)[vivado.BITSTREAMS[board.finn_shell]]
+        bitstream = plan.run(folder, ctx.say, limit=limit)[vivado.BITSTREAMS[board.finn_shell]]
         skipped = None
     if skipped:
         ctx.say(f"bitstream skipped: {skipped}", None)

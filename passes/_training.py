@@ -14,6 +14,7 @@ from compiler.stages import Dataset
 from hw_targets.errors import LiftFlowError
 from passes._augment import augmented
 from passes._distill import Distillation
+from passes._distributed import ALONE, Team, joined_norms
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def fit(
     masks: Mapping[str, Tensor] | None = None,
     teacher: nn.Module | None = None,
     report: Callable[[float, float], None] | None = None,
+    team: Team = ALONE,
 ) -> None:
     """Trains `module` in place on the training split; in eval mode and contiguous at the end.
 
@@ -55,9 +57,10 @@ def fit(
         masks: parameter's module -> True where its weight may be other than zero.
         teacher: network in eval mode whose outputs are learned by `distillation`.
         report: called with the share of steps done and the mean loss since the last call.
+        team: the processes that divide every step among them.
 
     Raises:
-        LiftFlowError: the loss is no finite number any more.
+        LiftFlowError: the loss is no finite number any more, or a parameter is not.
     """
     generator = torch.Generator().manual_seed(seed)
     x, y = torch.from_numpy(data.train_x), torch.from_numpy(data.train_y)
@@ -76,34 +79,48 @@ def fit(
             group["lr"] = schedule.lr * _rate(step, steps, schedule.warm_up)
         chosen = next(order)
         images = augmented(x[chosen], schedule.shift, schedule.mirror, generator)
+        whole, mine = len(chosen), team.part(len(chosen))
+        images, chosen = images[mine], chosen[mine]
         images = images.to(device, memory_format=layout)
         low = torch.autocast(
             torch.device(device).type, torch.bfloat16, enabled=schedule.precision == "bfloat16"
         )
-        with low:
-            logits = module(images)
-            taught = _taught(teacher, images) if schedule.distillation.weight else None
-        loss = schedule.distillation.loss(logits.float(), y[chosen].to(device), taught)
-        if not bool(torch.isfinite(loss)):
-            raise LiftFlowError(
-                f"the loss is {loss.item():g} after {step} of {steps} steps of training",
-                where="finetune",
-                mend="lower finetune.lr, or set finetune.clip",
-            )
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        with joined_norms(module, team):
+            with low:
+                logits = module(images).float()
+                taught = _taught(teacher, images) if schedule.distillation.weight else None
+            if len(chosen):
+                loss = schedule.distillation.loss(logits, y[chosen].to(device), taught)
+                loss = loss * (len(chosen) / whole)
+            else:  # no sample, but a part in the norms of the others'
+                loss = logits.sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+        loss = team.add_gradients(module.parameters(), loss)
+        if not bool(torch.isfinite(loss)):
+            raise _diverged(f"the loss is {loss.item():g} after {step} of {steps} steps")
         if schedule.clip:
             nn.utils.clip_grad_norm_(module.parameters(), schedule.clip)
         optimizer.step()
         with torch.no_grad():
             for name, mask in kept.items():
                 module.get_submodule(name).weight.mul_(mask)  # type: ignore[operator,union-attr]
-        running, since = running + float(loss.detach()), since + 1
+        running, since = running + float(loss), since + 1
         if report is not None and (step + 1) % max(1, steps // 10) == 0:
             report((step + 1) / steps, running / since)
             running, since = 0.0, 0
+    # The last step has no loss behind it that would tell.
+    odd = [key for key, value in module.named_parameters() if not bool(value.isfinite().all())]
+    if odd:
+        raise _diverged(f"{odd[0]} is no finite number any more after {steps} steps")
     _place(module, "cpu", torch.contiguous_format)
     module.eval()
+
+
+def _diverged(what: str) -> LiftFlowError:
+    return LiftFlowError(
+        f"{what} of training", where="finetune", mend="lower finetune.lr, or set finetune.clip"
+    )
 
 
 def _place(module: nn.Module, device: str, layout: torch.memory_format) -> None:

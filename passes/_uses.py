@@ -14,5 +14,10 @@ QUANT_NETWORK = (
 )
 """What a quantized network is built, run and measured with."""
 
-TRAINING = ("passes._augment", "passes._distill")
+TRAINING = (
+    "passes._augment",
+    "passes._distill",
+    "passes._distributed",
+    "passes._joined_norm",
+)
 """What every training shares."""

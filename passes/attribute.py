@@ -42,6 +42,7 @@ class Attribute(Pass[FloatModel, ScoredModel]):
     """
 
     name: ClassVar[str] = "attribute"
+    together: ClassVar[bool] = True
     tools: ClassVar[tuple[str, ...]] = ("torch", "captum", "scipy")
     uses: ClassVar[tuple[str, ...]] = (
         "passes.deeplift",
@@ -51,6 +52,7 @@ class Attribute(Pass[FloatModel, ScoredModel]):
         "passes._rescale",
         "passes._relevance",
         "passes._distill",
+        "passes._distributed",
         "passes._graph",
         "passes._score",
         "passes._modules",
@@ -121,7 +123,9 @@ class Attribute(Pass[FloatModel, ScoredModel]):
         rng = ctx.rng(self.name)
         with threads_for(model.network.macs, self.batch):
             settings = self.settings(ctx.data)
-            relevance = measure(model.module, ctx.data, settings, rng, ctx.device, model.norms)
+            relevance = measure(
+                model.module, ctx.data, settings, rng, ctx.device, model.norms, ctx.team
+            )
         if relevance.stability:
             samples, stability = relevance.stability[-1]
             ctx.say(f"ranking of channels {stability:.3f} reliable over {samples} samples", 1.0)

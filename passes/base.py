@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from hw_targets.errors import LiftFlowError, VerificationError
+from passes._distributed import ALONE, Team
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +43,8 @@ class Context:
     """What every pass may use: its folder, the data, the seed, the ledger, a voice.
 
     workdir: this pass's own folder; everything it leaves for later stages goes there.
-    say(text, share): progress, `share` in [0, 1] or None.
+    say(text, share): progress, `share` in [0, 1] or None. team: the processes that compute this
+    pass together.
     """
 
     workdir: Path
@@ -51,6 +53,7 @@ class Context:
     device: str = "cpu"
     say: Callable[[str, float | None], None] = _silent
     checks: list[Check] = field(default_factory=list)
+    team: Team = ALONE
 
     def prove(self, claim: str, passed: bool, *, measured: object, required: object) -> None:
         """Enter a check in the ledger. Raises VerificationError when it does not hold."""
@@ -79,7 +82,9 @@ class Pass(ABC, Generic[In, Out]):
     whose versions or sources are part of the cache key beside the pass's own file. Options named
     like goals (board, fps, share, ...) are filled in from the compilation's; with `goals_with`,
     (option, value), only when that option has that value. `after` is for passes of other packages:
-    the pass behind which one runs when a configuration names it in `[passes.<name>]`.
+    the pass behind which one runs when a configuration names it in `[passes.<name>]`. `unkeyed` are
+    options that change nothing about what the pass gives: they are no part of the cache key.
+    `together`: every process of a team runs it, and `ctx.team` divides its steps.
     """
 
     name: ClassVar[str]
@@ -87,6 +92,8 @@ class Pass(ABC, Generic[In, Out]):
     uses: ClassVar[tuple[str, ...]] = ()
     goals_with: ClassVar[tuple[str, str] | None] = None
     after: ClassVar[str | None] = None
+    unkeyed: ClassVar[tuple[str, ...]] = ()
+    together: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, model: In, ctx: Context) -> Out:

@@ -39,6 +39,7 @@ class Finetune(Pass[ScoredModel, ScoredModel]):
     """
 
     name: ClassVar[str] = "finetune"
+    together: ClassVar[bool] = True
     tools: ClassVar[tuple[str, ...]] = ("torch", "captum")
     uses: ClassVar[tuple[str, ...]] = (
         *Attribute.uses,
@@ -107,6 +108,7 @@ class Finetune(Pass[ScoredModel, ScoredModel]):
                 masks={name: torch.from_numpy(mask) for name, mask in model.masks.items()},
                 teacher=copy.deepcopy(placed(model.reference, ctx.device)),
                 report=lambda share, loss: ctx.say(f"loss {loss:.4f}", share),
+                team=ctx.team,
             )
         relevance = remeasure(module, model.network, model.relevance, norms, ctx)
         prove_complete(relevance, ctx)

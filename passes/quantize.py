@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from compiler.stages import QuantModel, ScoredModel
 from hw_targets.errors import LiftFlowError
 from passes._score import told
 from passes._uses import QUANT_NETWORK
 from passes.base import Context, Pass
+
+if TYPE_CHECKING:
+    from torch import nn
 
 WEIGHT_BITS, ACT_BITS = range(1, 9), range(9)
 """Widths the kernels have; 0 bits of activation stands for the logits."""
@@ -64,6 +67,7 @@ class Quantize(Pass[ScoredModel, QuantModel]):
         with torch.no_grad():
             for shape in model.network.layers:
                 source = model.module.get_submodule(shape.name)
+                _refuse_no_numbers(source, shape.name)
                 target = network.layer(shape.name)
                 target.weight.copy_(source.weight)
                 if source.bias is None:
@@ -92,6 +96,17 @@ class Quantize(Pass[ScoredModel, QuantModel]):
             masks=model.masks,
             accuracy=accuracy,
         )
+
+
+def _refuse_no_numbers(layer: nn.Module, name: str) -> None:
+    """Raise LiftFlowError for a layer that no scale fits."""
+    for key, value in layer.named_parameters():
+        if not bool(value.isfinite().all()):
+            raise LiftFlowError(
+                f"its {key} has values that are no finite numbers",
+                where=name,
+                mend="train the network anew, or with a smaller finetune.lr",
+            )
 
 
 def _refuse_zeros(model: ScoredModel, name: str) -> None:

@@ -24,7 +24,8 @@ class Retrain(Pass[QuantModel, QuantModel]):
     """Train weights, biases and scales under quantization; keep the best held-out epoch.
 
     A training that leaves the loss on what it trains on above what it was has failed, and hands
-    back the network as it came. Held-out samples could not tell: the float network knows them.
+    back the network as it came. One whose loss becomes no number ends there, with the best epoch
+    before. Held-out samples could not tell: the float network knows them.
     Loss is cross entropy, of a regression the squared error, mixed with distillation from the
     float network before pruning. Masks stay zero, codebooks keep who shares an entry while entries
     move. The test split is measured once, after the choice. An interrupted training goes on at its
@@ -40,6 +41,7 @@ class Retrain(Pass[QuantModel, QuantModel]):
     """
 
     name: ClassVar[str] = "retrain"
+    together: ClassVar[bool] = True
     tools: ClassVar[tuple[str, ...]] = ("brevitas", "torch")
     uses: ClassVar[tuple[str, ...]] = (
         *QUANT_NETWORK,
@@ -141,7 +143,8 @@ class Retrain(Pass[QuantModel, QuantModel]):
             model, network, ctx, distillation, self.holdout, drawing, self.precision
         )
         file = ctx.workdir / "checkpoint.pt"
-        state = Checkpoint.load(file, self._tag(model, ctx))
+        # Only the first process has one.
+        state = ctx.team.agreed(Checkpoint.load(file, self._tag(model, ctx)))
         if state.epoch:
             network.load_state_dict(state.network)
             ctx.say(f"going on after epoch {state.epoch}", state.epoch / self.epochs)
@@ -156,7 +159,14 @@ class Retrain(Pass[QuantModel, QuantModel]):
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * rate
             loss = trainer.epoch(optimizer, state.epoch, self.batch)
-            held_loss, held_right = trainer.held_out()
+            held_loss, held_right = ctx.team.agreed(trainer.held_out())
+            if not math.isfinite(loss + held_loss):
+                ctx.say(
+                    f"epoch {state.epoch + 1}: the loss is no number any more; "
+                    f"the network of epoch {state.best_epoch} counts",
+                    1.0,
+                )
+                break
             state.epoch += 1
             held = told(held_right, ctx.data.regression)
             ctx.say(
@@ -168,7 +178,10 @@ class Retrain(Pass[QuantModel, QuantModel]):
             if (held_right, -held_loss) > state.best_key:
                 state.best_key, state.best_epoch = (held_right, -held_loss), state.epoch
                 state.best = {k: v.detach().cpu().clone() for k, v in state.network.items()}
-            state.save(file)
+            if ctx.team.first:
+                state.save(file)
+        if not state.best:
+            return state, math.nan
         network.load_state_dict(state.best)
         return state, trainer.loss(self.batch)
 

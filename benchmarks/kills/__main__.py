@@ -5,7 +5,7 @@
 
 The compilation runs once undisturbed. Then it is started and killed (SIGKILL) after a random part
 of the time that took, again and again in one folder; whenever it comes to its end before it is
-killed, in a new folder. At the end of every folder the digest of the last stage must be that of the
+killed, in a new folder. At the end of every folder the digests of all stages must be those of the
 undisturbed run, and no pass that was done before a kill may have been done again after it. Writes
 results.json beside this file.
 """
@@ -28,6 +28,7 @@ from pathlib import Path
 RESULTS = Path(__file__).with_name("results.json")
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits.toml"
 Done = dict[str, int]
+Digests = dict[str, str]
 
 
 def command(config: Path, output: Path, settings: list[str], until: str | None) -> list[str]:
@@ -65,10 +66,10 @@ def done_passes(output: Path) -> Done:
     return {path.parent.name: path.stat().st_mtime_ns for path in output.glob("*/*/pass.json")}
 
 
-def last_digest(output: Path) -> str:
-    last = max(output.glob("*/*/pass.json"))
-    digest: str = json.loads(last.read_text())["digest"]
-    return digest
+def digests_of(output: Path) -> Digests:
+    """Pass -> digest of what it gave, of the run below `output`."""
+    found = sorted(output.glob("*/*/pass.json"))
+    return {path.parent.name: json.loads(path.read_text())["digest"] for path in found}
 
 
 def begun(output: Path) -> str:
@@ -89,7 +90,7 @@ def main() -> int:
     chosen = parser.parse_args()
     draw = random.Random(chosen.seed)
     moments: list[str] = []
-    digests: list[str] = []
+    digests: list[Digests] = []
     again: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
         calm = Path(scratch) / "calm"
@@ -109,7 +110,9 @@ def main() -> int:
             compile_whole(line)
             now = done_passes(output)
             again += [name for name, at in before.items() if now.get(name) != at]
-            digests.append(last_digest(output))
+            digests.append(digests_of(output))
+        wanted = digests_of(calm)
+        other = {name for found in digests for name in wanted if found.get(name) != wanted[name]}
         result = {
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
             "config": chosen.config.name,
@@ -120,13 +123,14 @@ def main() -> int:
             "kills": len(moments),
             "killed_in": {name: moments.count(name) for name in sorted(set(moments))},
             "runs_brought_to_their_end": len(digests),
-            "same_digest": sum(digest == last_digest(calm) for digest in digests),
+            "same_digests": sum(found == wanted for found in digests),
+            "passes_with_another_digest": sorted(other),
             "passes_done_again": again,
             "machine": {"cores": os.cpu_count(), "processor": platform.machine()},
         }
     chosen.results.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
-    return 0 if result["same_digest"] == len(digests) and not again else 1
+    return 0 if result["same_digests"] == len(digests) and not again else 1
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from hw_targets.errors import LiftFlowError
 
 if TYPE_CHECKING:
     from compiler.pipeline import RunResult
+    from passes._distributed import Team
 
 BoardOption = Annotated[
     str | None, typer.Option(help="Board name, or the path of a board's TOML file.")
@@ -50,8 +51,35 @@ def compile_network(
 ) -> None:
     """Compile a network: prune, quantize, retrain, lower, simulate, synthesize, report.
 
-    Interrupted, the same command goes on where it stopped; done, it does nothing.
+    Interrupted, the same command goes on where it stopped; done, it does nothing. Under torchrun
+    its processes train and attribute together.
     """
+    from passes._distributed import dismiss, serve, started
+
+    with started() as team:
+        if not team.first:
+            serve(team)
+            return
+        _compile(
+            config, board, fps, share, until, output, setting, passes, seed, dump, as_json, team
+        )
+        dismiss(team)
+
+
+def _compile(
+    config: Path,
+    board: str | None,
+    fps: float | None,
+    share: float | None,
+    until: str | None,
+    output: Path | None,
+    setting: list[str] | None,
+    passes: str | None,
+    seed: int | None,
+    dump: bool,
+    as_json: bool,
+    team: Team,
+) -> None:
     from compiler import report
     from compiler.api import compile_model
     from compiler.instruments import Progress
@@ -81,6 +109,7 @@ def compile_network(
             seed=seed,
             dump=dump,
             instruments=[Progress(err)],
+            team=team,
         )
     if as_json:
         print_json(report.load(result.folder).model_dump(mode="json", by_alias=True))

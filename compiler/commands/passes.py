@@ -44,6 +44,13 @@ def list_passes(
 
 def describe(name: str) -> dict[str, Any]:
     """What pass `name` takes, gives and does, and its options, as JSON has it."""
+    from compiler.pass_source import described
+
+    return described(name) or imported(name)
+
+
+def imported(name: str) -> dict[str, Any]:
+    """The same by the class itself."""
     import passes
     from compiler.api import option_defaults
     from compiler.pipeline import stage_types

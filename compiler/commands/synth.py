@@ -38,6 +38,10 @@ def synth(
     allow_missed_clock: Annotated[
         bool, typer.Option("--allow-missed-clock", help="A missed clock is no error.")
     ] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Time of each call of a tool, instead of its step's own.", min=0.01),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; of a dry run.")] = False,
 ) -> None:
     """Build the bitstream of a run. Interrupted, the same command goes on where it stopped."""
@@ -54,13 +58,16 @@ def synth(
             _show(plan)
     if dry_run or archive is not None:
         return
+    from hw_targets.flows.process import Limit
+
+    limit = Limit.asked(minutes, "--minutes")
     if on is not None:
         from hw_targets.flows.remote import Host
 
         options = tuple(word for each in ssh_option or [] for word in ("-o", each))
-        products = Host(on, options).run(plan, folder / FOLDER, _say)
+        products = Host(on, options).run(plan, folder / FOLDER, _say, limit)
     else:
-        products = plan.run(folder / FOLDER, _say)
+        products = plan.run(folder / FOLDER, _say, limit=limit)
     _tell(products)
 
 

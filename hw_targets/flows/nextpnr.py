@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hw_targets.boards import Board
@@ -26,7 +28,8 @@ class Target:
     sizes: part of a device's name -> the option that chooses it. constraints, config: options that
     name the pins' file and what is written. pack: arguments that make `bitstream` of it. cells:
     resource -> how the report names it; where a cell holds a LUT and a register the latter are
-    not told apart.
+    not told apart. preamble: what the device waits for at the beginning of a bitstream (Lattice,
+    FPGA-TN-02039 and FPGA-TN-02001).
     """
 
     place: Tool
@@ -38,6 +41,7 @@ class Target:
     pack: tuple[str, ...]
     bitstream: str
     cells: Mapping[str, str]
+    preamble: bytes
     lower_package: bool = False
     graded: bool = True
 
@@ -70,6 +74,7 @@ TARGETS: Mapping[str, Target] = {
         pack=("--compress", "--input", "design.config", "--bit", "design.bit"),
         bitstream="design.bit",
         cells={"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X18D", "bram": "DP16KD"},
+        preamble=b"\xff\xff\xbd\xb3",
     ),
     "ice40": Target(
         place=NEXTPNR_ICE40,
@@ -81,6 +86,7 @@ TARGETS: Mapping[str, Target] = {
         pack=("design.asc", "design.bin"),
         bitstream="design.bin",
         cells={"lut": "ICESTORM_LC", "dsp": "ICESTORM_DSP", "bram": "ICESTORM_RAM"},
+        preamble=b"\x7e\xaa\x99\x7e",
         lower_package=True,
         graded=False,
     ),
@@ -130,6 +136,8 @@ def steps(
         inputs=(NETLIST, constraints),
         products=(target.layout, REPORT),
         retry_on=CLOCK_MISSED,
+        minutes=480.0,
+        checks={REPORT: partial(report, flow=board.flow)},
     )
     pack = Step(
         name="pack-bitstream",
@@ -137,6 +145,8 @@ def steps(
         attempts=(target.pack,),
         inputs=(target.layout,),
         products=(target.bitstream,),
+        minutes=30.0,
+        checks={target.bitstream: partial(_has_preamble, preamble=target.preamble)},
     )
     return place, pack
 
@@ -148,12 +158,15 @@ def report(path: Path, flow: str) -> PlaceReport:
         LiftFlowError: the file is not what nextpnr writes.
     """
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_bytes())
         used = {name: cell["used"] for name, cell in data["utilization"].items()}
         resources = {name: float(used[cell]) for name, cell in TARGETS[flow].cells.items()}
         found = clocks(path)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _no_report(path, error) from error
+    odd = {name: count for name, count in resources.items() if not 0 <= count < math.inf}
+    if odd:
+        raise _no_report(path, f"it counts {odd}")
     return PlaceReport(resources, found)
 
 
@@ -162,14 +175,23 @@ def clocks(path: Path) -> dict[str, tuple[float, float]]:
     try:
         found = {
             name: (float(clock["achieved"]), float(clock["constraint"]))
-            for name, clock in json.loads(path.read_text())["fmax"].items()
+            for name, clock in json.loads(path.read_bytes())["fmax"].items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _no_report(path, error) from error
     if not found:
-        raise LiftFlowError("no clock in the timing report", where=str(path))
+        raise _no_report(path, "it has no clock")
+    odd = [name for name, both in found.items() if not all(0 < mhz < math.inf for mhz in both)]
+    if odd:
+        raise _no_report(path, f"clock {odd[0]} of {found[odd[0]]} MHz")
     return found
 
 
-def _no_report(path: Path, error: Exception) -> LiftFlowError:
+def _has_preamble(path: Path, preamble: bytes) -> None:
+    with path.open("rb") as stream:
+        if preamble not in stream.read(4096):
+            raise LiftFlowError("not a bitstream", where=str(path), mend="build it again")
+
+
+def _no_report(path: Path, error: Exception | str) -> LiftFlowError:
     return LiftFlowError(f"not a nextpnr report ({error})", where=str(path), mend="build it again")

@@ -24,7 +24,7 @@ def plan(shell: Shell, rtl: Path, seeds: int, *, allow_missed_clock: bool = Fals
         name=shell.top,
         files=files,
         steps=(
-            yosys.step("synthesise", (*sources, *unit.memories), netlist=True),
+            yosys.step("synthesise", (*sources, *unit.memories), family, netlist=True),
             *nextpnr.steps(
                 board,
                 shell.constraints,

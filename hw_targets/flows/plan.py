@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hw_targets.errors import MissingToolError
+from hw_targets.flows.process import USUAL, Limit
 from hw_targets.flows.runner import run_step
 from hw_targets.flows.script import script
 from hw_targets.flows.tools import Tool
@@ -33,6 +34,8 @@ class Step:
     attempts: argument lists, tried in order until one succeeds. Only a failure whose log has
         `retry_on` in it is worth another attempt (a missed clock, with another seed).
     inputs, products: files it reads (the step is repeated when they change) and must leave.
+    minutes: an attempt that takes longer counts as hung. checks: product -> what raises
+        LiftFlowError where the file is not what the tool should write.
     """
 
     name: str
@@ -41,6 +44,9 @@ class Step:
     inputs: tuple[str, ...]
     products: tuple[str, ...]
     retry_on: str | None = None
+    minutes: float = 240.0
+    # No part of the hash: a mapping has none.
+    checks: Mapping[str, Callable[[Path], object]] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -119,10 +125,18 @@ class BuildPlan:
             path.write_bytes(data)
         (folder / "run.sh").chmod(0o755)
 
-    def run(self, folder: Path, say: Say = silent, *, until: str | None = None) -> dict[str, Path]:
+    def run(
+        self,
+        folder: Path,
+        say: Say = silent,
+        *,
+        until: str | None = None,
+        limit: Limit = USUAL,
+    ) -> dict[str, Path]:
         """Write the plan to `folder`, run its steps there, return product name -> path.
 
         until: name of the last step to run, all by default; a later call goes on from there.
+        limit: of every call of a tool, instead of its step's own.
 
         A step is skipped when it ran before with the same arguments, tool and inputs and its
         products are unchanged, so an interrupted build goes on where it stopped. Logs are in
@@ -138,7 +152,7 @@ class BuildPlan:
         for index, step in enumerate(self.steps):
             share = index / len(self.steps)
             say(step.name, share)
-            run_step(step, folder, partial(_say_at, say, share))
+            run_step(step, folder, partial(_say_at, say, share), limit)
             if step.name == until:
                 break
         return {name: folder / name for name in self.products}

@@ -6,15 +6,15 @@ import hashlib
 import io
 import shlex
 import shutil
-import subprocess
 import tarfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from hw_targets.errors import LiftFlowError, MissingToolError
-from hw_targets.flows import archive
+from hw_targets.flows import archive, process
 from hw_targets.flows.plan import BuildPlan, Say, silent
+from hw_targets.flows.process import USUAL, Limit, Watch
 
 PLANS = "liftflow-plans"
 """Folder of all plans in the home of the user there; each has one named after its digest."""
@@ -26,7 +26,7 @@ _START = """\
 cd {folder} && mkdir -p logs
 if [ -f logs/run.status ] || ! kill -0 "$(cat logs/run.pid 2> /dev/null)" 2> /dev/null; then
   rm -f logs/run.status
-  nohup sh -c 'sh run.sh > logs/run.log 2>&1; echo $? > logs/run.status' \\
+  nohup sh -c '{limit} sh run.sh > logs/run.log 2>&1; echo $? > logs/run.status' \\
     > /dev/null 2>&1 < /dev/null &
   echo $! > logs/run.pid
 fi
@@ -47,13 +47,14 @@ class Host:
 
     destination: `user@host`, or a name of ~/.ssh/config. options: further arguments of ssh.
     connections: how often a lost connection is made again before the build counts as cut off.
-    pause_s: seconds before each.
+    pause_s: seconds before each. minutes: of one transfer, and beyond those of the build's steps.
     """
 
     destination: str
     options: tuple[str, ...] = ()
     connections: int = 5
     pause_s: float = 3.0
+    minutes: float = 60.0
 
     def __post_init__(self) -> None:
         if self.destination.startswith("-") or not self.destination.strip():
@@ -61,45 +62,57 @@ class Host:
                 f"{self.destination!r} is no host", where="--on", mend="write user@host"
             )
 
-    def run(self, plan: BuildPlan, folder: Path, say: Say = silent) -> dict[str, Path]:
+    def run(
+        self, plan: BuildPlan, folder: Path, say: Say = silent, limit: Limit = USUAL
+    ) -> dict[str, Path]:
         """Build `plan` there, products into `folder` here; product name -> path.
 
         A build that was cut off goes on where it stopped, here and there.
 
         Raises:
             MissingToolError: there is no ssh here, or a tool of the plan is not there.
-            LiftFlowError: the connection failed, a step did, or a product came back damaged.
+            LiftFlowError: the connection failed, a step did, ssh or the build came to no end, or a
+                product came back damaged or is none.
         """
         place = {"folder": shlex.quote(f"{PLANS}/{plan.name}-{plan.digest[:16]}")}
         say(f"sending {plan.name} to {self.destination}", 0.0)
         self._ssh(
             f"mkdir -p {place['folder']} && tar -xzf - -C {place['folder']}", archive.packed(plan)
         )
-        self._ssh(_START.format(**place))
-        self._follow(_FOLLOW.format(**place), say)
+        given = "" if limit.minutes is None else f"LIFTFLOW_MINUTES={limit.minutes:g}"
+        self._ssh(_START.format(**place, limit=given))
+        attempts = [(step, len(step.attempts)) for step in plan.steps]
+        seconds = sum(limit.seconds(step.minutes) * times for step, times in attempts)
+        self._follow(_FOLLOW.format(**place), say, seconds + 60 * self.minutes, limit)
         products = " ".join(map(shlex.quote, plan.products))
         fetched = self._ssh(_FETCH.format(**place, products=products))
         plan.write(folder)
         return _unpacked(fetched, plan, folder, self.destination)
 
-    def _follow(self, command: str, say: Say) -> None:
+    def _follow(self, command: str, say: Say, seconds: float, limit: Limit) -> None:
         """Tell the build's lines as they come, until it ends."""
         told = 0
+        until = time.monotonic() + seconds
         for attempt in range(self.connections + 1):
-            process = subprocess.Popen(
-                self._command(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE, text=True,
-            )  # fmt: skip
-            assert process.stdout is not None
-            assert process.stderr is not None
-            lines = []
-            for line in process.stdout:
-                lines.append(line.rstrip())
-                if len(lines) > told:
-                    say(f"{self.destination}: {lines[-1]}", None)
+            ssh = process.start(self._command(command), tool="ssh")
+            assert ssh.stdin is not None
+            assert ssh.stdout is not None
+            assert ssh.stderr is not None
+            lines: list[str] = []
+            try:
+                with Watch(ssh, max(0.0, until - time.monotonic())) as watch:
+                    ssh.stdin.close()
+                    for line in ssh.stdout:
+                        lines.append(process.quoted(line.decode(errors="replace")))
+                        if len(lines) > told:
+                            say(f"{self.destination}: {lines[-1]}", None)
+                    reason = ssh.stderr.read().decode(errors="replace")
+                    status = ssh.wait()
+            finally:
+                process.end(ssh)
             told = max(told, len(lines))
-            reason = process.stderr.read().strip()
-            status = process.wait()
+            if watch.expired:
+                raise process.overdue("the build", seconds, limit, where=self.destination)
             if status == 0:
                 return
             if status != CONNECTION_LOST:
@@ -111,37 +124,61 @@ class Host:
 
     def _ssh(self, command: str, data: bytes = b"") -> bytes:
         """Standard output of a command there."""
-        done = subprocess.run(self._command(command), input=data, capture_output=True, check=False)
-        if done.returncode:
-            raise _lost(self.destination, done.stderr.decode(errors="replace"))
-        return done.stdout
+        done = process.call(
+            self._command(command), tool="ssh", where=self.destination, data=data,
+            limit=Limit(more="check the connection; the same command goes on"),
+            minutes=self.minutes,
+        )  # fmt: skip
+        if done.status:
+            raise _lost(self.destination, done.err.decode(errors="replace"))
+        return done.out
 
     def _command(self, command: str) -> list[str]:
         ssh = shutil.which("ssh")
         if ssh is None:
             raise MissingToolError("ssh is missing", where="--on", mend="install openssh-client")
-        keep = ("-o", "BatchMode=yes", "-o", "ServerAliveInterval=15")
+        keep = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=60", "-o", "ServerAliveInterval=15")
         return [ssh, *keep, *self.options, "--", self.destination, command]
 
 
 def _unpacked(fetched: bytes, plan: BuildPlan, folder: Path, where: str) -> dict[str, Path]:
-    """Write what `_FETCH` gave: a line with the SHA-256 of each product, then all as a tar file."""
+    """Write what `_FETCH` gave: a line with the SHA-256 of each product, then all as a tar file.
+
+    Either all products are written, or none.
+    """
+    again = "run the same command again"
     rest = fetched
     sums = {}
-    for name in plan.products:
-        line, _, rest = rest.partition(b"\n")
-        sums[name] = line.decode().split()[0].lstrip("\\")
-    with tarfile.open(fileobj=io.BytesIO(rest)) as products:
+    found = {}
+    try:
         for name in plan.products:
-            member = products.extractfile(name)
-            data = member.read() if member else b""
-            if hashlib.sha256(data).hexdigest() != sums[name]:
-                raise LiftFlowError(
-                    f"{name} came back damaged", where=where, mend="run the same command again"
-                )
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(data)
-    return {name: folder / name for name in plan.products}
+            line, _, rest = rest.partition(b"\n")
+            sums[name] = line.decode().split()[0].lstrip("\\")
+        with tarfile.open(fileobj=io.BytesIO(rest)) as products:
+            for name in plan.products:
+                member = products.extractfile(name)
+                found[name] = member.read() if member else b""
+    except (tarfile.TarError, KeyError, IndexError, UnicodeDecodeError, EOFError) as error:
+        said = process.quoted(fetched[:80].decode(errors="replace")) or "nothing"
+        raise LiftFlowError(
+            f"the products came back as {said!r}", where=where, mend=again
+        ) from error
+    for name, data in found.items():
+        if hashlib.sha256(data).hexdigest() != sums[name]:
+            raise LiftFlowError(f"{name} came back damaged", where=where, mend=again)
+    made = {name: folder / name for name in plan.products}
+    checks = {name: check for step in plan.steps for name, check in step.checks.items()}
+    try:
+        for name, path in made.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(found[name])
+            if name in checks:
+                checks[name](path)
+    except BaseException:
+        for path in made.values():
+            path.unlink(missing_ok=True)
+        raise
+    return made
 
 
 def _failure(status: int, lines: list[str], where: str) -> LiftFlowError:

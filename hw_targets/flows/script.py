@@ -20,9 +20,36 @@ mkdir -p logs
 is_done() {
   sha256sum --status --check "logs/$1.sha256" 2> /dev/null && echo "$1: unchanged"
 }
+# A tool that comes to no end is ended with all that it started. It runs in the background, as
+# `timeout` keeps Ctrl-C from it.
+limited() {
+  minutes="${LIFTFLOW_MINUTES:-$1}"
+  shift
+  if command -v timeout > /dev/null; then
+    timeout -k 10 "${minutes}m" "$@" < /dev/null &
+  else
+    "$@" < /dev/null &
+  fi
+  tool=$!
+  trap 'kill "$tool"; exit 130' INT TERM HUP
+  status=0
+  wait "$tool" || status=$?
+  trap - INT TERM HUP
+  return "$status"
+}
 failed() {
+  if [ "$status" = 124 ]; then
+    echo "error: $1 came to no end in $minutes minutes and was ended;" \
+      "its log is $(pwd)/logs/$1.log; set LIFTFLOW_MINUTES for more time" >&2
+    exit 1
+  fi
   reason="$(grep -i -m 1 -E 'error[]:]|fatal' "logs/$1.log" || tail -n 1 "logs/$1.log")"
   echo "error: $1 failed: $reason" >&2
+  echo "the log is $(pwd)/logs/$1.log" >&2
+  exit 1
+}
+left_out() {
+  echo "error: $1 failed: left no $2" >&2
   echo "the log is $(pwd)/logs/$1.log" >&2
   exit 1
 }
@@ -36,7 +63,7 @@ missing() {
 def script(plan: BuildPlan) -> str:
     """The steps of `plan`, with native or YoWASP tools; interrupted, it goes on where it stopped.
 
-    It needs a POSIX shell and sha256sum.
+    It needs a POSIX shell and sha256sum; with `timeout`, steps have their time limits.
     """
     lines = [
         "#!/bin/sh",
@@ -57,6 +84,7 @@ def script(plan: BuildPlan) -> str:
 
 
 def _step(step: Step) -> list[str]:
+    products = _words(step.products)
     files = _words(["plan.json", *step.inputs, *step.products])
     attempts = [_call(step, arguments) for arguments in step.attempts]
     return [
@@ -66,6 +94,9 @@ def _step(step: Step) -> list[str]:
         f"  mkdir -p {_words(sorted({_folder(name) for name in step.products}))}",
         *(f"  {attempt} || \\" for attempt in attempts),
         f"    failed {step.name}",
+        f"  for product in {products}; do",
+        f'    [ -s "$product" ] || left_out {step.name} "$product"',
+        "  done",
         f"  sha256sum {files} > logs/{step.name}.sha256",
         "fi",
     ]
@@ -84,4 +115,5 @@ def _variable(tool: Tool) -> str:
 
 
 def _call(step: Step, arguments: tuple[str, ...]) -> str:
-    return f'"${_variable(step.tool)}" {_words(arguments)} > logs/{step.name}.log 2>&1'
+    tool = f'limited {step.minutes:g} "${_variable(step.tool)}"'
+    return f"{tool} {_words(arguments)} > logs/{step.name}.log 2>&1"

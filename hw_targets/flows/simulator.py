@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hw_targets.errors import VerificationError
-from hw_targets.flows import verilator
+from hw_targets.errors import LiftFlowError, VerificationError
+from hw_targets.flows import process, verilator
 from hw_targets.flows.beats import from_words, to_words, words_per_beat
+from hw_targets.flows.process import USUAL, Limit
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import IntArray, Stream
 
@@ -24,6 +24,10 @@ SIZING_FIFO = Path(__file__).with_name("sizing_fifo.sv")
 PREFIX = "Vmodel"
 PATIENCE = 200_000
 """Cycles without any transfer after which a simulation counts as stuck."""
+MINUTES = 360.0
+"""A simulation that takes longer counts as hung."""
+DONE, STUCK, WITHDRAWN = 0, 3, 4
+"""What the harness ends with; anything else is a crash."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,15 @@ class SimRun:
 
 @dataclass(frozen=True)
 class Simulator:
-    """program: the executable. folder: where the memory files are. links: names of the FIFOs."""
+    """program: the executable. folder: where the memory files are. links: names of the FIFOs.
+
+    limit: of a run.
+    """
 
     program: Path
     folder: Path
     links: tuple[str, ...] = ()
+    limit: Limit = field(default_factory=Limit)
 
     def run(
         self,
@@ -114,33 +122,64 @@ class Simulator:
             VerificationError: a channel made no transfer for `patience` cycles; names the frame
                 and, for a top with probes, the occupancy of every FIFO. Or a beat out was
                 withdrawn or changed before it was taken.
+            LiftFlowError: the simulation crashed, hung, or gave no report that can be; its log is
+                beside the program.
         """
         with tempfile.TemporaryDirectory() as temporary:
             scratch = Path(temporary)
             jobs = [_prepare(i, stimulus, scratch) for i, stimulus in enumerate(stimuli)]
             (scratch / "jobs.txt").write_text("\n".join(jobs) + "\n")
-            done = subprocess.run(
-                [
-                    str(self.program),
-                    str(scratch / "jobs.txt"),
-                    *map(str, (patience, seed, *depths)),
-                ],
-                cwd=self.folder,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode not in (0, 3):
-                lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
-                raise VerificationError(lines[-1], where=f"simulator (status {done.returncode})")
-            report = json.loads(done.stdout.splitlines()[-1])
-            if report["stuck"] >= 0:
-                raise self._stuck(report, stimuli[report["stuck"]], patience)
-            fifo_max = dict(zip(self.links, report.get("fifo_max", ()), strict=True))
-            return [
-                _collect(i, stimulus, scratch, report, fifo_max)
-                for i, stimulus in enumerate(stimuli)
-            ]
+            arguments = (scratch / "jobs.txt", patience, seed, *depths)
+            # Of this run's own name, as runs may be side by side; it stays where they fail.
+            log = self.program.with_name(f"{self.program.name}-{scratch.name}.log")
+            report = self._report([str(self.program), *map(str, arguments)], log)
+            try:
+                if report["stuck"] >= 0:
+                    log.unlink()
+                    raise self._stuck(report, stimuli[report["stuck"]], patience)
+                fifo_max = dict(zip(self.links, report.get("fifo_max", ()), strict=True))
+                found = [
+                    _collect(i, stimulus, scratch, report, fifo_max)
+                    for i, stimulus in enumerate(stimuli)
+                ]
+            except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+                raise self._rubbish(f"{type(error).__name__}: {error}", log) from error
+            log.unlink()
+            return found
+
+    def _report(self, command: list[str], log: Path) -> dict[str, Any]:
+        """The last line that the simulation wrote, as it comes: JSON of an object."""
+        status = process.call(
+            command,
+            tool="the simulator",
+            where=str(self.program),
+            cwd=self.folder,
+            limit=self.limit,
+            minutes=MINUTES,
+            log=log,
+        ).status
+        said = process.read_log(log)
+        if status == WITHDRAWN:
+            log.unlink()
+            raise VerificationError(process.last_lines(said), where="simulation")
+        if status not in (DONE, STUCK):
+            words = f"ended with status {status}; its last words: {process.last_lines(said)}"
+            reason = process.died("the simulator", status, said) if status < 0 else words
+            raise LiftFlowError(reason, where=str(self.program), mend=f"its log is {log}")
+        try:
+            report = json.loads((said.splitlines() or [""])[-1])
+        except ValueError as error:
+            raise self._rubbish(f"{error}: {process.last_lines(said)}", log) from error
+        if not isinstance(report, dict):
+            raise self._rubbish(process.last_lines(said), log)
+        return report
+
+    def _rubbish(self, what: str, log: Path) -> LiftFlowError:
+        return LiftFlowError(
+            f"the simulator gave no report that can be ({process.quoted(what)})",
+            where=str(self.program),
+            mend=f"run the same command again; its log is {log}",
+        )
 
     def _stuck(self, report: dict[str, Any], stimulus: Stimulus, patience: int) -> Exception:
         channel = report["channels"][report["stuck"]]
@@ -169,6 +208,7 @@ def build(
     sizing: bool = False,
     strict: bool = False,
     optimize: str = "-O2",
+    limit: Limit = USUAL,
 ) -> Simulator:
     """Compile `top` with the stream harness into `build_dir`.
 
@@ -180,7 +220,8 @@ def build(
         sizing: let each run choose the depth of every FIFO, and drop what they hold: cycles are
             the same, outputs mean nothing. Defines LF_SIZING, needs `links`.
         strict: see in every cycle whether a beat out is offered though it is not asked for.
-        defines: macros to set. optimize: see `verilator.build`, whose errors it raises.
+        defines: macros to set. optimize: see `verilator.build`, whose errors it raises. limit: of
+            every tool called, and of each run of the simulator.
     """
     build_dir.mkdir(parents=True, exist_ok=True)
     (build_dir / "ports.h").write_text(_ports(channels, len(links), sizing, strict))
@@ -197,8 +238,9 @@ def build(
         obj=build_dir,
         defines=macros,
         optimize=optimize,
+        limit=limit,
     )
-    return Simulator(program, folder.resolve(), tuple(links))
+    return Simulator(program, folder.resolve(), tuple(links), limit)
 
 
 def _ports(channels: Sequence[Channel], probes: int, sizing: bool, strict: bool) -> str:
@@ -265,6 +307,11 @@ def _collect(
     channel, count = report["channels"][index], len(stimulus.frames)
     ends = np.asarray(channel["last_out"], dtype=np.int64)
     starts = channel["first_in"]
+    # Cycles only go up, and none lies behind the last: ValueError is what rubbish is told by.
+    if len(ends) != (count if stimulus.output else 0) or (np.diff(ends) <= 0).any():
+        raise ValueError(f"frames of channel {index} ended in cycles {ends[:8].tolist()}")
+    if len(ends) and not 0 <= ends[0] <= ends[-1] <= report["cycles"]:
+        raise ValueError(f"{report['cycles']} cycles, the last output in {ends[-1]}")
     outputs = np.zeros((count, 0), dtype=np.int64)
     if stimulus.output:
         words = np.fromfile(scratch / f"out_{index}.bin", dtype=np.uint32)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
 from hw_targets.errors import LiftFlowError, MissingToolError
+from hw_targets.flows import process
+from hw_targets.flows.process import USUAL, Limit
+from hw_targets.flows.runner import error_line
 
 _RUNTIME = (
     "verilated.cpp",
@@ -24,6 +25,8 @@ _RUNTIME = (
     "verilated_random.cpp",
     "verilated_timing.cpp",
 )
+MINUTES = 120.0
+"""A call of Verilator or g++ that takes longer counts as hung."""
 PROGRAM = "sim"
 """What `build` leaves in its folder."""
 _STANDARD = ("-std=c++20", "-DVL_TIME_CONTEXT")
@@ -45,7 +48,7 @@ class Toolchain:
         include = self.root / "include"
         return (f"-I{include}", f"-I{include / 'vltstd'}")
 
-    def runtime(self) -> list[str]:
+    def runtime(self, limit: Limit = USUAL) -> list[str]:
         """Object files of Verilator's runtime library, compiled on the first call."""
         objects = []
         for source in _RUNTIME:
@@ -56,8 +59,15 @@ class Toolchain:
                 path = self.root / "include" / source
                 command = [self.compiler, *_STANDARD, "-O1", *self.includes()]
                 command += ["-c", str(path), "-o", str(partial)]
-                _call(command, self.cache, "compiling Verilator's runtime")
+                what, log = "compiling Verilator's runtime", partial.with_suffix(".log")
+                try:
+                    _call(command, self.cache, what, log, limit)
+                    _made(partial, what, log)
+                except BaseException:
+                    partial.unlink(missing_ok=True)
+                    raise
                 partial.replace(target)
+                log.unlink()
             objects.append(str(target))
         return objects
 
@@ -101,6 +111,7 @@ def build(
     optimize: str = "-O2",
     timing: bool = False,
     includes: Sequence[Path] = (),
+    limit: Limit = USUAL,
 ) -> Path:
     """Compile the module `top` together with the C++ `harness`; the path of the program.
 
@@ -111,11 +122,12 @@ def build(
         defines: SystemVerilog macros. parameters: overrides of the top's parameters.
         cflags: further options for g++. optimize: -O0 compiles fastest, -O2 runs fastest.
         timing: heed the delays in the RTL; without, they count as none.
-        includes: folders of files that the sources include.
+        includes: folders of files that the sources include. limit: of every tool called.
 
     Raises:
         MissingToolError: Verilator or g++ is not on this machine.
-        LiftFlowError: the RTL or the C++ made of it does not compile; quotes the first error.
+        LiftFlowError: the RTL or the C++ made of it does not compile, or a tool crashed, hung or
+            left nothing; quotes its first error and names its log.
     """
     tools = toolchain()
     obj = obj.resolve()
@@ -133,8 +145,12 @@ def build(
     verilate += [f"-G{name}={value}" for name, value in (parameters or {}).items()]
     verilate += [f"-I{folder}" for folder in includes]
     verilate += [str(source.resolve()) for source in sources]
-    _call(verilate, obj, "Verilator", {"VERILATOR_ROOT": str(tools.root)})
+    # What is not made anew must not pass for it.
     program = obj / PROGRAM
+    program.unlink(missing_ok=True)
+    root = {"VERILATOR_ROOT": str(tools.root)}
+    _call(verilate, obj, "Verilator", obj / "verilator.log", limit, root)
+    _made(obj / f"{prefix}.h", "Verilator", obj / "verilator.log")
     compile_ = [tools.compiler, *_STANDARD, *cflags, "-w", f"-I{obj}", *tools.includes()]
     # What runs once, to begin with, can be most of the code.
     jobs = [
@@ -145,10 +161,18 @@ def build(
             (optimize, harness.resolve()),
         )
     ]
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda job: _call(job, obj, "compiling the simulator"), jobs))
-    link = [tools.compiler, *(job[-1] for job in jobs), *tools.runtime(), "-pthread"]
-    _call([*link, "-o", str(program)], obj, "linking the simulator")
+
+    def compiled(job: list[str]) -> None:
+        log = Path(job[-1]).with_suffix(".log")
+        Path(job[-1]).unlink(missing_ok=True)
+        _call(job, obj, "compiling the simulator", log, limit)
+        _made(Path(job[-1]), "compiling the simulator", log)
+
+    with process.beside(2) as pool:
+        list(pool.map(compiled, jobs))
+    link = [tools.compiler, *(job[-1] for job in jobs), *tools.runtime(limit), "-pthread"]
+    _call([*link, "-o", str(program)], obj, "linking the simulator", obj / "link.log", limit)
+    _made(program, "linking the simulator", obj / "link.log")
     return program
 
 
@@ -178,18 +202,32 @@ def _runnable_root(package: Path, cache: Path) -> Path:
 
 
 def _call(
-    command: list[str], folder: Path, what: str, environment: dict[str, str] | None = None
+    command: list[str],
+    folder: Path,
+    what: str,
+    log: Path,
+    limit: Limit,
+    environment: dict[str, str] | None = None,
 ) -> None:
     """Run a tool in `folder`; LiftFlowError quotes its first error line."""
-    done = subprocess.run(
+    tool = Path(command[0]).name
+    status = process.call(
         command,
+        tool=tool,
+        where=what,
         cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **(environment or {})},
-    )
-    if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
-        error = next((line for line in lines if "error" in line.lower()), lines[-1])
-        raise LiftFlowError(error, where=what, mend=f"the command ran in {folder}")
+        limit=limit,
+        minutes=MINUTES,
+        log=log,
+        environment=environment,
+    ).status
+    if status:
+        said = process.read_log(log)
+        reason = process.died(tool, status, said) if status < 0 else error_line(said)
+        raise LiftFlowError(reason, where=what, mend=f"the log is {log}")
+
+
+def _made(product: Path, what: str, log: Path) -> None:
+    """Raise LiftFlowError where a tool that claims success left nothing."""
+    if not (product.is_file() and product.stat().st_size):
+        raise LiftFlowError(f"left no {product.name}", where=what, mend=f"the log is {log}")

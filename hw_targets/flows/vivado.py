@@ -43,7 +43,7 @@ def utilisation(unit: Accelerator, rtl: Path, family: Family) -> BuildPlan:
     """Plan that synthesises the accelerator alone, for its cell counts."""
     files: dict[str, bytes | Path] = {**unit.files(rtl)}
     files[yosys.SCRIPT] = yosys.script(unit.top, unit.sources, family, netlist=False).encode()
-    step = yosys.step("synthesise", (*unit.sources, *unit.memories), netlist=False)
+    step = yosys.step("synthesise", (*unit.sources, *unit.memories), family, netlist=False)
     return BuildPlan(f"{unit.top}_{family.name}", files, (step,), (yosys.STATISTICS,))
 
 
@@ -61,6 +61,7 @@ def finn(name: str, files: Mapping[str, bytes | Path], *, shell: str | None) -> 
         attempts=(("build.py",),),
         inputs=tuple(sorted(everything)),
         products=(product,),
+        minutes=2880.0,  # Vivado takes most of a day for the largest networks
     )
     return BuildPlan(name, everything, (step,), (product,), requires=(VIVADO,))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +18,9 @@ NETLIST = "netlist.json"
 NETLIST_VERILOG = "netlist.v"
 """The same netlist, for simulation."""
 SCRIPT = "synth.ys"
+
+MOST_CELLS = 100_000_000
+"""Of one type: more than any FPGA has, less than what a damaged file may say."""
 
 LEAST_ENABLED = 4
 LEAST_RESET = 8
@@ -87,7 +91,7 @@ def _ecp5(command: str, top: str, output: str) -> list[str]:
 _RECIPES = {"synth_xilinx": _xilinx, "synth_ecp5": _ecp5, "synth_ice40": _ice40}
 
 
-def step(name: str, inputs: Sequence[str], *, netlist: bool) -> Step:
+def step(name: str, inputs: Sequence[str], family: Family, *, netlist: bool) -> Step:
     """The step that runs `SCRIPT`; `inputs` are the sources and memories that it reads."""
     return Step(
         name=name,
@@ -95,6 +99,11 @@ def step(name: str, inputs: Sequence[str], *, netlist: bool) -> Step:
         attempts=(("-s", SCRIPT),),
         inputs=(SCRIPT, *inputs),
         products=(STATISTICS, *((NETLIST, NETLIST_VERILOG) if netlist else ())),
+        minutes=480.0,
+        checks={
+            STATISTICS: partial(resources, family=family),
+            **({NETLIST: _whole_netlist} if netlist else {}),
+        },
     )
 
 
@@ -114,12 +123,31 @@ def resources(statistics: Path, family: Family) -> dict[str, float]:
     """Resource name -> count, from the JSON that `stat` left.
 
     Raises:
-        LiftFlowError: the file is not what Yosys writes.
+        LiftFlowError: the file is not what Yosys writes, or its counts cannot be.
     """
     try:
-        cells = json.loads(statistics.read_text())["design"]["num_cells_by_type"]
-        return family.count({str(cell): int(count) for cell, count in cells.items()})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        cells = json.loads(statistics.read_bytes())["design"]["num_cells_by_type"]
+        counts = {str(cell): int(count) for cell, count in cells.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise LiftFlowError(
             f"not a Yosys statistics file ({error})", where=str(statistics), mend="build it again"
         ) from error
+    odd = next((cell for cell, count in counts.items() if not 0 <= count <= MOST_CELLS), None)
+    if odd is not None or not sum(counts.values()):
+        raise LiftFlowError(
+            f"{counts[odd]} cells of type {odd}" if odd is not None else "a netlist of no cells",
+            where=str(statistics),
+            mend="build it again",
+        )
+    return family.count(counts)
+
+
+def _whole_netlist(path: Path) -> None:
+    """Raise LiftFlowError where the JSON was cut off; reading all of it would take long."""
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - 64))
+        ending = stream.read().rstrip()
+        stream.seek(0)
+        beginning = stream.read(64).lstrip()
+    if not (beginning.startswith(b"{") and ending.endswith(b"}")):
+        raise LiftFlowError("not a whole netlist", where=str(path), mend="build it again")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import struct
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from hw_targets.errors import VerificationError
-from hw_targets.flows import verilator, yosys
+from hw_targets.errors import LiftFlowError, VerificationError
+from hw_targets.flows import process, verilator, yosys
+from hw_targets.flows.process import USUAL, Limit, Watch
 from hw_targets.shells.clocking import uart_divider
 from hw_targets.shells.shell import Shell
 
@@ -24,6 +25,12 @@ HARNESS = _SIM / "harness.cpp"
 FOLDER = "shell-simulation"
 """Where the simulated board of a compilation is built."""
 
+MINUTES = 60.0
+"""A simulation that takes longer over one command from outside counts as hung."""
+
+LAST_SECONDS = 10.0
+"""For a simulation that says nothing more to end."""
+
 DIVIDER = 8
 """Clock cycles a bit in simulation: the same logic as on the board, with less waiting."""
 
@@ -32,7 +39,8 @@ DIVIDER = 8
 class SimulatedBoard:
     """A compiled simulation of a whole board, and what runs it.
 
-    folder: the RTL folder, where the memory files are. divider: clock cycles a bit.
+    folder: the RTL folder, where the memory files are. divider: clock cycles a bit. limit: of what
+    it does at one command from outside.
     """
 
     program: Path
@@ -40,6 +48,7 @@ class SimulatedBoard:
     oscillator_mhz: float
     mhz: float
     divider: int
+    limit: Limit = field(default_factory=Limit)
 
     def arguments(self) -> list[str]:
         """argv of the program; times in ps."""
@@ -55,11 +64,12 @@ class SimulatedPort:
 
     def __init__(self, board: SimulatedBoard, timeout_cycles: int) -> None:
         self.timeout_cycles = timeout_cycles
-        self._process = subprocess.Popen(
+        self._limit, self._log = board.limit, board.program.absolute().with_suffix(".log")
+        self._process = process.start(
             board.arguments(),
+            tool="the simulated board",
             cwd=board.folder,  # memories are read by paths relative to the design's folder
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            log=self._log,
         )
 
     def write(self, data: bytes) -> int:
@@ -70,7 +80,14 @@ class SimulatedPort:
     def read(self, size: int) -> bytes:
         """At most `size` bytes from the board, fewer after `timeout_cycles`."""
         self._command(b"R" + struct.pack("<II", size, self.timeout_cycles))
-        return self._answer(struct.unpack("<I", self._answer(4))[0])
+        count = struct.unpack("<I", self._answer(4))[0]
+        if count > size:
+            raise LiftFlowError(
+                f"the simulation gave {count} bytes where {size} were asked for",
+                where="shell simulation",
+                mend=f"run the same command again; its log is {self._log}",
+            )
+        return self._answer(count)
 
     def hold(self, level: int, cycles: int) -> None:
         """Keep the line to the board at rest (1) or broken (0)."""
@@ -88,8 +105,7 @@ class SimulatedPort:
 
     def close(self) -> None:
         """End the simulation."""
-        self._process.kill()
-        self._process.communicate()
+        process.end(self._process)
 
     def __enter__(self) -> SimulatedPort:
         return self
@@ -105,22 +121,46 @@ class SimulatedPort:
     def _command(self, data: bytes) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(data)
-            self._process.stdin.flush()
+            with self._watched() as watch:
+                self._process.stdin.write(data)
+                self._process.stdin.flush()
         except BrokenPipeError as error:
-            raise self._died() from error
+            raise self._died(watch) from error
 
     def _answer(self, size: int) -> bytes:
         assert self._process.stdout is not None
-        data = self._process.stdout.read(size)
+        with self._watched() as watch:
+            data = self._process.stdout.read(size)
         if len(data) != size:
-            raise self._died()
+            raise self._died(watch)
         return data
 
-    def _died(self) -> VerificationError:
+    def _watched(self) -> Watch:
+        return Watch(self._process, self._limit.seconds(MINUTES))
+
+    def _died(self, watch: Watch) -> LiftFlowError:
+        where = "shell simulation"
+        try:
+            status = self._process.wait(LAST_SECONDS)
+        except subprocess.TimeoutExpired:  # it closed its output and lives on
+            process.end(self._process)
+            status = self._process.returncode
+        if watch.expired:
+            seconds = self._limit.seconds(MINUTES)
+            return process.overdue(
+                "the simulated board", seconds, self._limit, where=where, log=self._log
+            )
+        said = process.read_log(self._log)
+        if status < 0:
+            return LiftFlowError(
+                process.died("the simulation", status, said),
+                where=where,
+                mend=f"run the same command again; its log is {self._log}",
+            )
+        words = f"; its last words: {process.last_lines(said)}" if said.strip() else ""
         return VerificationError(
-            f"the simulation ended with status {self._process.wait()}",
-            where="shell simulation",
+            f"the simulation ended with status {status}{words}",
+            where=where,
             mend="this is a defect of the compilation, keep the run folder for a report",
         )
 
@@ -131,11 +171,12 @@ def build_simulator(
     obj: Path,
     parameters: Mapping[str, int] | None = None,
     divider: int = DIVIDER,
+    limit: Limit = USUAL,
 ) -> SimulatedBoard:
     """Compile the shell round the accelerator in `folder`.
 
     obj: folder for everything generated, the shell's sources among it. parameters: overrides of the
-    top's parameters, such as shorter timeouts.
+    top's parameters, such as shorter timeouts. limit: of every tool called.
     """
     shell.write(obj)
     sources = [
@@ -143,10 +184,12 @@ def build_simulator(
         *(obj / name for name in shell.simulated_sources),
     ]
     overrides = {"UART_DIVIDER": divider, **(parameters or {})}
-    return _compiled(shell, sources, folder, obj, divider, overrides)
+    return _compiled(shell, sources, folder, obj, divider, overrides, limit=limit)
 
 
-def build_netlist_simulator(shell: Shell, netlist: Path, obj: Path) -> SimulatedBoard:
+def build_netlist_simulator(
+    shell: Shell, netlist: Path, obj: Path, limit: Limit = USUAL
+) -> SimulatedBoard:
     """Compile what synthesis made of the whole board: device cells in place of RTL.
 
     netlist: Verilog of cells, as Yosys writes it. The line has the divider of the real one.
@@ -155,7 +198,7 @@ def build_netlist_simulator(shell: Shell, netlist: Path, obj: Path) -> Simulated
     sources = [*models, *(_SIM / name for name in shell.platform.netlist_models), netlist]
     divider = uart_divider(shell.mhz, shell.baud)
     includes, defines = [models[0].parent], shell.platform.yosys_defines
-    return _compiled(shell, sources, obj, obj, divider, {}, includes, defines)
+    return _compiled(shell, sources, obj, obj, divider, {}, includes, defines, limit)
 
 
 def _compiled(
@@ -167,6 +210,7 @@ def _compiled(
     parameters: Mapping[str, int],
     includes: Sequence[Path] = (),
     defines: Sequence[str] = (),
+    limit: Limit = USUAL,
 ) -> SimulatedBoard:
     flags = (["-DLF_BUTTON"] if shell.pins.button else []) + (
         ["-DLF_LEDS"] if shell.pins.leds else []
@@ -183,8 +227,9 @@ def _compiled(
         timing=True,
         includes=includes,
         defines=dict.fromkeys(defines, "1"),
+        limit=limit,
     )
-    return SimulatedBoard(program, folder, shell.oscillator_mhz, shell.mhz, divider)
+    return SimulatedBoard(program, folder, shell.oscillator_mhz, shell.mhz, divider, limit)
 
 
 def built_simulator(shell: Shell, folder: Path, obj: Path) -> SimulatedBoard | None:

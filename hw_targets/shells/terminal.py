@@ -58,7 +58,7 @@ class BoardTerminal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Raises VerificationError if the simulation ended by itself."""
+        """Raises LiftFlowError if the simulation hung or crashed, or ended by itself."""
         self._ended.set()
         self._thread.join()
         self._port.close()

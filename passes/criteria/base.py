@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from compiler.stages import FloatArray, FoldedNorm, LabelArray, LayerRelevance
 from hw_targets.errors import LiftFlowError
+from passes._distributed import Team
 from passes._graph import layers_of, users_of, wired_steps
 from passes._modules import Clip
 
@@ -78,6 +80,8 @@ class Criterion(ABC):
     """What activations are on average: it looks at samples before it takes any in."""
     needs_classes: ClassVar[bool] = False
     """What is right for every sample, a class or the outputs wanted."""
+    divides: ClassVar[bool] = False
+    """Can the samples be divided among processes, as `merged` adds up their sums?"""
     nearer_in_chains: ClassVar[bool] = False
     """Are references nearer to the sample better for it where no branch goes past a layer?"""
 
@@ -108,6 +112,10 @@ class Criterion(ABC):
 
     def add(self, batch: Batch, half: int) -> None:  # noqa: B027  a criterion may need no samples
         """Takes more samples into the sums of `half`, 0 or 1."""
+
+    def merged(self, _team: Team) -> Self:
+        """The same with the samples of all processes of the team; more may be added to this one."""
+        return self
 
     @abstractmethod
     def channels(self, half: int | None = None) -> Scores:
@@ -205,6 +213,14 @@ class Means:
     def add_weights(self, name: str, total: Tensor) -> None:
         """total: sum over samples, shape of the weight."""
         self.weights[name] += total.cpu()
+
+    def merged(self, team: Team) -> Means:
+        """The same with the sums of all processes."""
+        whole = copy.copy(self)
+        whole.channels = {name: team.added(total) for name, total in self.channels.items()}
+        whole.weights = {name: team.added(total) for name, total in self.weights.items()}
+        whole.counts = team.added(torch.tensor(self.counts)).tolist()
+        return whole
 
     def channel_means(self, half: int | None) -> Scores:
         """Layer -> (out_channels,) of one half or of both."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from compiler.stages import LayerRelevance
 from hw_targets.errors import LiftFlowError
+from passes._distributed import Team
 from passes._graph import activation_sources
 from passes.criteria.base import Batch, MeanCriterion, Setup, Shown, per_channel
 from passes.criteria.positions import over_positions, weight_gradients
@@ -32,6 +34,7 @@ class DeepLift(MeanCriterion):
     needs_references: ClassVar[bool] = True
     needs_means: ClassVar[bool] = True
     nearer_in_chains: ClassVar[bool] = True
+    divides: ClassVar[bool] = True
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
@@ -70,6 +73,19 @@ class DeepLift(MeanCriterion):
         attribute_targets(
             self.setup.module, batch.inputs, batch.references, coefficients, self.watched, visit
         )
+
+    def merged(self, team: Team) -> Self:
+        if team.alone:
+            return self
+        whole = copy.copy(self)
+        whole.means = self.means.merged(team)
+        whole._classes = self._classes.merged(team)
+        whole._activations = {name: one.merged(team) for name, one in self._activations.items()}
+        whole._gap, whole._span = team.greatest(self._gap), team.greatest(self._span)
+        whole._shown = {
+            index: inputs for part in team.all_of(self._shown) for index, inputs in part.items()
+        }
+        return whole
 
     def _add(self, found: Attribution, batch: Batch, half: int, share: float) -> None:
         """Takes one target's attribution into the sums, `share` of it."""
@@ -176,6 +192,14 @@ class _Activation:
         self._squares += float(values.square().sum(dtype=torch.double))
         self._count += int(values.count_nonzero())
 
+    def merged(self, team: Team) -> _Activation:
+        """The same with the sums of all processes."""
+        whole = copy.copy(self)
+        whole.noise, whole.peak = team.added(self.noise), team.greatest(self.peak)
+        sums = torch.tensor([self._squares, self._count], dtype=torch.double)
+        whole._squares, whole._count = team.added(sums).tolist()
+        return whole
+
     @property
     def rms(self) -> float:
         return float((self._squares / self._count) ** 0.5) if self._count else 0.0
@@ -199,6 +223,13 @@ class _Classes:
         """scores: (samples, channels). labels: (samples,)."""
         if len(self._counts):
             self._sums[name].index_add_(0, labels.cpu(), scores.cpu())
+
+    def merged(self, team: Team) -> _Classes:
+        """The same with the sums of all processes."""
+        whole = copy.copy(self)
+        whole._counts = team.added(self._counts)
+        whole._sums = {name: team.added(total) for name, total in self._sums.items()}
+        return whole
 
     def means(self, name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None:
         if not len(self._counts):

@@ -210,8 +210,54 @@ def test_a_gpu_that_is_too_small_is_told_with_the_mend(tmp_path: Path, data: Dat
         def run(self, model: Number, ctx: Context) -> Number:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(LiftFlowError, match=r"greedy: the GPU has too little memory; lower greedy"):
+    with pytest.raises(LiftFlowError, match=r"greedy: the GPU has too little memory; set CUDA_VIS"):
         Pipeline([Greedy()]).run(Number(1), data, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (torch.cuda.OutOfMemoryError("x"), "GPU has too little memory; lower wide.batch, or set"),
+        (RuntimeError("CUDA error: out of memory"), "GPU has too little memory; lower wide.batch"),
+        (None, "machine has too little memory; lower wide.batch$"),
+    ],
+)
+def test_too_little_memory_names_the_option_that_helps(
+    error: RuntimeError | None, said: str, tmp_path: Path, data: Dataset
+) -> None:
+    """Nothing of the pass counts as done, and with a smaller batch it runs."""
+
+    @dataclass(frozen=True)
+    class Wide(Pass[Number, Number]):
+        name: ClassVar[str] = "wide"
+        batch: int = 64
+
+        def run(self, model: Number, ctx: Context) -> Number:
+            if self.batch > 8 and error is None:
+                torch.empty(1 << 60, dtype=torch.uint8)  # the CPU's own words
+            elif self.batch > 8:
+                assert error is not None
+                raise error
+            return model
+
+    with pytest.raises(LiftFlowError, match=said):
+        Pipeline([Wide()]).run(Number(1), data, tmp_path)
+    assert not (tmp_path / "01-wide" / "pass.json").exists()
+    assert Pipeline([Wide(batch=8)]).run(Number(1), data, tmp_path).last.value == 1
+
+
+def test_options_that_change_nothing_are_no_part_of_the_key(tmp_path: Path, data: Dataset) -> None:
+    @dataclass(frozen=True)
+    class Patient(Pass[Number, Number]):
+        name: ClassVar[str] = "patient"
+        unkeyed: ClassVar[tuple[str, ...]] = ("minutes",)
+        minutes: float = 0.0
+
+        def run(self, model: Number, ctx: Context) -> Number:
+            return model
+
+    Pipeline([Patient()]).run(Number(1), data, tmp_path)
+    assert Pipeline([Patient(minutes=5.0)]).run(Number(1), data, tmp_path).did_nothing
 
 
 def test_until(tmp_path: Path, data: Dataset) -> None:

@@ -155,6 +155,73 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(config: Path, tmp_
     assert list(tmp_path.glob("build/*/01-prepare/pass.json"))
 
 
+NAMESPACE = ["unshare", "--mount", "--map-root-user"]
+"""What lets a test mount a file system that nobody else sees."""
+DISK = """
+set -u
+disk() { mount -t tmpfs -o "$1" tmpfs "$BUILD"; }
+try() { "$@" 2> "$LOGS/$step"; echo "$step $?"; ls -R "$BUILD" > "$LOGS/$step.files"; }
+disk size=16k,mode=755
+step=full; try "$@"
+mount -o remount,ro "$BUILD"
+step=readonly; try "$@"
+mount -o remount,rw,size=64m "$BUILD"
+step=good; try "$@"
+"""
+
+
+def may_mount() -> bool:
+    probe = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not may_mount(), reason="needs a mount namespace of its own (unshare)")
+def test_a_full_and_a_read_only_file_system(config: Path, tmp_path: Path) -> None:
+    build, logs = tmp_path / "build", tmp_path / "logs"
+    build.mkdir()
+    logs.mkdir()
+    command = [sys.executable, "-m", "compiler.cli", "compile", str(config), "--until", "prepare"]
+    done = subprocess.run(
+        [*NAMESPACE, "sh", "-c", DISK, "disk", *command, "--output", str(build)],
+        env={**os.environ, "BUILD": str(build), "LOGS": str(logs)},
+        capture_output=True,
+        text=True,
+    )
+    statuses = [line.split() for line in done.stdout.splitlines() if line[-1:].isdigit()]
+    assert [line for line in statuses if len(line) == 2] == [
+        ["full", "2"], ["readonly", "2"], ["good", "0"]
+    ], done.stderr  # fmt: skip
+    full, read_only = (logs / "full").read_text(), (logs / "readonly").read_text()
+    assert full.startswith("error: ")
+    assert "no space left on device; free some space; the same command goes on" in full
+    assert "read-only file system; give another folder with --output" in read_only
+    for text in (full, read_only):
+        assert text.count("\n") == 1, text
+    left = (logs / "full.files").read_text()
+    assert "pass.json" not in left
+    assert ".partial" not in left
+    assert "pass.json" in (logs / "good.files").read_text()
+
+
+@pytest.mark.parametrize("what", ["stage.pkl", "note.json"])
+def test_a_write_that_fails_leaves_nothing(what: str, tmp_path: Path) -> None:
+    """No file may grow beyond 1000 bytes."""
+    code = (
+        "import resource, sys; from pathlib import Path; from compiler import store\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))\n"
+        "path = Path(sys.argv[1])\n"
+        "write = store.write_json if path.suffix == '.json' else "
+        "lambda value, path: store.save(value, path, path.parent)\n"
+        "write(list(range(9999)), path)"
+    )
+    path = tmp_path / what
+    path.write_text("before")
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert "File too large" in done.stderr
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_checksums_tell_what_changed(tmp_path: Path) -> None:
     product = tmp_path / "made"
     (product / "deep").mkdir(parents=True)

@@ -51,7 +51,7 @@ def test_runs_once_and_again_only_when_something_changed(tmp_path: Path) -> None
 
 def test_goes_on_after_the_step_it_stopped_at(tmp_path: Path) -> None:
     first = plan().steps[0]
-    second = Step("second", PYTHON, (("-c", "open('end', 'w')"),), ("out",), ("end",))
+    second = Step("second", PYTHON, (("-c", "open('end', 'w').write('x')"),), ("out",), ("end",))
     both = plan(steps=(first, second), products=("end",))
     both.run(tmp_path, until="copy")
     assert not (tmp_path / "end").exists()
@@ -120,7 +120,11 @@ def by_script(plan: BuildPlan, folder: Path) -> subprocess.CompletedProcess[str]
 def test_script_goes_on_where_it_stopped(tmp_path: Path) -> None:
     luck = "import os, sys; os.path.exists('luck') or sys.exit('ERROR: no luck')"
     second = Step(
-        "second", PYTHON, (("-c", f"{luck}; open('sub/my end', 'w')"),), ("out",), ("sub/my end",)
+        "second",
+        PYTHON,
+        (("-c", f"{luck}; open('sub/my end', 'w').write('x')"),),
+        ("out",),
+        ("sub/my end",),
     )
     both = plan(steps=(plan().steps[0], second), products=("sub/my end",))
     done = by_script(both, tmp_path)

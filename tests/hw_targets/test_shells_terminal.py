@@ -10,7 +10,7 @@ import serial
 from standin import DIGEST, expected, standin
 
 from hw_targets.boards import load_board
-from hw_targets.errors import VerificationError
+from hw_targets.errors import LiftFlowError
 from hw_targets.shells.driver import LiftFlowDevice
 from hw_targets.shells.protocol import INFER, request
 from hw_targets.shells.shell import Shell
@@ -83,5 +83,5 @@ def test_a_simulation_that_ends_is_told(board: SimulatedBoard) -> None:
                 line.write(b"x")
                 line.read(1)
 
-    with pytest.raises(VerificationError, match="the simulation ended"):
+    with pytest.raises(LiftFlowError, match="the simulation was killed by SIGKILL"):
         talk()

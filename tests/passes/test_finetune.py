@@ -98,6 +98,13 @@ def test_a_last_batch_of_one_is_left_out(tmp_path: Path) -> None:
         Finetune(epochs=1, batch=1)
 
 
+def test_a_last_step_to_no_number_is_told(tmp_path: Path) -> None:
+    model, ctx = scored(tmp_path)
+    module = copy.deepcopy(model.module)
+    with pytest.raises(LiftFlowError, match=r"\.weight is no finite number .*; lower finetune\.lr"):
+        fit(module, ctx.data, Schedule(16, 1e38, batch=16, decay=1e5, warm_up=0.0), seed=0)
+
+
 def test_a_loss_that_is_no_number_ends_the_training_with_the_mend(tmp_path: Path) -> None:
     model, ctx = scored(tmp_path)
     with pytest.raises(LiftFlowError, match=r"finetune: the loss is .*; lower finetune\.lr"):

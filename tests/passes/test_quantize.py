@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -109,3 +110,13 @@ def test_missing_allocation_and_foreign_widths_are_refused(tmp_path: Path) -> No
         Quantize().run(replace(model, allocation=None), context(tmp_path, data))
     with pytest.raises(LiftFlowError, match="f1: 9 bit weights"):
         Quantize().run(scored(network, data, 9), context(tmp_path, data))
+
+
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path: Path) -> None:
+    data = digits_data()
+    model = scored(digits_shape(), data, 4, 4, epochs=0)
+    broken = copy.deepcopy(model)
+    with torch.no_grad():
+        broken.module.get_submodule("conv2").bias[3] = torch.inf  # type: ignore[operator,index]
+    with pytest.raises(LiftFlowError, match="conv2: its bias has values that are no finite"):
+        Quantize().run(broken, context(tmp_path, data))

@@ -12,10 +12,12 @@ import pytest
 import torch
 from quant_case import context, digits_data, digits_shape, scored
 
+from compiler.instruments import Instrument
+from compiler.pipeline import Pipeline
 from compiler.stages import Dataset, QuantModel
 from hw_targets.errors import LiftFlowError
 from passes import _brevitas_exact as exact
-from passes._brevitas_train import optimizer
+from passes._brevitas_train import Trainer, optimizer
 from passes.base import Context
 from passes.quantize import Quantize
 from passes.retrain import Retrain
@@ -126,6 +128,58 @@ def test_training_that_diverges_hands_back_the_network_it_got(tmp_path: Path) ->
     assert Retrain(epochs=2, lr=50.0).run(model, room) is model
     assert heard[-1].startswith("failed: loss")
     assert heard[-1].endswith("try a smaller lr")
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_loss_that_is_no_number_ends_the_training(
+    epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best epoch before it counts, or the network as it came."""
+    data, model = digits()
+    small = replace(data, train_x=data.train_x[:256], train_y=data.train_y[:256])
+    right = Trainer.epoch
+
+    def poisoned(trainer: Trainer, optimizer: torch.optim.Optimizer, at: int, batch: int) -> float:
+        if at + 1 == epoch:
+            with torch.no_grad():
+                trainer.network.layer("conv2").weight.fill_(torch.nan)
+        return right(trainer, optimizer, at, batch)
+
+    monkeypatch.setattr(Trainer, "epoch", poisoned)
+    heard: list[str] = []
+    room = replace(context(tmp_path, small), say=lambda text, _: heard.append(text))
+    found = Retrain(epochs=5).run(model, room)
+    assert any(text.startswith(f"epoch {epoch}: the loss is no number") for text in heard)
+    if epoch == 1:
+        assert found is model
+        assert heard[-1].startswith("failed: loss nan")
+    else:
+        assert len(found.history) == 2
+        assert all(bool(value.isfinite().all()) for value in found.module.state_dict().values())
+
+
+def test_too_little_memory_on_the_gpu_keeps_what_was_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, model = digits()
+    small = replace(data, train_x=data.train_x[:128], train_y=data.train_y[:128])
+    right = Trainer.epoch
+
+    def greedy(trainer: Trainer, optimizer: torch.optim.Optimizer, at: int, batch: int) -> float:
+        if at == 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return right(trainer, optimizer, at, batch)
+
+    heard: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "epoch", greedy)
+        mend = "retrain: the GPU has too little memory; lower retrain.batch, or set CUDA_VISIBLE"
+        with pytest.raises(LiftFlowError, match=mend):
+            Pipeline([Retrain(epochs=2)]).run(model, small, tmp_path)
+    watch = Instrument()
+    watch.say = lambda text, _: heard.append(text)  # type: ignore[method-assign]
+    Pipeline([Retrain(epochs=2)]).run(model, small, tmp_path, instruments=[watch])
+    assert heard[0] == "going on after epoch 1"
 
 
 def test_tensors_step_in_proportion_to_themselves() -> None:

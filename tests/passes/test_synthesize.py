@@ -133,7 +133,7 @@ def test_a_shell_that_answers_otherwise_is_a_defect(
     program = made[1].workdir / "shell-simulation" / "sim"
     rtl = made[0].design.folder
     simulated = SimulatedBoard(program, rtl, oscillator_mhz=25.0, mhz=50.0, divider=DIVIDER)
-    monkeypatch.setattr(_synthesize_open, "build_simulator", lambda *_: simulated)
+    monkeypatch.setattr(_synthesize_open, "build_simulator", lambda *_, **__: simulated)
     ctx = context(tmp_path / "work")
     wrong = design(tmp_path / "rtl")
     wrong = replace(wrong, predictions=(wrong.predictions + 1) % 16)
