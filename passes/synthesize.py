@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 from compiler.stages import Implementation, RtlDesign
 from hw_targets.boards import Board, load_board
-from hw_targets.errors import MissingToolError
+from hw_targets.errors import LiftFlowError, MissingToolError
 from hw_targets.flows import nextpnr, verilator
 from hw_targets.flows.plan import BuildPlan
 from hw_targets.flows.tools import YOSYS
 from hw_targets.shells.clocking import uart_divider
+from hw_targets.shells.dma_shell import processor_of
 from hw_targets.shells.platforms import PLATFORMS
 from hw_targets.shells.shell import DEFAULT_BAUD
-from passes import _synthesize_open, _synthesize_vivado
+from passes import _synthesize_open, _synthesize_rtl, _synthesize_vivado
 from passes.base import Context, Pass
+
+Flow = Literal["auto", "finn", "vivado-rtl"]
+FLOWS: tuple[str, ...] = get_args(Flow)
 
 
 @dataclass(frozen=True)
 class Synthesize(Pass[RtlDesign, Implementation]):
-    """Yosys and nextpnr for ECP5 and iCE40 boards; Yosys and a FINN build plan for AMD boards.
+    """Yosys and nextpnr for ECP5 and iCE40 boards; Yosys and a build plan for AMD boards.
 
     On the former the whole board shell, PLL and UART included, is simulated at its pins with
     `shell_frames` test samples while the tools run. So is, with `netlist_frames` of them, what
     Yosys made of it: that takes minutes even of small networks, and is done when asked for.
 
+    flow: of AMD boards. "auto" is "finn", FINN's builder with Vivado and Vitis HLS; "vivado-rtl"
+    takes LiftFlow's own RTL, of which the IP with its DMA shell is simulated with `shell_frames`
+    test samples, and needs Vivado alone: Zynq-7000 and Zynq UltraScale+.
     share: of the board, that the design may use. seeds: placements to try until the clock is met.
     allow_missed_clock: a design that no seed brings to its clock is no error; the report has the
     clock it reached.
@@ -47,6 +54,7 @@ class Synthesize(Pass[RtlDesign, Implementation]):
         "hw_targets.shells",
         "passes._fit",
         "passes._synthesize_open",
+        "passes._synthesize_rtl",
         "passes._synthesize_vivado",
     )
 
@@ -58,19 +66,52 @@ class Synthesize(Pass[RtlDesign, Implementation]):
     shell_frames: int = 50
     netlist_frames: int = 0
     allow_missed_clock: bool = False
+    flow: Flow = "auto"
 
     def run(self, model: RtlDesign, ctx: Context) -> Implementation:
-        board = load_board(self.board)
+        board = self._board()
         if board.flow in PLATFORMS:
             return _synthesize_open.implement(self._job(model, board), ctx)
+        if self.flow == "vivado-rtl":
+            return _synthesize_rtl.implement(self._rtl_job(model, board), ctx)
         return _synthesize_vivado.implement(model, board, self.clock_mhz, self.share, ctx)
 
     def plan(self, model: RtlDesign) -> BuildPlan:
         """The build of the bitstream as data: nothing is run."""
-        board = load_board(self.board)
+        board = self._board()
         if board.flow in PLATFORMS:
             return self._job(model, board).plan()
+        if self.flow == "vivado-rtl":
+            return self._rtl_job(model, board).plan()
         return _synthesize_vivado.finn_plan(model, board, self.clock_mhz)
+
+    def _board(self) -> Board:
+        """The board. Raises LiftFlowError: it is not known, or the flow is none of it."""
+        board = load_board(self.board)
+        if self.flow not in FLOWS:
+            raise LiftFlowError(
+                f"no flow called {self.flow!r}", where=self.name, mend=f"use {', '.join(FLOWS)}"
+            )
+        if self.flow == "vivado-rtl":
+            processor_of(board)
+        elif self.flow == "finn" and board.flow in PLATFORMS:
+            raise LiftFlowError(
+                f"FINN builds for AMD's devices, and {board.part} is none",
+                where=board.name,
+                mend="leave synthesize.flow at auto: open tools make this board's bitstream",
+            )
+        return board
+
+    def _rtl_job(self, model: RtlDesign, board: Board) -> _synthesize_rtl.Job:
+        return _synthesize_rtl.Job(
+            model,
+            board,
+            self.clock_mhz,
+            self.share,
+            self.seeds,
+            self.shell_frames,
+            self.allow_missed_clock,
+        )
 
     def _job(self, model: RtlDesign, board: Board) -> _synthesize_open.Job:
         return _synthesize_open.Job(
@@ -86,8 +127,10 @@ class Synthesize(Pass[RtlDesign, Implementation]):
         )
 
     def refuse(self, ctx: Context) -> None:
-        board = load_board(self.board)
+        board = self._board()
         needed = [YOSYS]
+        if self.flow == "vivado-rtl" and self.shell_frames:
+            verilator.toolchain()
         platform = PLATFORMS.get(board.flow)
         if platform is not None and board.clock.oscillator_mhz:
             target = nextpnr.TARGETS[board.flow]
