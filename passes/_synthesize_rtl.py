@@ -12,6 +12,7 @@ from hw_targets.boards import Board
 from hw_targets.families import load_family
 from hw_targets.flows import vivado_reports, vivado_rtl, vivado_timing, yosys
 from hw_targets.flows.plan import BuildPlan
+from hw_targets.flows.remote import Host
 from hw_targets.flows.simulator import PATIENCE
 from hw_targets.rtl.kernel import IntArray
 from hw_targets.shells.accelerator import Accelerator
@@ -39,6 +40,7 @@ class Job:
     seeds: int
     shell_frames: int
     allow_missed_clock: bool = False
+    on: str = ""
 
     @property
     def shell(self) -> DmaShell:
@@ -86,13 +88,13 @@ def implement(job: Job, ctx: Context) -> Implementation:
     plan = job.plan()
     made: Reports | None = None
     skipped: str | None = None
-    if plan.missing_tools():
+    if plan.missing_tools() and not job.on:
         plan.write(folder)
         place = f"{ctx.workdir.name}/{folder.name}"
         skipped = f"needs Vivado: {vivado_rtl.run_elsewhere(place)}"
         ctx.say(f"bitstream skipped: {skipped}", None)
     else:
-        plan.run(folder, ctx.say)
+        build(plan, folder, job.on, ctx)
         made = reports(folder)
         require_fit(made.resources, budget, board.name)
         _prove_clock(made, job, ctx)
@@ -113,6 +115,14 @@ def implement(job: Job, ctx: Context) -> Implementation:
         power_w=made.power_w if made else None,
         flow="vivado-rtl",
     )
+
+
+def build(plan: BuildPlan, folder: Path, on: str, ctx: Context) -> None:
+    """Run the plan here, or on machine `on` and bring its products here. Raises LiftFlowError."""
+    if on:
+        Host(on).run(plan, folder, ctx.say)
+    else:
+        plan.run(folder, ctx.say)
 
 
 def reports(folder: Path) -> Reports:

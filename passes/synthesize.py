@@ -10,6 +10,7 @@ from hw_targets.boards import Board, load_board
 from hw_targets.errors import LiftFlowError, MissingToolError
 from hw_targets.flows import nextpnr, verilator
 from hw_targets.flows.plan import BuildPlan
+from hw_targets.flows.remote import Host
 from hw_targets.flows.tools import YOSYS
 from hw_targets.shells.clocking import uart_divider
 from hw_targets.shells.dma_shell import processor_of
@@ -33,6 +34,8 @@ class Synthesize(Pass[RtlDesign, Implementation]):
     flow: of AMD boards. "auto" is "finn", FINN's builder with Vivado and Vitis HLS; "vivado-rtl"
     takes LiftFlow's own RTL, of which the IP with its DMA shell is simulated with `shell_frames`
     test samples, and needs Vivado alone: Zynq-7000 and Zynq UltraScale+.
+    on: with "vivado-rtl", user@host of a machine with Vivado that ssh reaches without a password:
+    the build runs there, and what its reports say is of this compilation.
     share: of the board, that the design may use. seeds: placements to try until the clock is met.
     allow_missed_clock: a design that no seed brings to its clock is no error; the report has the
     clock it reached.
@@ -67,6 +70,7 @@ class Synthesize(Pass[RtlDesign, Implementation]):
     netlist_frames: int = 0
     allow_missed_clock: bool = False
     flow: Flow = "auto"
+    on: str = ""
 
     def run(self, model: RtlDesign, ctx: Context) -> Implementation:
         board = self._board()
@@ -100,6 +104,12 @@ class Synthesize(Pass[RtlDesign, Implementation]):
                 where=board.name,
                 mend="leave synthesize.flow at auto: open tools make this board's bitstream",
             )
+        if self.on and self.flow != "vivado-rtl":
+            raise LiftFlowError(
+                f"synthesize.on={self.on} is of flow vivado-rtl",
+                where=self.name,
+                mend="use `liftflow synth --on` for other builds",
+            )
         return board
 
     def _rtl_job(self, model: RtlDesign, board: Board) -> _synthesize_rtl.Job:
@@ -111,6 +121,7 @@ class Synthesize(Pass[RtlDesign, Implementation]):
             self.seeds,
             self.shell_frames,
             self.allow_missed_clock,
+            self.on,
         )
 
     def _job(self, model: RtlDesign, board: Board) -> _synthesize_open.Job:
@@ -131,6 +142,8 @@ class Synthesize(Pass[RtlDesign, Implementation]):
         needed = [YOSYS]
         if self.flow == "vivado-rtl" and self.shell_frames:
             verilator.toolchain()
+        if self.on:
+            Host(self.on)
         platform = PLATFORMS.get(board.flow)
         if platform is not None and board.clock.oscillator_mhz:
             target = nextpnr.TARGETS[board.flow]

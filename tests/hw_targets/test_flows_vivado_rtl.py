@@ -103,6 +103,7 @@ def test_block_design_connects_everything_once(board: str, tmp_path: Path) -> No
     assert dma["c_s_axis_s2mm_tdata_width"] == dma["c_m_axi_s2mm_data_width"] == str(wide)
     assert dma["c_addr_width"] == str(processor.address_bits)
     assert vivado.called("create_project")[0][-1] == load_board(board).part
+    assert {call[3].split(":")[-1] for call in vivado.called("create_bd_cell")} == {"10.0"}
     plan = tmp_path / "plan"
     for product in ("design.hwh", "synthesized.dcp", "synthesized.rpt"):
         assert (plan / product).is_file()
@@ -172,10 +173,21 @@ def test_no_bitstream_of_a_missed_clock(
 
 
 def test_a_design_without_a_clock_is_refused(tmp_path: Path) -> None:
+    """Vivado gives no path then, or one without slack."""
     vivado = written(tmp_path)
-    vivado.tcl.createcommand("get_timing_paths", lambda *_: "")
-    with pytest.raises(tkinter.TclError, match="the design has no clock"):
+    vivado.slacks["-hold"] = ""
+    with pytest.raises(tkinter.TclError, match="no path is timed by hold: the design has no clock"):
         vivado.run("implement.tcl", "Default", "Default", "1")
+    vivado.tcl.createcommand("get_timing_paths", lambda *_: "")
+    with pytest.raises(tkinter.TclError, match="no path is timed by setup"):
+        vivado.run("implement.tcl", "Default", "Default", "1")
+
+
+def test_an_ip_that_this_vivado_has_not_is_named(tmp_path: Path) -> None:
+    vivado = written(tmp_path)
+    vivado.without = ("axi_dma",)
+    with pytest.raises(tkinter.TclError, match="this Vivado has no IP xilinx.com:ip:axi_dma"):
+        vivado.run("synthesize.tcl")
 
 
 def test_missing_vivado_is_told_with_what_to_install(

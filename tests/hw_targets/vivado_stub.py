@@ -39,10 +39,12 @@ OPTIONS = {
     ),
     "zynq_ultra_ps_e": (
         "PSU__USE__M_AXI_GP0 PSU__USE__M_AXI_GP1 PSU__USE__M_AXI_GP2 PSU__USE__S_AXI_GP2 "
-        "PSU__SAXIGP2__DATA_WIDTH PSU__FPGA_PL0_ENABLE PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ"
+        "PSU__OVERRIDE__BASIC_CLOCK PSU__SAXIGP2__DATA_WIDTH PSU__FPGA_PL0_ENABLE "
+        "PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ"
     ),
     "clk_wiz": (
-        "PRIM_IN_FREQ PRIM_SOURCE CLKOUT1_REQUESTED_OUT_FREQ USE_LOCKED USE_RESET RESET_TYPE"
+        "PRIM_IN_FREQ PRIM_SOURCE CLKOUT1_REQUESTED_OUT_FREQ USE_LOCKED USE_RESET RESET_TYPE "
+        "RESET_PORT"
     ),
     "axi_dma": (
         "c_include_sg c_sg_include_stscntrl_strm c_sg_length_width c_addr_width c_include_mm2s "
@@ -91,7 +93,8 @@ class Vivado:
 
     calls: every command and its arguments. nets, buses: pin or bus -> what it was connected to.
     options: cell -> option -> value. slacks: worst setup and hold, in ns. log: what the synthesis
-    run says. board_parts: boards that this Vivado has files of.
+    run says. board_parts: boards that this Vivado has files of. without: IP
+    that it has not.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -105,6 +108,7 @@ class Vivado:
         self.slacks = {"-setup": "0.312", "-hold": "0.021"}
         self.log = "Finished\n"
         self.board_parts: tuple[str, ...] = ()
+        self.without: tuple[str, ...] = ()
         self.tcl = tkinter.Tcl()
         for name in IGNORED:
             self._define(name, lambda *_: "")
@@ -115,7 +119,7 @@ class Vivado:
             "get_bd_cells": self._cell,
             "get_bd_pins": lambda pin: self._known(pin, PINS),
             "get_bd_intf_pins": lambda pin: self._known(pin, BUSES),
-            "get_ipdefs": lambda pattern: pattern.replace("*", "9.1"),
+            "get_ipdefs": self._ipdefs,
             "get_board_parts": self._boards,
             "get_property": self._get,
             "set_property": self._set,
@@ -184,6 +188,11 @@ class Vivado:
             assert end not in self.buses, f"{end} is connected twice"
             self.buses[end] = other
         return ""
+
+    def _ipdefs(self, *words: str) -> str:
+        kind = words[-1].split(":")[2]
+        known = kind in PINS and kind not in self.without
+        return " ".join(words[-1].replace("*", version) for version in ("9.1", "10.0") if known)
 
     def _boards(self, *words: str) -> str:
         return " ".join(part for part in self.board_parts if fnmatchcase(part, words[-1]))

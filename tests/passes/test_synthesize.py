@@ -294,6 +294,37 @@ def test_vivado_rtl_reads_the_reports_of_a_build(
         replace(RTL, shell_frames=0, share=0.1).run(design(tmp_path / "rtl"), ctx)
 
 
+SSH = """\
+#!/bin/sh
+# ssh whose other machine is a folder of this one: options, --, destination, command.
+while [ "$1" != -- ]; do shift; done
+cd "$THERE" && exec sh -c "$3"
+"""
+
+
+def test_vivado_rtl_builds_on_another_machine(
+    without_vivado: tuple[Implementation, Context], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with_vivado(tmp_path / "vivado", monkeypatch)
+    monkeypatch.delenv("XILINX_VIVADO")
+    programs, there = tmp_path / "ssh", tmp_path / "there"
+    for folder in (programs, there):
+        folder.mkdir()
+    (programs / "ssh").write_text(SSH)
+    (programs / "ssh").chmod(0o755)
+    found = os.environ["PATH"]
+    monkeypatch.setenv("PATH", f"{programs}:{tmp_path / 'vivado' / 'bin'}:{found}")
+    monkeypatch.setenv("THERE", str(there))
+    ctx = counted(without_vivado, tmp_path / "14-synthesize")
+    result = replace(RTL, shell_frames=0, on="me@there").run(design(tmp_path / "rtl"), ctx)
+    assert result.bitstream is not None
+    assert result.bitstream.is_relative_to(ctx.workdir)
+    assert (result.placed.lut, result.power_w, result.skipped) == (9120, 1.652, None)
+    (built,) = (there / "liftflow-plans").iterdir()
+    assert (built / "synthesized.dcp").is_file()
+    assert not (result.plan / "synthesized.dcp").exists()  # it is no product
+
+
 def test_vivado_rtl_holds_the_clock_to_its_report(
     without_vivado: tuple[Implementation, Context], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -330,6 +361,10 @@ def test_flows_are_refused_where_they_cannot_be(tmp_path: Path) -> None:
         with pytest.raises(LiftFlowError, match=said):
             Synthesize(board=board, flow=flow).refuse(ctx)  # type: ignore[arg-type]
     RTL.refuse(ctx)
+    with pytest.raises(LiftFlowError, match="is no host"):
+        replace(RTL, on="-x").refuse(ctx)
+    with pytest.raises(LiftFlowError, match="synthesize.on=me@there is of flow vivado-rtl"):
+        Synthesize(board="pynq-z2", on="me@there").refuse(ctx)
 
 
 def test_finn_reports_are_read_beside_its_bitstream(tmp_path: Path) -> None:

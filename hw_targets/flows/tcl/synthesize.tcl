@@ -3,9 +3,9 @@ source settings.tcl
 
 # The newest version of an IP that this Vivado has.
 proc newest {name} {
-    set found [lsort -dictionary [get_property VLNV [get_ipdefs $name:*]]]
+    set found [get_ipdefs -quiet $name:*]
     if {[llength $found] == 0} { error "ERROR: this Vivado has no IP $name" }
-    return [lindex $found end]
+    return [lindex [lsort -dictionary [get_property VLNV $found]] end]
 }
 proc cell {name ip {options {}}} {
     create_bd_cell -type ip -vlnv [newest $ip] $name
@@ -61,7 +61,7 @@ if {$processor eq "zynq7"} {
     configure ps {
         PSU__USE__M_AXI_GP0 1  PSU__USE__M_AXI_GP1 0  PSU__USE__M_AXI_GP2 0
         PSU__USE__S_AXI_GP2 1  PSU__SAXIGP2__DATA_WIDTH 128
-        PSU__FPGA_PL0_ENABLE 1  PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ 100
+        PSU__FPGA_PL0_ENABLE 1  PSU__OVERRIDE__BASIC_CLOCK 0  PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ 100
     }
     array set at {
         clock ps/pl_clk0  reset ps/pl_resetn0
@@ -73,7 +73,7 @@ if {$processor eq "zynq7"} {
 # The accelerator's clock, and all others', from the reference.
 cell clock xilinx.com:ip:clk_wiz [list PRIM_IN_FREQ.VALUE_SRC PROPAGATED \
     PRIM_SOURCE No_buffer CLKOUT1_REQUESTED_OUT_FREQ $clock_mhz \
-    USE_LOCKED true USE_RESET true RESET_TYPE ACTIVE_LOW]
+    USE_LOCKED true USE_RESET true RESET_TYPE ACTIVE_LOW RESET_PORT resetn]
 cell reset xilinx.com:ip:proc_sys_reset
 wire $at(clock) clock/clk_in1
 wire $at(reset) clock/resetn reset/ext_reset_in
