@@ -43,8 +43,6 @@ class Row:
 
     cells: Mapping[str, str]
     line: int
-    depth: int
-    """Blanks before the first cell's text: how deep it is in a hierarchy."""
 
 
 def utilization(path: Path, instance: str | None = None) -> dict[str, float]:
@@ -121,7 +119,7 @@ def _tables(lines: Sequence[str]) -> Iterator[list[Row]]:
             header = [cell.strip() for cell in cells]
         elif cells and header is not None and len(cells) == len(header):
             named = dict(zip(header, (cell.strip() for cell in cells), strict=True))
-            rows.append(Row(named, number, len(cells[0]) - len(cells[0].lstrip())))
+            rows.append(Row(named, number))
         elif not cells and not line.startswith("+-"):
             if rows:
                 yield rows
