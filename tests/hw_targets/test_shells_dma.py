@@ -38,6 +38,24 @@ SHAPES: dict[str, tuple[str, tuple[int, int, int], tuple[int, int, int] | None]]
     "the same with words twice as wide": ("zcu104", (9, 10, 3), (7, 20, 4)),
     "one beat a frame": ("pynq-z2", (4, 8, 1), None),
 }
+AT = {"an answer with the first beat in": 0, "an answer with the last beat in": 4}
+"""Names of shapes whose accelerator passes one beat on, in the cycle that it comes -> which."""
+SHAPES |= dict.fromkeys(AT, ("pynq-z2", (1, 8, 5), (1, 9, 1)))
+PASSING = """\
+module liftflow_accel (
+    input  logic clk, rst,
+    input  logic [7:0] s_axis_tdata, input logic s_axis_tvalid, output logic s_axis_tready,
+    output logic [8:0] m_axis_tdata, output logic m_axis_tvalid, input logic m_axis_tready
+);
+    logic [2:0] beat;
+    assign m_axis_tdata  = 9'(s_axis_tdata);
+    assign m_axis_tvalid = s_axis_tvalid && beat == {at};
+    assign s_axis_tready = m_axis_tready || beat != {at};
+    always_ff @(posedge clk)
+        if (rst) beat <= '0;
+        else if (s_axis_tvalid && s_axis_tready) beat <= beat == 4 ? '0 : beat + 1'b1;
+endmodule
+"""
 STALLS = ((1.0, 1.0), (0.4, 1.0), (1.0, 0.4), (0.5, 0.5))
 
 
@@ -72,8 +90,11 @@ class Shells:
 def shells(tmp_path_factory: pytest.TempPathFactory) -> Shells:
     folder = tmp_path_factory.mktemp("shells")
     made, sources, ports, units = [], list(SOURCES), ["input logic clk, rst"], ""
-    for index, (board, into, outputs) in enumerate(SHAPES.values()):
+    for index, (name, (board, into, outputs)) in enumerate(SHAPES.items()):
         shell = DmaShell(load_board(board), standin(folder / str(index), *into, outputs))
+        if name in AT:
+            passing = PASSING.replace("{at}", str(AT[name]))
+            (folder / str(index) / "top.sv").write_text(passing)
         sides = (shell.word_bytes(shell.input), shell.word_bytes(shell.output))
         made.append(shell)
         text = (folder / str(index) / "top.sv").read_text() + shell.top_source() + bench(*sides)
@@ -100,7 +121,9 @@ def shells(tmp_path_factory: pytest.TempPathFactory) -> Shells:
     return Shells(simulator, tuple(made))
 
 
-def answers_of(shell: DmaShell, elements: IntArray) -> list[list[int]]:
+def answers_of(shell: DmaShell, elements: IntArray, name: str = "") -> list[list[int]]:
+    if name in AT:
+        return [[row[AT[name]]] for row in elements.tolist()]
     out = shell.accelerator.output
     if shell.accelerator.classes:
         return [[expected(row)] for row in elements.tolist()]
@@ -117,7 +140,7 @@ def test_packets_of_frames_are_answered_bit_for_bit(name: str, shells: Shells) -
         given = shell.input.pack(elements).reshape(packets, -1)
         packed, _ = shells.run(name, given, count, stalls)
         answers = shell.output.unpack(np.concatenate(packed))
-        assert answers.tolist() == answers_of(shell, elements)
+        assert answers.tolist() == answers_of(shell, elements, name)
         assert [len(packet) for packet in packed] == [count * shell.output.frame_bytes] * packets
 
 
