@@ -16,6 +16,7 @@ from compiler.config import (
     check_options,
     load_config,
     option_types,
+    type_name,
 )
 from compiler.instruments import Dumps, Instrument, Ledger
 from compiler.pass_text import reproduce
@@ -331,5 +332,5 @@ def option_defaults(name: str) -> dict[str, tuple[str, Any]]:
     for entry in dataclasses.fields(kind):  # type: ignore[arg-type]
         default = "from the goals" if entry.default is dataclasses.MISSING else entry.default
         hint = types[entry.name]
-        found[entry.name] = (hint.__name__ if isinstance(hint, type) else str(hint), default)
+        found[entry.name] = (type_name(hint), default)
     return found

@@ -156,7 +156,7 @@ def check_options(name: str, options: Mapping[str, Any], *, where: str) -> dict[
             raise LiftFlowError(
                 f"option {name}.{option} = {value!r}: {problem}",
                 where=where,
-                mend=f"its type is {_type_name(fields[option])}",
+                mend=f"its type is {type_name(fields[option])}",
             ) from None
     return converted
 
@@ -167,7 +167,8 @@ def option_types(kind: type[Pass[Any, Any]]) -> dict[str, Any]:
     return {entry.name: hints[entry.name] for entry in dataclasses.fields(kind)}  # type: ignore[arg-type]
 
 
-def _type_name(hint: Any) -> str:
+def type_name(hint: Any) -> str:
+    """A type as options' owners are told of it."""
     return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
 
 

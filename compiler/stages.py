@@ -481,12 +481,16 @@ class UnitReport:
 
 @dataclass(frozen=True)
 class Resources:
-    """Counts of one step of the flow; None where the step does not tell."""
+    """Counts of one step of the flow; None where the step does not tell.
+
+    uram: what Vivado made of UltraRAM by itself; no kernel asks for any.
+    """
 
     lut: float | None = None
     ff: float | None = None
     dsp: float | None = None
     bram: float | None = None
+    uram: float | None = None
 
 
 @dataclass(frozen=True)
@@ -494,7 +498,10 @@ class Implementation:
     """What the tools made of the RTL.
 
     bitstream: file, or None with `skipped` saying what it needs. plan: folder of the build plan.
-    clock_mhz: what the timing report reached, None where nothing was placed and routed.
+    clock_mhz: what the timing report reached, None where nothing was placed and routed. power_w:
+    of the whole chip, as Vivado estimates it after routing; None where the flow has no such report.
+    vendor_fps: frames a second by "FINN's estimate", "FINN's simulation", as far as it left them.
+    flow: the tools, "open" (Yosys, nextpnr), "finn" or "vivado-rtl".
     """
 
     name: str
@@ -510,9 +517,12 @@ class Implementation:
     plan: Path
     skipped: str | None = None
     shell_frames: int = 0
-    """Test images sent through the whole simulated shell, every one answered as the model does."""
+    """Test samples sent through the whole simulated shell, every one answered as the model does."""
     baud: int | None = None
-    """Rate of the shell's serial line; None on boards that have no shell of ours."""
+    """Rate of the shell's serial line; None on boards that have no serial shell of ours."""
+    power_w: float | None = None
+    vendor_fps: Mapping[str, float] = field(default_factory=dict)
+    flow: Literal["open", "finn", "vivado-rtl"] = "open"
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,47 @@ The byte protocol, version {VERSION}, is in docs/protocol.md of LiftFlow.
 """
 
 
+def for_pynq(model: Implementation, board: Board, samples: int) -> str:
+    """For a Zynq board whose bitstream Vivado makes of LiftFlow's own RTL."""
+    built = f"Bitstream `{model.name}.bit`, {_reached(model)}."
+    state = f"Not built here: {model.skipped}." if model.skipped else built
+    return f"""\
+# {model.name} on {board.description}
+
+{state} Design `{model.design.digest[:16]}`, {model.clock_target_mhz:g} MHz.
+
+## Build the bitstream
+On a machine with Vivado; neither Vitis HLS nor FINN is needed:
+```sh
+source /path/to/Vivado/settings64.sh
+sh plan/run.sh
+cp plan/design.bit {model.name}.bit
+cp plan/design.hwh {model.name}.hwh
+```
+`plan/plan.json` lists files, tools and products with their digests; `plan/utilization.rpt`,
+`timing.rpt` and `power.rpt` are Vivado's reports.
+
+## Use it
+Copy this folder to the board, which runs a PYNQ image, and there:
+```sh
+sudo python3 driver.py --expected expected.json samples.npy
+```
+`samples.npy` holds {samples} test samples, `expected.json` their {_answers(model)}.
+Samples are float arrays of the network's own input shape, one or a batch; `model.json` says how
+the driver turns them into integers, and how frames lie in memory.
+
+From Python, in this folder, on the board:
+```python
+import json, pathlib
+from liftflow_host.pynq_driver import LiftFlowOverlay
+
+model = json.load(open("model.json"))
+overlay = LiftFlowOverlay.load(pathlib.Path("{model.name}.bit"), model)
+print(overlay.infer(samples))  # samples: NumPy array, channels first
+```
+"""
+
+
 def for_vivado(model: Implementation, board: Board) -> str:
     """For a board whose bitstream FINN and Vivado make."""
     state = f"Not built here: {model.skipped}." if model.skipped else "Built by FINN with Vivado."

@@ -25,7 +25,7 @@ from hw_targets.shells.simulator import (
     build_netlist_simulator,
     build_simulator,
 )
-from passes._fit import require_fit
+from passes._fit import estimated, require_fit
 from passes.base import Context
 
 PATIENCE_FRAMES = 20
@@ -99,7 +99,7 @@ def implement(job: Job, ctx: Context) -> Implementation:
         name=design.name,
         design=design,
         board=board.name,
-        estimated=_estimated(design, board),
+        estimated=estimated(design, board),
         synthesised=Resources(**synthesised),
         placed=Resources(**placed),
         budget=Resources(**budget),
@@ -110,12 +110,6 @@ def implement(job: Job, ctx: Context) -> Implementation:
         shell_frames=len(answers),
         baud=job.baud,
     )
-
-
-def _estimated(design: RtlDesign, board: Board) -> Resources:
-    """The allocation's estimate; nothing where it was made for another board."""
-    made_for = design.allocation.board
-    return Resources(**design.allocation.estimate) if made_for == board.name else Resources()
 
 
 def _synthesise(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
 
 from compiler.stages import Deployment, Implementation, RtlDesign
-from hw_targets.boards import load_board
+from hw_targets.boards import Board, load_board
 from hw_targets.rtl.manifest import MANIFEST
-from hw_targets.shells import driver, protocol, samples
+from hw_targets.shells import driver, frames, protocol, pynq_driver, samples
+from hw_targets.shells.accelerator import Accelerator
+from hw_targets.shells.dma_shell import DmaShell
 from hw_targets.shells.loading import load_commands
 from hw_targets.shells.platforms import PLATFORMS
 from hw_targets.shells.protocol import VERSION
@@ -21,23 +24,31 @@ from passes import _package_readme
 from passes.base import Context, Pass
 
 HOST = "liftflow_host"
-LAUNCHER = f'''\
-"""Run samples on the board: python driver.py --port /dev/ttyUSB0 samples.npy"""
+LAUNCHERS = {
+    main: f'''\
+"""Run samples on the board: {usage}"""
 
 import sys
 
-from {HOST}.driver import main
+from {HOST}.{main} import main
 
 sys.exit(main())
 '''
+    for main, usage in (
+        ("driver", "python driver.py --port /dev/ttyUSB0 samples.npy"),
+        ("pynq_driver", "sudo python3 driver.py samples.npy"),
+    )
+}
+_WORK = ("logs", "build", "*.dcp", ".Xil")
+"""What Vivado leaves in a plan's folder and nobody needs."""
 
 
 @dataclass(frozen=True)
 class Package(Pass[Implementation, Deployment]):
     """A folder with the bitstream (or the build plan), driver, model.json, samples and README.
 
-    The folder needs nothing of LiftFlow: the driver runs on Python's standard library and
-    pyserial.
+    The folder needs nothing of LiftFlow: the driver of a serial shell runs on Python's standard
+    library and pyserial, that of a Zynq's on PYNQ.
 
     board: name or TOML file; by default the name that the implementation carries.
     sample_count: test samples that go with it, with the classes, or output integers, to expect.
@@ -61,14 +72,22 @@ class Package(Pass[Implementation, Deployment]):
         count = min(self.sample_count, len(ctx.data.test_x))
         np.save(folder / "samples.npy", np.ascontiguousarray(ctx.data.test_x[:count], "<f4"))
         _json(folder / "expected.json", model.design.predictions[:count].tolist())
-        _json(folder / "model.json", self._description(model, ctx))
+        _json(folder / "model.json", self._description(model, board, ctx))
         if board.flow in PLATFORMS:
             assert model.bitstream is not None  # this flow makes one or fails
             bitstream = f"{model.name}{model.bitstream.suffix}"
             shutil.copyfile(model.bitstream, folder / bitstream)
-            _host_driver(folder)
+            _host(folder, "driver", (driver, protocol, samples))
             commands = load_commands(board, bitstream)
             readme = _package_readme.for_serial(model, board, bitstream, commands, count)
+        elif model.flow == "vivado-rtl":
+            shutil.copytree(model.plan, folder / "plan", ignore=shutil.ignore_patterns(*_WORK))
+            if model.bitstream is not None:
+                for suffix in (".bit", ".hwh"):
+                    made = model.bitstream.with_suffix(suffix)
+                    shutil.copyfile(made, folder / f"{model.name}{suffix}")
+            _host(folder, "pynq_driver", (frames, pynq_driver))
+            readme = _package_readme.for_pynq(model, board, count)
         else:
             shutil.copytree(model.plan, folder / "plan", ignore=shutil.ignore_patterns("logs"))
             if model.bitstream is not None:
@@ -88,10 +107,19 @@ class Package(Pass[Implementation, Deployment]):
         shape = list(design.network.output_shape)
         return {"output": {**stream, "shape": shape, "step": design.step}}
 
-    def _description(self, model: Implementation, ctx: Context) -> dict[str, Any]:
+    def _dma(self, model: Implementation, board: Board) -> dict[str, Any]:
+        """How frames lie in the memory that a DMA reads and writes."""
+        if model.flow != "vivado-rtl":
+            return {}
+        unit = Accelerator.read(model.design.folder, model.design.network.classes)
+        shell = DmaShell(board, unit)
+        return {"dma": {"input": asdict(shell.input), "output": asdict(shell.output)}}
+
+    def _description(self, model: Implementation, board: Board, ctx: Context) -> dict[str, Any]:
         form = model.design.input
         return {
             **self._output(model.design),
+            **self._dma(model, board),
             "name": model.name,
             "board": model.board,
             "digest": model.design.digest,
@@ -112,11 +140,11 @@ def _json(path: Path, data: Any) -> None:
     path.write_text(json.dumps(data, indent=2) + "\n")
 
 
-def _host_driver(folder: Path) -> None:
-    """The host side as a package of its own, and a launcher for it."""
+def _host(folder: Path, main: str, modules: tuple[ModuleType, ...]) -> None:
+    """The host side as a package of its own, and a launcher for its module `main`."""
     (folder / HOST).mkdir()
     (folder / HOST / "__init__.py").write_text('"""Host side of a LiftFlow board."""\n')
-    for module in (driver, protocol, samples):
+    for module in modules:
         source = Path(str(module.__file__))
         shutil.copyfile(source, folder / HOST / source.name)
-    (folder / "driver.py").write_text(LAUNCHER)
+    (folder / "driver.py").write_text(LAUNCHERS[main])

@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 from compiler.stages import Implementation, RtlDesign
 from hw_targets.boards import Board, load_board
-from hw_targets.errors import MissingToolError
+from hw_targets.errors import LiftFlowError, MissingToolError
 from hw_targets.flows import nextpnr, verilator
 from hw_targets.flows.plan import BuildPlan
 from hw_targets.flows.process import Limit
+from hw_targets.flows.remote import Host
 from hw_targets.flows.tools import YOSYS
 from hw_targets.shells.clocking import uart_divider
+from hw_targets.shells.dma_shell import processor_of
 from hw_targets.shells.platforms import PLATFORMS
 from hw_targets.shells.shell import DEFAULT_BAUD
-from passes import _synthesize_open, _synthesize_vivado
+from passes import _synthesize_open, _synthesize_rtl, _synthesize_vivado
 from passes.base import Context, Pass
+
+Flow = Literal["auto", "finn", "vivado-rtl"]
+FLOWS: tuple[str, ...] = get_args(Flow)
 
 
 @dataclass(frozen=True)
 class Synthesize(Pass[RtlDesign, Implementation]):
-    """Yosys and nextpnr for ECP5 and iCE40 boards; Yosys and a FINN build plan for AMD boards.
+    """Yosys and nextpnr for ECP5 and iCE40 boards; Yosys and a build plan for AMD boards.
 
     On the former the whole board shell, PLL and UART included, is simulated at its pins with
     `shell_frames` test samples while the tools run. So is, with `netlist_frames` of them, what
     Yosys made of it: that takes minutes even of small networks, and is done when asked for.
 
+    flow: of AMD boards. "auto" is "finn", FINN's builder with Vivado and Vitis HLS; "vivado-rtl"
+    takes LiftFlow's own RTL, of which the IP with its DMA shell is simulated with `shell_frames`
+    test samples, and needs Vivado alone: Zynq-7000 and Zynq UltraScale+.
+    on: with "vivado-rtl", user@host of a machine with Vivado that ssh reaches without a password:
+    the build runs there, and what its reports say is of this compilation.
     board: a board's name or TOML file. clock_mhz: of the accelerator. share: of the board, that
     the design may use. baud: of the shell's serial line. seeds: placements to try until the clock
     is met. shell_frames: test samples sent through the simulated shell. netlist_frames: the same
@@ -53,6 +63,7 @@ class Synthesize(Pass[RtlDesign, Implementation]):
         "hw_targets.shells",
         "passes._fit",
         "passes._synthesize_open",
+        "passes._synthesize_rtl",
         "passes._synthesize_vivado",
     )
 
@@ -64,6 +75,8 @@ class Synthesize(Pass[RtlDesign, Implementation]):
     shell_frames: int = 50
     netlist_frames: int = 0
     allow_missed_clock: bool = False
+    flow: Flow = "auto"
+    on: str = ""
     tool_minutes: float = 0.0
 
     def __post_init__(self) -> None:
@@ -74,19 +87,59 @@ class Synthesize(Pass[RtlDesign, Implementation]):
         return Limit.asked(self.tool_minutes, "--set synthesize.tool_minutes=MINUTES")
 
     def run(self, model: RtlDesign, ctx: Context) -> Implementation:
-        board = load_board(self.board)
+        board = self._board()
         if board.flow in PLATFORMS:
             return _synthesize_open.implement(self._job(model, board), ctx)
+        if self.flow == "vivado-rtl":
+            return _synthesize_rtl.implement(self._rtl_job(model, board), ctx)
         return _synthesize_vivado.implement(
             model, board, self.clock_mhz, self.share, ctx, self.limit
         )
 
     def plan(self, model: RtlDesign) -> BuildPlan:
         """The build of the bitstream as data: nothing is run."""
-        board = load_board(self.board)
+        board = self._board()
         if board.flow in PLATFORMS:
             return self._job(model, board).plan()
+        if self.flow == "vivado-rtl":
+            return self._rtl_job(model, board).plan()
         return _synthesize_vivado.finn_plan(model, board, self.clock_mhz)
+
+    def _board(self) -> Board:
+        """The board. Raises LiftFlowError: it is not known, or the flow is none of it."""
+        board = load_board(self.board)
+        if self.flow not in FLOWS:
+            raise LiftFlowError(
+                f"no flow called {self.flow!r}", where=self.name, mend=f"use {', '.join(FLOWS)}"
+            )
+        if self.flow == "vivado-rtl":
+            processor_of(board)
+        elif self.flow == "finn" and board.flow in PLATFORMS:
+            raise LiftFlowError(
+                f"FINN builds for AMD's devices, and {board.part} is none",
+                where=board.name,
+                mend="leave synthesize.flow at auto: open tools make this board's bitstream",
+            )
+        if self.on and self.flow != "vivado-rtl":
+            raise LiftFlowError(
+                f"synthesize.on={self.on} is of flow vivado-rtl",
+                where=self.name,
+                mend="use `liftflow synth --on` for other builds",
+            )
+        return board
+
+    def _rtl_job(self, model: RtlDesign, board: Board) -> _synthesize_rtl.Job:
+        return _synthesize_rtl.Job(
+            model,
+            board,
+            self.clock_mhz,
+            self.share,
+            self.seeds,
+            self.shell_frames,
+            self.allow_missed_clock,
+            self.on,
+            self.limit,
+        )
 
     def _job(self, model: RtlDesign, board: Board) -> _synthesize_open.Job:
         return _synthesize_open.Job(
@@ -103,8 +156,12 @@ class Synthesize(Pass[RtlDesign, Implementation]):
         )
 
     def refuse(self, ctx: Context) -> None:
-        board = load_board(self.board)
+        board = self._board()
         needed = [YOSYS]
+        if self.flow == "vivado-rtl" and self.shell_frames:
+            verilator.toolchain()
+        if self.on:
+            Host(self.on)
         platform = PLATFORMS.get(board.flow)
         if platform is not None and board.clock.oscillator_mhz:
             target = nextpnr.TARGETS[board.flow]

@@ -59,6 +59,8 @@ def _facts(board: Board) -> list[tuple[str, str, str]]:
     ]
     if board.finn_board:
         facts.append(("FINN's name", board.finn_board, board.finn_shell or "stitched IP only"))
+    if board.board_part:
+        facts.append(("Vivado's name", board.board_part, ""))
     counts = {**board.resources.as_dict(), "uram": board.resources.uram}
     for index, (resource, count) in enumerate(counts.items()):
         if count or resource != "uram":

@@ -55,6 +55,7 @@ def figures(report: Report) -> dict[str, float | None]:
         )
     found["clock target, MHz"] = speed.clock_target_mhz if speed else None
     found["clock reached, MHz"] = speed.clock_reached_mhz if speed else None
+    found["power, W"] = report.power_w
     found["frames/s, estimated"] = speed.fps_estimated if speed else None
     found["frames/s, measured in RTL"] = speed.fps_measured if speed else None
     found["latency, cycles"] = speed.latency_measured if speed else None

@@ -86,11 +86,13 @@ def _deployment(folder: Path) -> Path:
     from compiler.stages import Deployment
 
     deployment: Deployment = runs.stage(folder, "package")
-    if deployment.implementation.baud is None:
+    made = deployment.implementation
+    if made.baud is None:
+        whose = "driver.py of the deployment" if made.flow == "vivado-rtl" else "FINN's driver"
         raise LiftFlowError(
-            f"{deployment.implementation.board} has no serial line of ours",
+            f"{made.board} has no serial line of ours",
             where=str(folder),
-            mend=f"run FINN's driver on the board itself: {deployment.folder / 'README.md'}",
+            mend=f"run {whose} on the board itself: {deployment.folder / 'README.md'}",
         )
     return deployment.folder
 

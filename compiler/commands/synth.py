@@ -42,10 +42,14 @@ def synth(
         float | None,
         typer.Option(help="Time of each call of a tool, instead of its step's own.", min=0.01),
     ] = None,
+    flow: Annotated[
+        str | None,
+        typer.Option(help="Of AMD boards: finn, or vivado-rtl, which needs Vivado alone."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; of a dry run.")] = False,
 ) -> None:
     """Build the bitstream of a run. Interrupted, the same command goes on where it stopped."""
-    plan = _plan(folder, seeds, allow_missed_clock)
+    plan = _plan(folder, seeds, allow_missed_clock, flow)
     if archive is not None:
         from hw_targets.flows import archive as archives
 
@@ -71,7 +75,7 @@ def synth(
     _tell(products)
 
 
-def _plan(folder: Path, seeds: int | None, allow_missed_clock: bool) -> BuildPlan:
+def _plan(folder: Path, seeds: int | None, allow_missed_clock: bool, flow: str | None) -> BuildPlan:
     """The build, by the run's own options of `synthesize`, or of `allocate` where it stopped.
 
     Raises:
@@ -88,6 +92,8 @@ def _plan(folder: Path, seeds: int | None, allow_missed_clock: bool) -> BuildPla
         options = {name: allocated[name] for name in ("board", "clock_mhz", "share")}
     if seeds is not None:
         options["seeds"] = seeds
+    if flow is not None:
+        options["flow"] = flow
     options["allow_missed_clock"] = allow_missed_clock or options.get("allow_missed_clock", False)
     return Synthesize(**options).plan(design)
 
@@ -114,8 +120,8 @@ def _show(plan: BuildPlan) -> None:
 
 
 def _tell(products: Mapping[str, Path]) -> None:
-    """Every product with its digest, and the clock that was reached."""
-    from hw_targets.flows import nextpnr
+    """Every product with its digest, and what its reports say."""
+    from hw_targets.flows import nextpnr, vivado_rtl
 
     made = table("product", "SHA-256", "bytes", numbers=["bytes"])
     for path in products.values():
@@ -124,5 +130,27 @@ def _tell(products: Mapping[str, Path]) -> None:
     out.print(made)
     if nextpnr.REPORT in products:
         for name, (reached, wanted) in nextpnr.clocks(products[nextpnr.REPORT]).items():
-            met = "met" if reached >= wanted else "missed"
-            out.print(f"clock {name}: {reached:.1f} MHz of {wanted:.1f}, {met}", highlight=False)
+            _tell_clock(name, reached, wanted)
+    if vivado_rtl.TIMING in products:
+        _tell_vivado(products)
+
+
+def _tell_vivado(products: Mapping[str, Path]) -> None:
+    """What Vivado's reports say."""
+    from hw_targets.flows import vivado_reports, vivado_rtl, vivado_timing
+
+    counts = vivado_reports.utilization(products[vivado_rtl.UTILIZATION])
+    told = ", ".join(f"{name.upper()} {count:,.0f}" for name, count in counts.items())
+    out.print(f"resources: {told}", highlight=False)
+    timed = vivado_timing.timing(products[vivado_rtl.TIMING])
+    for name, (reached, wanted) in timed.clocks.items():
+        _tell_clock(name, reached, wanted)
+    if timed.slowest is None:
+        out.print("clock: not borne out by the timing report", highlight=False)
+    power = vivado_reports.power(products[vivado_rtl.POWER])
+    out.print(f"power: {power:.3f} W on the chip, Vivado's estimate", highlight=False)
+
+
+def _tell_clock(name: str, reached: float, wanted: float) -> None:
+    met = "met" if reached >= wanted else "missed"
+    out.print(f"clock {name}: {reached:.1f} MHz of {wanted:.1f}, {met}", highlight=False)

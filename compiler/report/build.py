@@ -85,6 +85,7 @@ def build_report(
         compression=_compression(final, stages.get(QuantModel)),
         resources=resources,
         performance=performance,
+        power_w=made.power_w if made else None,
         layers=_layers(final, first_relevance(result), weighed_margins(result)),
         units=[
             UnitRow(
@@ -247,6 +248,7 @@ def _resources(
         return []
     # What was estimated for another board is no estimate of this one.
     estimate = allocation.estimate if allocation.board == board.name else {}
+    counted = RESOURCES + (("uram",) if made and made.placed.uram is not None else ())
     return [
         ResourceRow(
             resource=name.upper(),
@@ -255,7 +257,7 @@ def _resources(
             placed=getattr(made.placed, name) if made else None,
             available=float(getattr(board.resources, name)),
         )
-        for name in RESOURCES
+        for name in counted
     ]
 
 
@@ -281,6 +283,7 @@ def _performance(
         latency_measured=sim.latency if sim else None,
         fps_estimated=hertz / bound,
         fps_measured=hertz / sim.interval if sim else None,
+        fps_vendor=dict(made.vendor_fps) if made else {},
     )
 
 

@@ -75,7 +75,10 @@ class ResourceRow(_Model):
 
 
 class Performance(_Model):
-    """Clock in MHz, interval and latency in clock cycles, frames a second at the target clock."""
+    """Clock in MHz, interval and latency in clock cycles, frames a second at the target clock.
+
+    fps_vendor: by "FINN's estimate" and "FINN's simulation", where its builder ran.
+    """
 
     clock_target_mhz: float
     clock_reached_mhz: float | None
@@ -85,6 +88,7 @@ class Performance(_Model):
     latency_measured: int | None
     fps_estimated: float
     fps_measured: float | None
+    fps_vendor: dict[str, float] = {}
 
 
 class MarginRow(_Model):
@@ -248,7 +252,8 @@ class Report(_Model):
 
     fingerprint: digest of the keys of all passes. command: what makes the run anew; None where it
     was started from Python. versions: of Python, LiftFlow and every tool. front: designs that no
-    other beats and the chosen one, where `liftflow explore` looked for them.
+    other beats and the chosen one, where `liftflow explore` looked for them. power_w: of the whole
+    chip, as Vivado estimates it after routing; None where the flow does not report it.
     """
 
     schema_version: Literal["liftflow-report/2"] = Field(default=VERSION, alias="schema")
@@ -267,6 +272,7 @@ class Report(_Model):
     compression: Compression | None
     resources: list[ResourceRow]
     performance: Performance | None
+    power_w: float | None = None
     layers: list[LayerRow]
     units: list[UnitRow]
     history: list[dict[str, float]]

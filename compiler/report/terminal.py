@@ -73,8 +73,14 @@ def rows(report: Report) -> list[tuple[str, str]]:
         if speed.fps_measured is not None:
             share = speed.interval_bound / (speed.interval_measured or 1)
             text += f", measured in RTL {speed.fps_measured:,.0f} ({share:.1%} of the bound)"
+        for who, rate in speed.fps_vendor.items():
+            text += f", {who} {rate:,.0f}"
         lines.append(("frames / s", text))
         lines.append(("latency", _latency(report)))
+    if report.power_w is not None:
+        lines.append(("power", f"{report.power_w:.3f} W on the chip, Vivado's estimate"))
+    elif report.performance and report.performance.clock_reached_mhz is not None:
+        lines.append(("power", "not reported by this flow"))
     if report.insight:
         lines.append(("looks at", _alike(report.insight)))
     return lines

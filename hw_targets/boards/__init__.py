@@ -70,6 +70,7 @@ class Board(_Schema):
     flow: the tools that make its bitstream.
     finn_board: FINN's own name of it, where FINN knows the board.
     finn_shell: FINN's flow that makes a bitstream; None where FINN stops at the stitched IP.
+    board_part: Vivado's name of the board without its version, for its processing system's preset.
     sources: where the figures of each table come from; every table has one.
     """
 
@@ -82,6 +83,7 @@ class Board(_Schema):
     description: str
     finn_board: str | None = None
     finn_shell: Literal["vivado_zynq", "vitis_alveo"] | None = None
+    board_part: str | None = Field(default=None, pattern=r"^[\w.-]+(:[\w.-]+){2}$")
     resources: BoardResources
     clock: Clock
     pins: Pins | None = None

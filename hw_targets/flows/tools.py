@@ -92,3 +92,9 @@ VIVADO = Tool(
     "install AMD Vivado with Vitis HLS and source its settings64.sh",
     home="XILINX_VIVADO",
 )
+VIVADO_ALONE = Tool(
+    "vivado",
+    "install AMD Vivado and source its settings64.sh",
+    home="XILINX_VIVADO",
+)
+"""For builds that take RTL: no Vitis HLS."""

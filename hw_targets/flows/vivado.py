@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hw_targets.families import Family
-from hw_targets.flows import yosys
+from hw_targets.flows import finn_reports, yosys
 from hw_targets.flows.plan import BuildPlan, Step
 from hw_targets.flows.tools import PYTHON, VIVADO
 from hw_targets.shells.accelerator import Accelerator
@@ -21,6 +21,14 @@ BITSTREAMS = {
 }
 STITCHED = f"{OUTPUT}/stitched_ip/finn_vivado_stitch_proj.xpr"
 """Where FINN's builder leaves the bitstream of each shell flow, and without one the stitched IP."""
+
+REPORTS = {
+    "vivado_zynq": tuple(
+        f"{OUTPUT}/{name}"
+        for name in (finn_reports.RESOURCES, finn_reports.TIMING, finn_reports.ESTIMATE)
+    )
+}
+"""Reports that FINN's builder always leaves beside the bitstream, and that are read."""
 
 BUILD = """\
 \"\"\"Runs FINN's builder in this folder; needs Vivado and Vitis HLS.\"\"\"
@@ -54,16 +62,17 @@ def finn(name: str, files: Mapping[str, bytes | Path], *, shell: str | None) -> 
     bitstream; without one it ends with the stitched IP.
     """
     everything = {**files, "build.py": BUILD.encode()}
-    product = BITSTREAMS[shell] if shell else STITCHED
+    main = BITSTREAMS[shell] if shell else STITCHED
+    products = (main, *REPORTS.get(shell or "", ()))
     step = Step(
         name="finn-build",
         tool=PYTHON,
         attempts=(("build.py",),),
         inputs=tuple(sorted(everything)),
-        products=(product,),
+        products=products,
         minutes=2880.0,  # Vivado takes most of a day for the largest networks
     )
-    return BuildPlan(name, everything, (step,), (product,), requires=(VIVADO,))
+    return BuildPlan(name, everything, (step,), products, requires=(VIVADO,))
 
 
 def run_elsewhere(plan: str) -> str:

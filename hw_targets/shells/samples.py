@@ -43,11 +43,8 @@ class Encoding:
 
 
 def channels_last(shape: Sequence[int]) -> tuple[int, ...]:
-    """Order of the line for samples of `shape`: (channels, height, width), or (features,)."""
-    if len(shape) != 3:
-        return tuple(range(prod(shape)))
-    channels, height, width = shape
-    pixels = height * width
+    """Order of the line for samples of `shape`: (channels, ...), or (features,)."""
+    channels, pixels = shape[0], prod(shape[1:])
     return tuple(c * pixels + pixel for pixel in range(pixels) for c in range(channels))
 
 

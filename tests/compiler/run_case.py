@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 from implementation_case import context, design
 
@@ -12,8 +14,11 @@ from compiler.stages import Implementation, Resources
 from passes.package import Package
 
 
-def finished(folder: Path, baud: int | None = 1_000_000) -> Path:
-    """A run's stages from simulate on, with a deployment of 12 samples; nothing was synthesised."""
+def finished(folder: Path, baud: int | None = 1_000_000, **changes: Any) -> Path:
+    """A run's stages from simulate on, with a deployment of 12 samples; nothing was synthesised.
+
+    changes: of the implementation.
+    """
     bitstream = folder / "design.bit"
     folder.mkdir()
     bitstream.write_bytes(b"bits")
@@ -30,6 +35,7 @@ def finished(folder: Path, baud: int | None = 1_000_000) -> Path:
         plan=folder,
         baud=baud,
     )
+    made = dataclasses.replace(made, **changes)
     sent = Package(sample_count=12).run(made, context(folder / "17-package"))
     options = {"board": "ulx3s-85f", "clock_mhz": 50.0, "baud": 1_000_000}
     stages = {"15-simulate": made.design, "16-synthesize": made, "17-package": sent}

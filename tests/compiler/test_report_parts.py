@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -15,14 +16,16 @@ from xml.etree import ElementTree
 import pytest
 from report_case import full_insight, full_report
 
+from compiler.commands.compare import figures
 from compiler.pass_text import parse_passes, parse_settings, reproduce
 from compiler.report import front
-from compiler.report.build import _resources
+from compiler.report.build import _performance, _resources
 from compiler.report.html import render
 from compiler.report.plots import plots
-from compiler.report.schema import Accuracy, Performance, ResourceRow, as_json_schema
+from compiler.report.schema import Accuracy, Performance, Report, ResourceRow, as_json_schema
+from compiler.report.terminal import rows
 from compiler.report.verdict import verdict
-from compiler.stages import Allocation
+from compiler.stages import Allocation, Resources
 from hw_targets.boards import load_board
 
 ROOT = Path(__file__).parents[2]
@@ -195,3 +198,42 @@ def test_estimates_for_another_board_are_none_of_this_one() -> None:
     for board, expected in (("ulx3s-12f", 1000.0), ("icebreaker", None)):
         lut, *_ = _resources(load_board(board), allocation, None)
         assert (lut.resource, lut.estimated) == ("LUT", expected)
+
+
+def implementation(**changes: Any) -> Any:
+    """What is read of an implementation on a Zynq board, built by Vivado."""
+    placed = Resources(lut=9120, ff=7310, dsp=44, bram=25)
+    made = {"synthesised": Resources(lut=8000), "placed": placed, "clock_mhz": 105.3}
+    return SimpleNamespace(**{**made, "power_w": 1.652, "vendor_fps": {}, **changes})
+
+
+def test_vivados_figures_stand_beside_the_estimates() -> None:
+    board = load_board("zcu104")
+    estimate = {"lut": 9000.0, "ff": 7000.0, "dsp": 40.0, "bram": None}
+    allocation = Allocation("zcu104", 200.0, {}, 64, estimate, {}, 0.0, 0.0, 4.0)
+    lut, *others = _resources(board, allocation, implementation())
+    assert (lut.estimated, lut.synthesised, lut.placed, lut.available) == (9000, 8000, 9120, 230400)
+    assert [row.resource for row in others] == ["FF", "DSP", "BRAM"]
+    used = implementation(placed=Resources(lut=9120, uram=3))
+    *_, uram = _resources(board, allocation, used)
+    assert (uram.resource, uram.estimated, uram.placed, uram.available) == ("URAM", None, 3, 96)
+    vendor = {"FINN's estimate": 4000.0}
+    made = _performance(allocation, None, implementation(vendor_fps=vendor))
+    assert made is not None
+    assert (made.clock_reached_mhz, made.fps_vendor) == (105.3, vendor)
+
+
+def test_power_is_told_or_said_not_to_be_reported() -> None:
+    def told(report: Report) -> str | None:
+        return dict(rows(report)).get("power")
+
+    report = full_report()
+    assert report.power_w is None
+    assert told(report) == "not reported by this flow"
+    assert "not reported by this flow" in render(report, full_insight())
+    report = full_report(power_w=1.652)
+    assert told(report) == "1.652 W on the chip, Vivado's estimate"
+    assert figures(report)["power, W"] == 1.652
+    assert json.loads(report.model_dump_json())["power_w"] == 1.652
+    assert told(full_report(performance=None)) is None  # nothing was placed
+    assert told(full_report(performance=speed(None, None))) is None

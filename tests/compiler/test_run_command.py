@@ -69,3 +69,9 @@ def test_refusals_are_one_line(folder: Path, tmp_path: Path) -> None:
 def test_a_board_without_our_serial_line_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LiftFlowError, match="no serial line of ours; run FINN's driver"):
         run(finished(tmp_path / "numbers", baud=None), "--port", "x")
+    chosen = {"board": "pynq-z2", "flow": "vivado-rtl"}
+    plan = tmp_path / "plan"
+    plan.mkdir()
+    rtl = finished(tmp_path / "rtl", baud=None, bitstream=None, plan=plan, **chosen)
+    with pytest.raises(LiftFlowError, match="run driver.py of the deployment on the board itself"):
+        run(rtl, "--port", "x")

@@ -57,3 +57,9 @@ def test_finn_plan_needs_vivado_and_says_where_to_run_it(tmp_path: Path) -> None
     assert "build.py" in (tmp_path / "run.sh").read_text()
     compile((tmp_path / "build.py").read_text(), "build.py", "exec")
     assert vivado.finn("net", files, shell=None).products == (vivado.STITCHED,)
+    assert plan.products == (  # what `synth --on` brings back
+        "finn_output/bitfile/finn-accel.bit",
+        "finn_output/report/post_synth_resources.json",
+        "finn_output/report/post_route_timing.rpt",
+        "finn_output/report/estimate_network_performance.json",
+    )

@@ -82,6 +82,7 @@ def test_channels_last_order() -> None:
     order = channels_last(sample.shape)
     assert list(order) == sample.transpose(1, 2, 0).ravel().tolist()
     assert channels_last((5,)) == (0, 1, 2, 3, 4)
+    assert channels_last((2, 3)) == (0, 3, 1, 4, 2, 5)  # of a Conv1d: channels, length
 
 
 @pytest.mark.parametrize("kind", ["<f4", "<f8", "|u1", "<i8"])

@@ -132,3 +132,98 @@ def test_board_of_the_users_own(tmp_path: Path) -> None:
     made = dataclasses.replace(implementation(tmp_path), board="mine")
     result = Package(board=str(own)).run(made, context(tmp_path / "package"))
     assert "numbers.bit" in result.files
+
+
+def pynq(folder: Path, *, built: bool = True) -> Implementation:
+    made = dataclasses.replace(
+        implementation(folder, bitstream=built), board="pynq-z2", baud=None, flow="vivado-rtl"
+    )
+    (made.plan / "design.hwh").write_text("<EDKSYSTEM/>")
+    (made.plan / "build").mkdir()
+    (made.plan / "build" / "project.xpr").write_text("large")
+    return made
+
+
+def test_deployment_of_a_zynq_board(tmp_path: Path) -> None:
+    result = Package().run(pynq(tmp_path), context(tmp_path / "package"))
+    assert set(result.files) >= {
+        "driver.py",
+        "liftflow_host/frames.py",
+        "liftflow_host/pynq_driver.py",
+        "numbers.bit",
+        "numbers.hwh",
+        "plan/run.sh",
+    }
+    assert not any("build/" in name or "logs/" in name for name in result.files)
+    model = json.loads((result.folder / "model.json").read_text())
+    assert model["dma"]["input"] == {
+        "lanes": 1, "bits": 8, "signed": False, "beats": 16, "beat_bytes": 1
+    }  # fmt: skip
+    assert "sudo python3 driver.py" in (result.folder / "README.md").read_text()
+    skipped = Package().run(pynq(tmp_path / "skipped", built=False), context(tmp_path / "other"))
+    assert "numbers.bit" not in skipped.files
+    readme = (skipped.folder / "README.md").read_text()
+    assert "needs Vivado: copy it" in readme
+    assert "timing met" not in readme
+
+
+PYNQ = """\
+import json, pathlib
+import numpy as np
+
+class Channel:
+    def transfer(self, buffer):
+        self.buffer = buffer
+    def wait(self):
+        pass
+
+class Dma:
+    sendchannel, recvchannel = Channel(), Channel()
+
+class Receiver(Channel):
+    def wait(self):  # the stand-in accelerator: a class is the sum of a frame's bytes modulo 16
+        frames = np.array(Dma.sendchannel.buffer).reshape(-1, 16)
+        self.buffer[:] = frames.astype(int).sum(axis=1) % 16
+
+class Overlay:
+    def __init__(self, name):
+        assert pathlib.Path(name).with_suffix(".hwh").is_file()
+        self.dma = Dma
+        Dma.recvchannel = Receiver()
+
+def allocate(shape, dtype):
+    return np.zeros(shape, dtype)
+"""
+
+
+def test_zynq_driver_runs_alone_with_what_pynq_offers(tmp_path: Path) -> None:
+    """PYNQ itself runs on boards only: a module of its names stands in for it."""
+    result = Package().run(pynq(tmp_path), context(tmp_path / "package"))
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-E", "driver.py", *arguments]
+        return subprocess.run(command, cwd=result.folder, capture_output=True, text=True)
+
+    done = run("samples.npy")
+    assert (done.returncode, done.stderr) == (
+        1, "error: PYNQ is missing: run this on the board, as root\n"
+    )  # fmt: skip
+    (result.folder / "pynq.py").write_text(PYNQ)
+    done = run("--expected", "expected.json", "samples.npy")
+    assert done.returncode == 0, done.stderr
+    assert "60 of 60 answers are the model's" in done.stderr
+    answers = json.loads((result.folder / "expected.json").read_text())
+    assert done.stdout.splitlines() == [str(answer) for answer in answers]
+    (result.folder / "expected.json").write_text(json.dumps([answers[0] ^ 1, *answers[1:]]))
+    done = run("--expected", "expected.json", "samples.npy")
+    assert done.returncode == 1
+    assert "59 of 60" in done.stderr
+    for arguments, said in (
+        (("--bitstream", "no.bit", "samples.npy"), "no.bit is missing"),
+        (("nothing.npy",), "nothing.npy"),
+        (("--model", "samples.npy", "samples.npy"), "error: "),
+    ):
+        done = run(*arguments)
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert len(done.stderr.splitlines()) == 1

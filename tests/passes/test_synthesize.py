@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import vivado_text
 from implementation_case import context, design
 
 from compiler.stages import Implementation, Resources
@@ -21,9 +22,11 @@ from hw_targets.boards import load_board
 from hw_targets.errors import InfeasibleError, LiftFlowError, MissingToolError, VerificationError
 from hw_targets.flows import archive, nextpnr, tools
 from hw_targets.flows.plan import BuildPlan
+from hw_targets.flows.simulator import Simulator
+from hw_targets.shells.dma_simulator import SimulatedDma
 from hw_targets.shells.driver import Result
 from hw_targets.shells.simulator import DIVIDER, SimulatedBoard
-from passes import _synthesize_open
+from passes import _synthesize_open, _synthesize_rtl, _synthesize_vivado
 from passes._fit import require_fit
 from passes.base import Context
 from passes.synthesize import Synthesize
@@ -198,3 +201,183 @@ def test_amd_board_gets_utilisation_and_a_plan(
     written = json.loads((result.plan / "plan.json").read_text())
     assert sorted(written["files"]) == ["build.py", "config.json", "folding.json", "model.onnx"]
     assert written["get"]["vivado"].startswith("install AMD Vivado")
+
+
+RTL = Synthesize(board="pynq-z2", clock_mhz=100.0, shell_frames=12, flow="vivado-rtl")
+
+
+@pytest.fixture(scope="module")
+def without_vivado(tmp_path_factory: pytest.TempPathFactory) -> tuple[Implementation, Context]:
+    folder = tmp_path_factory.mktemp("vivado-rtl")
+    ctx = context(folder / "14-synthesize")
+    with pytest.MonkeyPatch.context() as patch:
+        which = tools.shutil.which
+        patch.setattr(tools.shutil, "which", lambda name: None if name == "vivado" else which(name))
+        patch.delenv("XILINX_VIVADO", raising=False)
+        return RTL.run(design(folder / "rtl"), ctx), ctx
+
+
+def test_vivado_rtl_simulates_the_ip_and_leaves_a_plan(
+    without_vivado: tuple[Implementation, Context],
+) -> None:
+    result, ctx = without_vivado
+    assert [check.measured for check in ctx.checks] == ["12 of 12"] * 2
+    assert result.shell_frames == 12
+    assert result.synthesised.lut is not None
+    assert result.placed == Resources()
+    assert (result.bitstream, result.clock_mhz, result.power_w) == (None, None, None)
+    assert result.skipped == (
+        "needs Vivado: copy 14-synthesize/vivado to a machine with Vivado and run `sh run.sh` in it"
+    )
+    written = json.loads((result.plan / "plan.json").read_text())
+    assert "rtl/liftflow_dma.v" in written["files"]
+    assert list(written["tools"]) == ["vivado"]
+
+
+STANDIN = """\
+import pathlib, shutil, sys
+script = pathlib.Path(sys.argv[sys.argv.index("-source") + 1])
+assert script.is_file()
+given = pathlib.Path(__file__).parent / "given" / script.stem
+for path in given.iterdir():
+    target = pathlib.Path(path.name.replace("@", "/"))
+    target.parent.mkdir(exist_ok=True)
+    shutil.copyfile(path, target)
+"""
+
+
+def with_vivado(folder: Path, patch: pytest.MonkeyPatch, slack: str = "0.500") -> None:
+    """A program called vivado that leaves what Vivado would, with figures that are made up."""
+    program = folder / "bin" / "vivado"
+    products = {
+        "package_ip": {"ip@component.xml": "<component/>"},
+        "synthesize": {"synthesized.dcp": "", "synthesized.rpt": "", "design.hwh": "<EDKSYSTEM/>"},
+        "implement": {
+            "design.bit": "bits",
+            "utilization.rpt": vivado_text.utilization(),
+            "power.rpt": vivado_text.power(),
+            "timing.rpt": vivado_text.timing(
+                [slack, *vivado_text.MET[1:]],
+                {"clk": ("10.000", [slack, *vivado_text.MET[1:]])},
+            ),
+        },
+    }
+    for step, files in products.items():
+        (program.parent / "given" / step).mkdir(parents=True)
+        for name, text in files.items():
+            (program.parent / "given" / step / name).write_text(text)
+    program.write_text(f"#!{sys.executable}\n{STANDIN}")
+    program.chmod(0o755)
+    patch.setenv("XILINX_VIVADO", str(folder))
+
+
+def counted(before: tuple[Implementation, Context], folder: Path) -> Context:
+    """A context in `folder` where Yosys has counted the cells of the same design."""
+    shutil.copytree(before[1].workdir / "utilisation", folder / "utilisation")
+    return context(folder)
+
+
+def test_vivado_rtl_reads_the_reports_of_a_build(
+    without_vivado: tuple[Implementation, Context], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with_vivado(tmp_path / "vivado", monkeypatch)
+    ctx = counted(without_vivado, tmp_path / "14-synthesize")
+    result = replace(RTL, shell_frames=0).run(design(tmp_path / "rtl"), ctx)
+    assert result.bitstream is not None
+    assert result.bitstream.read_text() == "bits"
+    assert result.skipped is None
+    assert result.placed == Resources(lut=9120, ff=7310, dsp=44, bram=25)
+    assert result.clock_mhz == pytest.approx(1000 / 9.5)
+    assert result.power_w == 1.652
+    assert [(check.measured, check.required) for check in ctx.checks] == [("105.3 MHz", "100 MHz")]
+    with pytest.raises(InfeasibleError, match="LUT 9120 of 5320"):
+        replace(RTL, shell_frames=0, share=0.1).run(design(tmp_path / "rtl"), ctx)
+
+
+SSH = """\
+#!/bin/sh
+# ssh whose other machine is a folder of this one: options, --, destination, command.
+while [ "$1" != -- ]; do shift; done
+cd "$THERE" && exec sh -c "$3"
+"""
+
+
+def test_vivado_rtl_builds_on_another_machine(
+    without_vivado: tuple[Implementation, Context], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with_vivado(tmp_path / "vivado", monkeypatch)
+    monkeypatch.delenv("XILINX_VIVADO")
+    programs, there = tmp_path / "ssh", tmp_path / "there"
+    for folder in (programs, there):
+        folder.mkdir()
+    (programs / "ssh").write_text(SSH)
+    (programs / "ssh").chmod(0o755)
+    found = os.environ["PATH"]
+    monkeypatch.setenv("PATH", f"{programs}:{tmp_path / 'vivado' / 'bin'}:{found}")
+    monkeypatch.setenv("THERE", str(there))
+    ctx = counted(without_vivado, tmp_path / "14-synthesize")
+    result = replace(RTL, shell_frames=0, on="me@there").run(design(tmp_path / "rtl"), ctx)
+    assert result.bitstream is not None
+    assert result.bitstream.is_relative_to(ctx.workdir)
+    assert (result.placed.lut, result.power_w, result.skipped) == (9120, 1.652, None)
+    (built,) = (there / "liftflow-plans").iterdir()
+    assert (built / "synthesized.dcp").is_file()
+    assert not (result.plan / "synthesized.dcp").exists()  # it is no product
+
+
+def test_vivado_rtl_holds_the_clock_to_its_report(
+    without_vivado: tuple[Implementation, Context], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with_vivado(tmp_path / "vivado", monkeypatch, slack="-0.500")
+    tool = replace(RTL, shell_frames=0)
+    with pytest.raises(VerificationError, match=r"95.2 MHz"):
+        tool.run(design(tmp_path / "rtl"), counted(without_vivado, tmp_path / "one"))
+    allowed = replace(tool, allow_missed_clock=True)
+    result = allowed.run(design(tmp_path / "rtl"), counted(without_vivado, tmp_path / "two"))
+    assert result.clock_mhz == pytest.approx(1000 / 10.5)
+
+
+def test_an_ip_that_answers_otherwise_is_a_defect(
+    without_vivado: tuple[Implementation, Context], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    result, before = without_vivado
+    program = before.workdir / "dma-simulation" / "obj" / "sim"
+    simulated = SimulatedDma(Simulator(program, result.design.folder), in_bytes=4, out_bytes=4)
+    monkeypatch.setattr(_synthesize_rtl, "build_dma_simulator", lambda *_: simulated)
+    wrong = replace(result.design, predictions=(result.design.predictions + 1) % 16)
+    job = RTL._rtl_job(wrong, load_board("pynq-z2"))
+    with pytest.raises(VerificationError, match="0 of 2"):
+        _synthesize_rtl.check_shell(job.shell, wrong, 2, context(tmp_path))
+
+
+def test_flows_are_refused_where_they_cannot_be(tmp_path: Path) -> None:
+    ctx = context(tmp_path)
+    for board, flow, said in (
+        ("u250", "vivado-rtl", "u250: vivado-rtl wants .*; use synthesize.flow=finn"),
+        ("ulx3s-85f", "vivado-rtl", "leave synthesize.flow at auto"),
+        ("ulx3s-85f", "finn", "ulx3s-85f: FINN builds for AMD's devices"),
+        ("pynq-z2", "vitis", "no flow called 'vitis'; use auto, finn, vivado-rtl"),
+    ):
+        with pytest.raises(LiftFlowError, match=said):
+            Synthesize(board=board, flow=flow).refuse(ctx)  # type: ignore[arg-type]
+    RTL.refuse(ctx)
+    with pytest.raises(LiftFlowError, match="is no host"):
+        replace(RTL, on="-x").refuse(ctx)
+    with pytest.raises(LiftFlowError, match="synthesize.on=me@there is of flow vivado-rtl"):
+        Synthesize(board="pynq-z2", on="me@there").refuse(ctx)
+
+
+def test_finn_reports_are_read_beside_its_bitstream(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    assert _synthesize_vivado.reports(tmp_path) == _synthesize_vivado.Read()
+    report.mkdir()
+    top = {"LUT": 9120, "SRL": 0, "FF": 7310, "BRAM_36K": 10, "BRAM_18K": 5, "DSP": 44}
+    (report / "post_synth_resources.json").write_text(json.dumps({"(top)": top}))
+    clocks = {"clk": ("5.000", vivado_text.MET)}
+    (report / "post_route_timing.rpt").write_text(vivado_text.timing(vivado_text.MET, clocks))
+    estimate = {"estimated_throughput_fps": 4000.0}
+    (report / "estimate_network_performance.json").write_text(json.dumps(estimate))
+    read = _synthesize_vivado.reports(tmp_path)
+    assert Resources(**read.resources) == Resources(lut=9120, ff=7310, dsp=44, bram=25)
+    assert read.clock_mhz == pytest.approx(1000 / (5 - 0.312))
+    assert read.fps == {"FINN's estimate": 4000.0}
