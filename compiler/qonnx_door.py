@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +14,21 @@ from compiler.api import DEFAULT_OUTPUT, default_pipeline
 from compiler.config import DEFAULT_BOARD, Goals
 from compiler.pipeline import Pipeline, RunResult
 from compiler.pricing import folding as fold
-from compiler.pricing.qonnx_chain import read_qonnx
 from compiler.pricing.source import Widths
-from compiler.stages import Allocation, Dataset, InputFormat, QonnxModel
+from compiler.qonnx.original import execute_original, require_alike
+from compiler.qonnx.read import Read, read
+from compiler.stages import Allocation, Dataset, InputFormat, LabelArray, QonnxModel, streamed
 from hw_targets.boards import Board, load_board
 from hw_targets.cost.model import as_row, shell_estimate
-from hw_targets.errors import InfeasibleError, LiftFlowError, UnsupportedError
+from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.families import RESOURCES
 from hw_targets.network import NetworkShape
 
 FIRST = "lower-finn"
 FRAMES = 100
 """Frames that the passes compare on: drawn at random, as the file has none."""
+COMPARED = 4
+"""Frames on which the file as it was read is compared with the file itself."""
 CLEANED = "model.qonnx.onnx"
 
 
@@ -62,11 +64,12 @@ def open_qonnx(
     until: str | None = None,
     output: Path | str | None = None,
     seed: int = 0,
+    outputs: bool = False,
 ) -> Entry:
     """The network of a QONNX file, folded for `board`: its bits are its own, nothing is trained.
 
     goals: with `fps` the least hardware that reaches it, without the fastest that `share` of the
-    board holds.
+    board holds. outputs: they are the answer, not the class of the greatest.
 
     Raises:
         LiftFlowError: not a QONNX file, an operation without hardware, or options of passes before
@@ -87,75 +90,57 @@ def open_qonnx(
             f"pass {early[0]} is not run on a QONNX file", where="--set", mend="leave it out"
         )
     pipeline = default_pipeline(board or DEFAULT_BOARD, goals, options, names).until(until)
-    network, widths, notes = read_qonnx(path)
+    found = read(path, outputs=outputs)
+    network = found.network
     folder = Path(output or DEFAULT_OUTPUT) / f"{network.name}-{chosen.name}"
     folder.mkdir(parents=True, exist_ok=True)
-    cleaned = folder / CLEANED
-    form = _clean(path, cleaned, network)
-    data = _drawn(cleaned, network, form, seed)
+    written = folder / CLEANED
+    written.write_bytes(found.model.model.SerializeToString(deterministic=True))
+    assert found.entry.scale is not None
+    form = InputFormat(network.input_bits, network.input_signed, found.entry.scale)
+    data, answers = _drawn(path, written, found, form, seed)
     model = QonnxModel(
         name=network.name,
-        path=cleaned.resolve(),
+        path=written.resolve(),
         input=form,
         network=network,
-        allocation=_allocation(network, widths, chosen, goals),
+        allocation=_allocation(network, found.widths, chosen, goals),
         accuracy=1.0,
-        predictions=np.asarray(data.test_y, np.int64),
+        predictions=answers,
+        step=found.step,
     )
-    return Entry(model, data, pipeline, folder, chosen, goals, notes)
+    return Entry(model, data, pipeline, folder, chosen, goals, found.notes)
 
 
-def _clean(path: Path, target: Path, network: NetworkShape) -> InputFormat:
-    """Write the file with constants folded and nodes numbered in `target`; its input's form."""
-    from qonnx.core.modelwrapper import ModelWrapper
-    from qonnx.util.cleanup import cleanup_model
+def _drawn(
+    path: Path, written: Path, found: Read, form: InputFormat, seed: int
+) -> tuple[Dataset, LabelArray]:
+    """Random frames over the input's whole range, and what QONNX gives of them.
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = cleanup_model(ModelWrapper(str(path)))
-    _spell_out(model)
-    entry = model.graph.input[0].name
-    quant = next(
-        (n for n in model.graph.node if n.op_type == "Quant" and n.input[0] == entry), None
-    )
-    if quant is None:
-        raise UnsupportedError(
-            "its input has no quantizer of its own", where=str(path), mend="put a Quant node first"
-        )
-    scale = float(np.asarray(model.get_initializer(quant.input[1])).reshape(-1)[0])
-    target.write_bytes(model.model.SerializeToString(deterministic=True))
-    return InputFormat(network.input_bits, network.input_signed, scale)
-
-
-def _spell_out(model: Any) -> None:
-    """Give convolutions and pools the attributes that they left at ONNX' defaults."""
-    from onnx import helper
-
-    for node in model.graph.node:
-        if node.op_type not in ("Conv", "MaxPool"):
-            continue
-        defaults: dict[str, Any] = {
-            "strides": [1, 1],
-            "pads": [0, 0, 0, 0],
-            "dilations": [1, 1],
-        }
-        if node.op_type == "Conv":
-            kernel = model.get_tensor_shape(node.input[1])[2:]
-            defaults |= {"kernel_shape": list(kernel), "group": 1}
-        for name in defaults.keys() - {each.name for each in node.attribute}:
-            node.attribute.append(helper.make_attribute(name, defaults[name]))
-
-
-def _drawn(path: Path, network: NetworkShape, form: InputFormat, seed: int) -> Dataset:
-    """Random frames over the input's whole range, with the classes that QONNX gives them."""
+    Raises:
+        VerificationError: the file that was written does not compute what the one given does.
+    """
     from passes._qonnx import execute
 
-    low, high = form.limits
-    integers = np.random.default_rng(seed).integers(low, high + 1, (FRAMES, *network.input_shape))
+    network = found.network
+    levels = np.arange(form.limits[0], form.limits[1] + 1)
+    if found.kind:
+        levels = np.array([-1, 1] if found.kind == "BipolarQuant" else [-1, 0, 1])
+    elif found.entry.narrow:
+        levels = levels[1:] if form.signed else levels[:-1]
+    shape = (FRAMES, *network.input_shape)
+    integers = np.random.default_rng(seed).choice(levels, shape)
     frames = integers.astype(np.float64) * float(np.float32(form.scale))
-    labels = execute(path, frames).reshape(FRAMES, -1).argmax(axis=1)
+    outputs = execute(written, frames)
+    few = execute_original(path, found.begin, found.end, frames[:COMPARED])
+    require_alike(path, outputs[:COMPARED], few)
     samples = frames.astype(np.float32)
-    return Dataset("random", samples, labels, samples, labels, network.classes)
+    if not network.regression:
+        labels = outputs.reshape(FRAMES, -1).argmax(axis=1)
+        return Dataset("random", samples, labels, samples, labels, network.classes), labels
+    counts = np.rint(streamed(outputs / found.step)).astype(np.int64)
+    wanted = outputs.astype(np.float32)
+    return Dataset("random", samples, wanted, samples, wanted, 0), counts
 
 
 def _allocation(network: NetworkShape, widths: Widths, board: Board, goals: Goals) -> Allocation:

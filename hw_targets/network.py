@@ -142,6 +142,7 @@ class Unit:
     quantizer: of a relu or quant; units that name the same one share its scale.
     governor: the layer whose activation bits the quantizer has, "" for `JOIN_BITS`.
     signed: may what the quantizer takes be negative?
+    width: of the quantizer of a file that has its own; 0 leaves it to governor and `JOIN_BITS`.
     limit: the greatest magnitude of what the quantizer may give, 0 for any.
     numbers: of these kinds, none of others.
         max: kernel height, width, stride down, right, padding top, left, bottom, right (which is
@@ -160,9 +161,12 @@ class Unit:
     numbers: tuple[int, ...] = ()
     shape: tuple[int, ...] = ()
     limit: float = 0.0
+    width: int = 0
 
     def bits(self, widths: Mapping[str, tuple[int, int]]) -> int:
         """Width of the unit's quantizer. widths: layer -> (weight bits, activation bits)."""
+        if self.width:
+            return self.width
         return widths[self.governor][1] if self.governor else JOIN_BITS
 
     def limits(self, widths: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
@@ -195,6 +199,10 @@ class NetworkShape:
     """0 for a regression, whose answer are all outputs of the last layer."""
     units: tuple[Unit, ...] = ()
     """Every operation, in order of execution, of a network that is no chain of layers alone."""
+    foreign: bool = False
+    """Of a file from elsewhere: no bias or scale of it was settled for hardware."""
+    quantized_end: bool = False
+    """Its outputs are a quantizer's integers, not the sums of the last layer."""
 
     @property
     def chain(self) -> bool:

@@ -75,6 +75,7 @@ class _Builder:
             self._places = Places((stream.bits,), tuple(span.lanes for span in spans))
         bound = branches is not None and not follows(self._network, index)
         last = index + 1 == len(self._network.layers) if branches else not layer.activation
+        last = last and not self._network.quantized_end
         acts = self._act_bits
         if bound and branches is not None and layer.name in branches.bits:
             acts = (branches.bits[layer.name],)

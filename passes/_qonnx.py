@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 OPSET = 17
+QUANTIZERS = ("Quant", "BipolarQuant", "Sign")
+NO_VALUE = 1e-10
+"""Part of the greatest value that counts as zero, where only the sign is asked for."""
 BATCH = 128
 
 
@@ -185,11 +188,9 @@ def activations(path: Path, samples: NDArray[np.float64]) -> list[NDArray[np.int
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = _in_float64(path, len(samples), lower_convolutions=True)
-        quants = [node for node in model.graph.node if node.op_type == "Quant"]
+        quants = [node for node in model.graph.node if node.op_type in QUANTIZERS]
         names = [
-            node.output[0]
-            for node in sorted(quants, key=_number)
-            if model.get_initializer(model.find_producer(node.input[0]).input[0]) is None
+            node.output[0] for node in sorted(quants, key=_number) if not _of_weights(model, node)
         ]
         found = _run(model, model.graph.input[0].name, samples, set(names))
     integers = []
@@ -200,7 +201,26 @@ def activations(path: Path, samples: NDArray[np.float64]) -> list[NDArray[np.int
     return integers
 
 
-_POINTWISE = ("Quant", "Relu", "Div", "Mul", "Round", "Clip", "Add", "Cast")
+def _of_weights(model: Any, node: Any) -> bool:
+    """Does a quantizer take a constant, divided by its scale or not?"""
+    source = model.find_producer(node.input[0])
+    names = (node.input[0], *(source.input[:1] if source is not None else ()))
+    return any(model.get_initializer(name) is not None for name in names)
+
+
+_POINTWISE = (
+    "BipolarQuant",
+    "Sign",
+    "BatchNormalization",
+    "Quant",
+    "Relu",
+    "Div",
+    "Mul",
+    "Round",
+    "Clip",
+    "Add",
+    "Cast",
+)
 """What a quantizer is made of, or follows, value by value."""
 
 
@@ -348,17 +368,29 @@ def _padding(stored: Mapping[str, Any]) -> list[int]:
     return [left, right, top, bottom]
 
 
+def _sign(node: Any, inputs: list[NDArray[Any]]) -> NDArray[np.float64]:
+    """Sign, and BipolarQuant with a scale of its own; a sum of steps that is zero has none."""
+    x = inputs[0].astype(np.float64)
+    least = NO_VALUE * float(np.abs(x).max(initial=0.0))
+    if node.op_type == "Sign":
+        return np.asarray(np.where(np.abs(x) <= least, 0.0, np.sign(x)))
+    return np.asarray(np.where(x >= -least, 1.0, -1.0) * inputs[1])
+
+
 _OWN: dict[str, Callable[[Any, list[NDArray[Any]]], NDArray[np.float64]]] = {
     "Conv": _convolve,
     "AveragePool": _average,
     "GlobalAveragePool": _average_all,
     "Resize": _repeat,
+    "Sign": _sign,
+    "BipolarQuant": _sign,
 }
 
 
 def _in_float64(path: Path, batch: int, lower_convolutions: bool) -> Any:
     """A copy of the model with this batch size, every float tensor of double precision."""
     from onnx import TensorProto, helper, numpy_helper
+    from qonnx.core.datatype import DataType
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.transformation.infer_datatypes import InferDataTypes
     from qonnx.transformation.infer_shapes import InferShapes
@@ -371,6 +403,9 @@ def _in_float64(path: Path, batch: int, lower_convolutions: bool) -> Any:
     for step in (InferShapes(), InferDataTypes()):
         model = model.transform(step)
     graph = model.model.graph
+    for name in {name for node in graph.node for name in node.output}:
+        if model.get_tensor_datatype(name) == DataType["BIPOLAR"]:
+            model.set_tensor_datatype(name, DataType["INT2"])  # Im2Col pads it with 0
     flowing = {graph.input[0].name}
     for node in graph.node:
         while node.input[-1] == "":  # qonnx takes an input left out for a tensor
@@ -426,6 +461,13 @@ def _scale_outside(model: Any) -> None:
     graph = model.model.graph
     one = "liftflow_one"
     model.set_initializer(one, np.asarray(1.0, dtype=np.float64))
+    for quant in [node for node in graph.node if node.op_type == "BipolarQuant"]:
+        shape = model.get_tensor_shape(quant.output[0])
+        name, scale, result = f"{quant.output[0]}_sign", quant.input[1], quant.output[0]
+        graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.DOUBLE, shape))
+        quant.input[1], quant.output[0] = one, name
+        after = helper.make_node("Mul", [name, scale], [result])
+        graph.node.insert(list(graph.node).index(quant) + 1, after)
     for quant in [node for node in graph.node if node.op_type == "Quant"]:
         source, scale, result = quant.input[0], quant.input[1], quant.output[0]
         shape = model.get_tensor_shape(result)

@@ -83,6 +83,9 @@ class LowerFinn(Pass[QonnxModel, DataflowModel]):
         expected = qonnx.activations(model.path, encoded[:LOOKED_INTO].astype(np.float64) * scale)
         found = dict(steps)
         names = finn_adapter.threshold_names(model.path, model.network)
+        for name in finn_adapter.bipolar_names(model.path, model.network) & found.keys():
+            if found[name].min() >= 0:  # bits for -1 and 1
+                found[name] = 2 * found[name] - 1
         wrong = sum(
             int((found[name][: len(values)] != values).sum())
             for name, values in zip(names, expected, strict=True)

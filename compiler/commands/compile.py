@@ -31,6 +31,10 @@ def compile_network(
     share: Annotated[
         float | None, typer.Option(help="Of a QONNX file: share of the board, at most.")
     ] = None,
+    outputs: Annotated[
+        bool,
+        typer.Option("--outputs", help="Of a QONNX file: its outputs are the answer, no class."),
+    ] = False,
     until: Annotated[str | None, typer.Option(help="Last pass to run.")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of all runs.")] = None,
     setting: Annotated[
@@ -91,7 +95,13 @@ def _compile(
             raise LiftFlowError(
                 "--passes is for TOML files", where=str(config), mend="give --until instead"
             )
-        result = _from_qonnx(config, board, goals, options, until, output, seed or 0, dump)
+        result = _from_qonnx(config, board, goals, options, until, output, seed or 0, dump, outputs)
+    elif outputs:
+        raise LiftFlowError(
+            "--outputs is for QONNX files",
+            where=str(config),
+            mend="give the data set outputs instead of classes (docs/regression.md)",
+        )
     elif goals:
         raise LiftFlowError(
             f"--{next(iter(goals))} is for QONNX files",
@@ -128,6 +138,7 @@ def _from_qonnx(
     output: Path | None,
     seed: int,
     dump: bool,
+    outputs: bool,
 ) -> RunResult:
     from compiler.config import Goals
     from compiler.instruments import Dumps, Ledger, Progress
@@ -141,6 +152,7 @@ def _from_qonnx(
         until=until,
         output=output,
         seed=seed,
+        outputs=outputs,
     )
     for note in entry.notes:
         err.print(note, highlight=False)

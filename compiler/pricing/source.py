@@ -83,7 +83,7 @@ def load_source(path: Path, given: Given) -> Source:
     if kind == ".toml":
         return _from_config(load_config(path), path, given)
     if kind == ".onnx":
-        from compiler.pricing.qonnx_chain import read_qonnx
+        from compiler.qonnx.read import read_qonnx
 
         _refuse_bits(path, given)
         network, widths, notes = read_qonnx(path, given.input_bits, given.signed)

@@ -227,6 +227,9 @@ class _Walk:
 
     def _logits(self, value: Value) -> None:
         layer = self._network.layers[-1]
+        if self._network.quantized_end:
+            self._quantized(value)
+            return
         alone = value.raw == layer.name and (self._network.regression or value.pixels == 1)
         if not alone:
             raise UnsupportedError(
@@ -245,6 +248,16 @@ class _Walk:
         value = self._add(name, [value], replace(value, raw=""), bias, layer, "act")
         if not self._network.regression:
             self._add("label", [value], value, label, layer, "label")
+
+    def _quantized(self, value: Value) -> None:
+        """The choice of a class among integers that a quantizer gives; nothing for outputs."""
+        if self._network.regression:
+            return
+
+        def label(into: Stream, lanes: int, _: Choices) -> Kernel:
+            return LabelSelect(value.channels, lanes, into.bits, into.signed)
+
+        self._add("label", [value], replace(value, channels=1, size=(1, 1)), label)
 
     def _fork(self) -> None:
         """Duplicates every stream that several inputs take."""

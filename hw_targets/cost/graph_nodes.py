@@ -83,7 +83,9 @@ def quantizer(unit: Unit, value: Value) -> Make:
     """A table of narrow values, else thresholds; of accumulators what has constants a channel."""
 
     def make(into: Stream, lanes: int, choices: Choices) -> Kernel:
-        bits = choices[unit.governor].act_bits if unit.governor else JOIN_BITS
+        bits = unit.width or JOIN_BITS
+        if unit.governor and not unit.width:
+            bits = choices[unit.governor].act_bits
         least = -(1 << (bits - 1)) if unit.signed else 0
         beats = value.elements // lanes
         if not value.raw and into.bits <= MOST_IN_BITS:

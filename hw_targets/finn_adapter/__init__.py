@@ -9,7 +9,7 @@ from __future__ import annotations
 from hw_targets.finn_adapter.execute import channels_last, disagreements, execute, trace
 from hw_targets.finn_adapter.fold import Folding, FoldingConfig, fold
 from hw_targets.finn_adapter.instances import instances
-from hw_targets.finn_adapter.lower import lower, threshold_names
+from hw_targets.finn_adapter.lower import bipolar_names, lower, threshold_names
 from hw_targets.finn_adapter.nodes import node_luts
 from hw_targets.finn_adapter.parts import matrix_name
 from hw_targets.finn_adapter.vendor import build_config, estimates, rehearse, vendor_folding
@@ -20,6 +20,7 @@ __all__ = [
     "FoldingConfig",
     "Instance",
     "IntArray",
+    "bipolar_names",
     "build_config",
     "channels_last",
     "disagreements",

@@ -265,6 +265,26 @@ class Emitter:
         }
         return self._node("ElementwiseAdd", name, [left, right], result, attributes)
 
+    def scaled(self, owner: str, x: Tensor, shift: int) -> Tensor:
+        """Every value times 2**shift, which the addition behind it does; `owner`: its name."""
+        if not shift:
+            return x
+        name = f"{owner.removesuffix('_bias')}_scale"
+        result = replace(x, name=name, bits=x.bits + shift)
+        kind = datatype(shift + 1, False)
+        attributes = {
+            "lhs_shape": list(x.shape),
+            "rhs_shape": [x.channels],
+            "out_shape": list(x.shape),
+            "lhs_dtype": x.datatype,
+            "rhs_dtype": kind,
+            "out_dtype": result.datatype,
+            "lhs_style": "input",
+            "rhs_style": "const",
+        }
+        constant = self._constant(f"{name}_values", np.full(x.channels, 1 << shift), kind)
+        return self._node("ElementwiseMul", name, [x, constant], result, attributes)
+
     def bias(self, name: str, x: Tensor, bias: Int64) -> Tensor:
         """A constant added to every channel."""
         width = signed_bits(bias)

@@ -115,7 +115,7 @@ def _own(node: Any, layer: LayerShape, choice: Folding) -> dict[str, Any]:
         # FINN's windows give all pixels of the kernel at once, or one.
         parallel = lanes.window > layer.in_channels
         return {"SIMD": min(lanes.window, layer.in_channels), "parallel_window": int(parallel)}
-    taken = {"pad": lanes.pad, "threshold": lanes.act, "bias": lanes.act}
+    taken = {"pad": lanes.pad, **dict.fromkeys(("threshold", "scale", "bias"), lanes.act)}
     return _folded(node, taken.get(part, lanes.end))
 
 

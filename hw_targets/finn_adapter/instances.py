@@ -273,6 +273,10 @@ class _Reader:
             return Add(lanes, into.bits, into.signed, elements // lanes), {}
         bias = self.values(node).reshape(-1)
         bias_bits = signed_bits(bias)
+        before = self.model.find_producer(node.input[0])
+        shift = 0
+        if before.op_type == "ElementwiseMul":
+            shift = int(self.values(before)[0]).bit_length() - 1
         kernel = ChannelAdd(
             channels=shape[-1],
             pe=lanes,
@@ -281,9 +285,14 @@ class _Reader:
             in_signed=into.signed,
             bias_bits=bias_bits,
             # The widest of both and one for the carry holds every sum.
-            out_bits=max(into.bits, bias_bits) + 1,
+            out_bits=max(into.bits + shift, bias_bits) + 1,
+            shift=shift,
         )
         return kernel, {"bias": bias}
+
+    def scale(self, node: Any, _: Any) -> Made | None:
+        """By a power of two: the addition that takes it shifts."""
+        return None
 
     def concat(self, node: Any, get: Any) -> Made:
         into, channels = self.taken(node), tuple(int(n) for n in get("ChannelsPerStream"))
@@ -336,6 +345,7 @@ _READERS: dict[str, Callable[[_Reader, Any, Any], Made | None]] = {
     "Pool": _Reader.pool,
     "GlobalAccPool": _Reader.sum_all,
     "ElementwiseAdd": _Reader.add,
+    "ElementwiseMul": _Reader.scale,
     "StreamingConcat": _Reader.concat,
     "DuplicateStreams": _Reader.duplicate,
     "UpsampleNearestNeighbour": _Reader.upsample,

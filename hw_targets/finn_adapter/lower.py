@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 
 from hw_targets import grid
 from hw_targets.errors import UnsupportedError
+from hw_targets.finn_adapter.edges import ROUNDINGS, bounded, least_counts, sign_counts
 from hw_targets.finn_adapter.emit import Emitter, Tensor
-from hw_targets.finn_adapter.names import LAYERS, Names
+from hw_targets.finn_adapter.logits import ranked
+from hw_targets.finn_adapter.names import LAYERS, QUANTIZERS, Names
 from hw_targets.finn_adapter.session import finn_session
 from hw_targets.network import NetworkShape, identifier
 
@@ -67,24 +69,43 @@ def threshold_names(source: Path, network: NetworkShape) -> list[str]:
         return Names(ModelWrapper(str(source)), network).thresholds()
 
 
+def bipolar_names(source: Path, network: NetworkShape) -> set[str]:
+    """Those of `threshold_names` that give -1 and 1, or a bit for them."""
+    with finn_session(source.parent):
+        from qonnx.core.modelwrapper import ModelWrapper
+
+        return Names(ModelWrapper(str(source)), network).bipolar()
+
+
 @dataclass(frozen=True)
 class _Value:
-    """What a tensor of the QONNX graph is: integers x `step` + `bias`, or the ReLU of that.
+    """What a tensor of the QONNX graph is: integers x `step` + `bias`, held between bounds.
 
-    step, bias: (1,) where all channels agree, else (channels,). image: (height, width, channels)
-    whose elements lie one after another in a flat tensor.
+    step, bias, floor, ceiling: (1,) where all channels agree, else (channels,). image: (height,
+    width, channels) whose elements lie one after another in a flat tensor.
     """
 
     tensor: Tensor
     step: Float64
     bias: Float64
-    relu: bool = False
+    floor: Float64 | None = None
+    ceiling: Float64 | None = None
     image: tuple[int, ...] = ()
+
+    @property
+    def held(self) -> bool:
+        """Is there a bound, as of a ReLU?"""
+        return self.floor is not None or self.ceiling is not None
 
     @property
     def on_grid(self) -> bool:
         """Are they multiples of one step?"""
-        return len(self.step) == 1 and not self.relu and not self.bias.any()
+        return self.even and not self.bias.any()
+
+    @property
+    def even(self) -> bool:
+        """Are they multiples of one step, but for what is added to all of a channel?"""
+        return len(self.step) == 1 and not self.held
 
 
 class _Lowering:
@@ -140,7 +161,8 @@ class _Lowering:
 
     def taken(self, node: Any) -> list[str]:
         """Inputs of a node that are activations."""
-        names = node.input[:1] if node.op_type in (*LAYERS, "Quant", "Slice", "Pad") else node.input
+        first = (*LAYERS, *QUANTIZERS, "Slice", "Pad")
+        names = node.input[:1] if node.op_type in first else node.input
         return [name for name in names if name and self.source.get_initializer(name) is None]
 
     def value(self, node: Any, index: int = 0) -> _Value:
@@ -149,10 +171,10 @@ class _Lowering:
             raise _refused(node, "no quantizer is before it", "quantize the network's input")
         return found
 
-    def grid(self, node: Any, index: int = 0) -> _Value:
-        """What the node takes, which must be integers of one scale."""
+    def grid(self, node: Any, index: int = 0, shifted: bool = False) -> _Value:
+        """What the node takes, which must be integers of one scale; shifted: but for a bias."""
         found = self.value(node, index)
-        if not found.on_grid:
+        if not (found.even if shifted else found.on_grid):
             raise _refused(node, "no quantizer is before it", "put one, or a ReLU, in front")
         return found
 
@@ -164,21 +186,26 @@ class _Lowering:
 
     def outputs(self, logits: _Value) -> Tensor:
         """The last layer's accumulators with its bias, all of one step."""
+        if self.network.quantized_end:
+            return logits.tensor
         step = _single(logits.step)
-        if len(step) != 1 or logits.relu:
+        if len(step) != 1 or logits.held:
             raise UnsupportedError(
                 "the outputs have a scale for each channel",
                 where=WHERE,
                 mend="give the last layer one weight scale",
             )
         counts = np.broadcast_to(logits.bias / step, (logits.tensor.channels,))
+        name = f"{identifier(self.network.layers[-1].name)}_bias"
+        if self.network.foreign and not self.network.regression:
+            whole, shift = ranked(counts)
+            return self.emit.bias(name, self.emit.scaled(name, logits.tensor, shift), whole)
         if grid.distance(counts) > grid.tolerance(counts):
             raise UnsupportedError(
                 "the last layer's bias is not a whole number of accumulator steps",
                 where=WHERE,
                 mend="quantize the network with LiftFlow's quantize pass",
             )
-        name = f"{identifier(self.network.layers[-1].name)}_bias"
         return self.emit.bias(name, logits.tensor, np.round(counts).astype(np.int64))
 
     # One method a kind of operation.
@@ -187,38 +214,73 @@ class _Lowering:
         scale = float(self.constant(node, 1).reshape(-1)[0])
         if self.constant(node, 1).size != 1 or self.constant(node, 2).any():
             raise _refused(node, "it has several scales or a zero point", "use one scale, zero 0")
-        bits, signed, narrow = self.format(node)
+        bits, signed, narrow, mode = self.format(node)
         if node.input[0] == self.source.graph.input[0].name:
             entry = self.emit.entry
             if (bits, signed) != (entry.bits, entry.signed):
                 raise _refused(node, f"the input has {bits} bits", f"quantize to {entry.datatype}")
             return _Value(entry, np.array([scale]), np.zeros(1))
         x = self.value(node)
-        least = -(1 << (bits - 1)) + narrow if signed else 0
-        most = (1 << (bits - signed)) - 1
-        if x.relu and least < 0:
-            raise _refused(node, "a signed quantizer after a ReLU", "use an unsigned one")
+        least = -(1 << (bits - 1)) if signed else 0
+        most = (1 << (bits - signed)) - 1 - (narrow and not signed)
         result = _Value(x.tensor, np.array([scale]), np.zeros(1), image=x.image)
-        if x.on_grid and x.step[0] == scale and (x.tensor.bits, x.tensor.signed) == (bits, signed):
+        same = x.step[0] == scale and (x.tensor.bits, x.tensor.signed) == (bits, signed)
+        if x.on_grid and same and not narrow:
             return result
         results = np.arange(least + 1, most + 1)
-        reached = ((results - 0.5) * scale - x.bias[:, None]) / x.step[:, None]
-        # Halves are rounded to even results, as QONNX does; settled networks have no integer there.
-        steps = np.where(results % 2 == 0, np.ceil(reached), np.floor(reached) + 1)
+        steps = least_counts(results, scale, x.step, x.bias, mode)
         low, high = x.tensor.limits
-        exact = np.clip(steps, low, high + 1).astype(np.int64)
-        name = f"{self.names.of(node)}_threshold"
-        tensor = self.emit.threshold(name, x.tensor, exact, bits, signed, least)
+        steps = bounded(steps, results, scale, mode, x.floor, x.ceiling, (low, high))
+        if narrow and signed:
+            steps[:, 0] = low  # the least result is given by none
+        if narrow and not signed:
+            steps = np.pad(steps, ((0, 0), (0, 1)), constant_values=high + 1)
+        tensor = self.threshold(node, x, steps, bits, signed)
         return replace(result, tensor=tensor)
 
-    def format(self, node: Any) -> tuple[int, bool, bool]:
-        """(bits, signed, narrow) of a Quant node."""
+    def bipolar(self, node: Any) -> _Value:
+        """-1 and 1 times a scale: as such, or where nothing minds as a bit of twice the step."""
+        x, scale = self.value(node), self.constant(node, 1)
+        if scale.size != 1:
+            raise _refused(node, "it has several scales", "use one scale")
+        if x.held:
+            raise _refused(node, "it follows a ReLU, and gives 1 alone", "leave the ReLU out")
+        one = scale.reshape(1)
+        reached, _ = sign_counts(x.step, x.bias)
+        result = _Value(x.tensor, one, np.zeros(1), image=x.image)
+        if self.names.signed(node):
+            low = np.full_like(reached, x.tensor.limits[0])
+            steps = np.concatenate([low, reached, reached], axis=1)
+            return replace(result, tensor=self.threshold(node, x, steps, 2, True))
+        tensor = self.threshold(node, x, reached, 1, False)
+        return replace(result, tensor=tensor, step=2 * one, bias=-one)
+
+    def sign(self, node: Any) -> _Value:
+        """-1, 0 and 1."""
+        x = self.value(node)
+        if x.held:
+            raise _refused(node, "it follows a ReLU", "leave the ReLU out")
+        reached, passed = sign_counts(x.step, x.bias)
+        steps = np.concatenate([np.full_like(reached, x.tensor.limits[0]), reached, passed], axis=1)
+        tensor = self.threshold(node, x, steps, 2, True)
+        return _Value(tensor, np.ones(1), np.zeros(1), image=x.image)
+
+    def threshold(self, node: Any, x: _Value, steps: Float64, bits: int, signed: bool) -> Tensor:
+        """steps: (channels or 1, 2**bits - 1) least integers for every result but the least."""
+        low, high = x.tensor.limits
+        exact = np.clip(steps, low, high + 1).astype(np.int64)
+        least = -(1 << (bits - 1)) if signed else 0
+        name = f"{self.names.of(node)}_threshold"
+        return self.emit.threshold(name, x.tensor, exact, bits, signed, least)
+
+    def format(self, node: Any) -> tuple[int, bool, bool, str]:
+        """(bits, signed, narrow, rounding) of a Quant node."""
         kinds = {each.name: each.i for each in node.attribute}
-        mode = _attributes(node).get("rounding_mode", b"ROUND")
-        if mode != b"ROUND":
-            raise _refused(node, f"it rounds by {mode.decode()}", "round to the nearest (ROUND)")
+        mode = _attributes(node).get("rounding_mode", b"ROUND").decode().upper()
+        if mode not in ROUNDINGS:
+            raise _refused(node, f"it rounds by {mode}", f"use one of {', '.join(ROUNDINGS)}")
         bits = int(self.constant(node, 3).reshape(()))
-        return bits, bool(kinds.get("signed", 1)), bool(kinds.get("narrow", 0))
+        return bits, bool(kinds.get("signed", 1)), bool(kinds.get("narrow", 0)), mode
 
     def weights(self, node: Any) -> tuple[Int64, Float64, int]:
         """(integers in the file's shape, scale of each output, bits) of a layer."""
@@ -226,7 +288,7 @@ class _Lowering:
         if quant is None or quant.op_type != "Quant":
             raise _refused(node, "its weights are not quantized", "quantize them")
         values, scale = self.constant(quant, 0), self.constant(quant, 1)
-        bits, signed, narrow = self.format(quant)
+        bits, signed, narrow, _ = self.format(quant)
         if not signed or self.constant(quant, 2).any():
             raise _refused(
                 node, "its weights are unsigned or have a zero point", "make them signed"
@@ -240,7 +302,7 @@ class _Lowering:
         return integers.astype(np.int64), _single(scale.reshape(-1)), bits
 
     def conv(self, node: Any) -> _Value:
-        x, kinds = self.grid(node), _attributes(node)
+        x, kinds = self.grid(node, shifted=True), _attributes(node)
         integers, scale, bits = self.weights(node)
         name, tensor = self.names.of(node), x.tensor
         if integers.ndim != 4:
@@ -249,6 +311,8 @@ class _Lowering:
         dilation = tuple(kinds.get("dilations", (1, 1)))
         top, left, bottom, right = kinds.get("pads", (0, 0, 0, 0))
         if top or left or bottom or right:
+            if x.bias.any():
+                raise _refused(node, "it pads values that have no 0", "leave the padding out")
             tensor = self.emit.pad(f"{name}_pad", tensor, (top, left, bottom, right))
         groups, outputs = kinds.get("group", 1), len(integers)
         depthwise = groups > 1 and groups == tensor.channels == outputs
@@ -262,40 +326,65 @@ class _Lowering:
             dense = _ungrouped(integers, groups)
             matrix = dense.transpose(0, 2, 3, 1).reshape(outputs, -1)
             tensor = self.emit.matrix(f"{name}_mvu", tensor, matrix, bits)
-        return self.layer(node, x, tensor, scale)
+        return self.layer(node, x, tensor, scale, _ungrouped(integers, groups).sum(axis=(2, 3)))
 
     def dense(self, node: Any) -> _Value:
-        x = self.grid(node)
+        x = self.grid(node, shifted=True)
         integers, scale, bits = self.weights(node)
         if node.op_type == "MatMul" or not _attributes(node).get("transB", 0):
             integers = integers.T
+        taps = integers
         if x.image:
             height, width, channels = x.image
             split = integers.reshape(-1, channels, height, width)
+            taps = split.sum(axis=(2, 3))
             integers = split.transpose(0, 2, 3, 1).reshape(len(integers), -1)
         flat = replace(x.tensor, shape=(1, integers.shape[1]))
         tensor = self.emit.matrix(f"{self.names.of(node)}_mvu", flat, integers, bits)
-        return self.layer(node, x, tensor, scale)
+        return self.layer(node, x, tensor, scale, taps)
 
-    def layer(self, node: Any, x: _Value, tensor: Tensor, scale: Float64) -> _Value:
-        """A layer's accumulators with their steps and biases."""
+    def layer(self, node: Any, x: _Value, tensor: Tensor, scale: Float64, taps: Int64) -> _Value:
+        """A layer's accumulators with their steps and biases.
+
+        taps: (out, channels) sums of the weights that take a channel, and so its bias.
+        """
         bias = self.constant(node, 2).reshape(-1) if len(node.input) > 2 else np.zeros(1)
+        if x.bias.any():
+            bias = bias + scale * (taps @ np.broadcast_to(x.bias, taps.shape[1]))
         return _Value(tensor, _single(x.step * scale), bias)
 
     def relu(self, node: Any) -> _Value:
-        return replace(self.value(node), relu=True)
+        return self.hold(self.value(node), np.zeros(1), None)
+
+    def clip(self, node: Any) -> _Value:
+        bounds: list[Float64 | None] = [None, None]
+        for at in range(len(node.input) - 1):
+            if node.input[at + 1]:
+                bounds[at] = self.constant(node, at + 1).reshape(1)
+        return self.hold(self.value(node), *bounds)
+
+    def hold(self, x: _Value, floor: Float64 | None, ceiling: Float64 | None) -> _Value:
+        """The value held between bounds, whichever it has had before."""
+        if floor is not None:
+            lowest = floor if x.floor is None else np.maximum(floor, x.floor)
+            most = None if x.ceiling is None else np.maximum(floor, x.ceiling)
+            x = replace(x, floor=lowest, ceiling=most)
+        if ceiling is not None:
+            least = None if x.floor is None else np.minimum(ceiling, x.floor)
+            highest = ceiling if x.ceiling is None else np.minimum(ceiling, x.ceiling)
+            x = replace(x, floor=least, ceiling=highest)
+        return x
 
     def add(self, node: Any) -> _Value:
         constants = [self.source.get_initializer(name) for name in node.input]
         for index, constant in enumerate(constants):
             if constant is not None:
                 x = self.value(node, 1 - index)
-                if x.relu:
-                    raise _refused(node, "it adds a constant to a ReLU", "fold it into a layer")
-                return replace(x, bias=x.bias + np.asarray(constant, np.float64).reshape(-1))
+                shift = np.asarray(constant, np.float64).reshape(-1)
+                return self.affine(node, x, np.ones(1), shift)
         left, right = self.arms(node)
         tensor = self.emit.add(f"{self.names.of(node)}_add", left.tensor, right.tensor)
-        return replace(left, tensor=tensor)
+        return replace(left, tensor=tensor, bias=left.bias + right.bias)
 
     def scaled(self, node: Any) -> _Value:
         """Multiplied or divided by a constant."""
@@ -318,9 +407,11 @@ class _Lowering:
         if (factor <= 0).any():
             mend = "fold it into the layer's weights"
             raise _refused(node, "it scales by a number that is not above 0", mend)
-        if x.relu and shift.any():
-            raise _refused(node, "it adds a constant to a ReLU", "fold it into a layer")
-        return replace(x, step=_single(x.step * factor), bias=x.bias * factor + shift)
+        floor, ceiling = (
+            None if bound is None else bound * factor + shift for bound in (x.floor, x.ceiling)
+        )
+        step, bias = _single(x.step * factor), x.bias * factor + shift
+        return replace(x, step=step, bias=bias, floor=floor, ceiling=ceiling)
 
     def concat(self, node: Any) -> _Value:
         if _attributes(node).get("axis") not in (1, 1 - len(self.value(node).tensor.shape)):
@@ -328,12 +419,14 @@ class _Lowering:
         parts = self.arms(node)
         if parts[0].image:
             raise _refused(node, "it joins flattened images", "concatenate before the flatten")
+        if any(part.bias.any() for part in parts):
+            raise _refused(node, "it joins values that have a bias", "quantize its arms")
         name = f"{self.names.of(node)}_concat"
         return replace(parts[0], tensor=self.emit.concat(name, [part.tensor for part in parts]))
 
     def arms(self, node: Any) -> list[_Value]:
         """What a join takes: integers of one format and one step."""
-        parts = [self.grid(node, index) for index in range(len(node.input))]
+        parts = [self.grid(node, index, shifted=True) for index in range(len(node.input))]
         formats = {(part.tensor.bits, part.tensor.signed) for part in parts}
         first = parts[0].step[0]
         if len(formats) > 1 or any(abs(p.step[0] - first) > SAME_STEP * first for p in parts):
@@ -363,7 +456,7 @@ class _Lowering:
 
     def average(self, node: Any) -> _Value:
         x, kinds = self.value(node), _attributes(node)
-        if x.relu:
+        if x.held:
             raise _refused(node, "it takes a ReLU that is not quantized", "quantize it")
         kernel = tuple(kinds["kernel_shape"])
         stride = tuple(kinds.get("strides", (1, 1)))
@@ -384,7 +477,7 @@ class _Lowering:
 
     def average_all(self, node: Any) -> _Value:
         x = self.value(node)
-        if x.relu:
+        if x.held:
             raise _refused(node, "it takes a ReLU that is not quantized", "quantize it")
         tensor = self.emit.sum_all(f"{self.names.of(node)}_sum", x.tensor)
         return replace(x, tensor=tensor, step=x.step / prod(x.tensor.size))
@@ -451,10 +544,13 @@ class _Lowering:
 
 HANDLERS: dict[str, Callable[[_Lowering, Any], _Value]] = {
     "Quant": _Lowering.quant,
+    "BipolarQuant": _Lowering.bipolar,
+    "Sign": _Lowering.sign,
     "Conv": _Lowering.conv,
     "Gemm": _Lowering.dense,
     "MatMul": _Lowering.dense,
     "Relu": _Lowering.relu,
+    "Clip": _Lowering.clip,
     "Add": _Lowering.add,
     "Mul": _Lowering.scaled,
     "Div": _Lowering.scaled,

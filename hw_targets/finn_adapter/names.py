@@ -9,6 +9,7 @@ from hw_targets.errors import VerificationError
 from hw_targets.network import NetworkShape, Unit, identifier, owners
 
 LAYERS = ("Conv", "Gemm", "MatMul")
+QUANTIZERS = ("Quant", "BipolarQuant", "Sign")
 _KINDS = {
     "Add": "add",
     "Concat": "concat",
@@ -41,11 +42,12 @@ class Names:
                 f"{len(layers)} layers in the file, {len(network.layers)} in the network",
                 where="lower-finn",
             )
+        self._units: dict[str, Unit] = {}
         self._names = dict(_pairs(layers, (layer.name for layer in network.layers)))
         self.quantizers = quants = [
             node
             for node in nodes
-            if node.op_type == "Quant"
+            if node.op_type in QUANTIZERS
             and source.get_initializer(node.input[0]) is None
             and node.input[0] != source.graph.input[0].name
         ]
@@ -57,7 +59,9 @@ class Names:
             return
         owned = owners(network)
         units = network.units
-        self._names |= _pairs(quants, (owned.get(u.name, u.name) for u in units if u.quantizer))
+        quantizing = [unit for unit in units if unit.quantizer]
+        self._units = {node.name: u for node, u in zip(quants, quantizing, strict=False)}
+        self._names |= _pairs(quants, (owned.get(u.name, u.name) for u in quantizing))
         for operation, kind in _KINDS.items():
             found = [
                 node
@@ -85,6 +89,14 @@ class Names:
     def thresholds(self) -> list[str]:
         """What the hardware of every quantizer of activations is called, in order."""
         return [f"{self.of(node)}_threshold" for node in self.quantizers]
+
+    def bipolar(self) -> set[str]:
+        """Those of `thresholds` whose quantizer gives -1 and 1."""
+        return {f"{self.of(n)}_threshold" for n in self.quantizers if n.op_type == "BipolarQuant"}
+
+    def signed(self, node: Any) -> bool:
+        """Does a quantizer of -1 and 1 give them as such, and not as a bit?"""
+        return node.name in self._units and self._units[node.name].signed
 
     def of(self, node: Any) -> str:
         """The name, fit for hardware; the file's own for what the network has no name for."""

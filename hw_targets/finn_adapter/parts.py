@@ -23,6 +23,7 @@ PARTS = (
     "concat",
     "zeros",
     "upsample",
+    "scale",
     "bias",
 )
 """Ends of nodes' names, the longer ones of two that could be meant first."""
@@ -52,9 +53,12 @@ def layers_of(model: Any, network: NetworkShape) -> dict[str, LayerShape]:
     layers = {identifier(layer.name): layer for layer in network.layers}
     found: dict[str, LayerShape] = {}
     matrices = set()
+    summed = any(part_of(node.name)[1] == "bias" for node in model.graph.node)
     for node in model.graph.node:
         owner, part = part_of(node.name)
-        layer = network.layers[-1] if part == LABEL else layers.get(owner)
+        layer = layers.get(owner)
+        if part == LABEL and summed:
+            layer = network.layers[-1]
         if layer is not None and part != "fork":
             found[node.name] = layer
         if part == "mvu":

@@ -13,7 +13,7 @@ from hw_targets.rtl.kernel import IntArray, Kernel, Stream, pack, require
 
 @dataclass(frozen=True)
 class ChannelAdd(Kernel):
-    """`out = x + bias[channel]`, signed; `out_bits` must hold every sum that occurs."""
+    """`out = (x << shift) + bias[channel]`, signed; `out_bits` must hold every sum that occurs."""
 
     module: ClassVar[str] = "lf_channel_add"
     source: ClassVar[str] = "channel_add.sv"
@@ -25,12 +25,18 @@ class ChannelAdd(Kernel):
     in_signed: bool
     bias_bits: int
     out_bits: int
+    shift: int = 0
 
     def __post_init__(self) -> None:
         require(
             min(self.channels, self.pe, self.pixels, self.in_bits, self.bias_bits, self.out_bits)
             >= 1,
             "channel_add: sizes must be at least 1: {kernel}",
+            kernel=self,
+        )
+        require(
+            0 <= self.shift < self.out_bits,
+            "channel_add: shift must be below out_bits: {kernel}",
             kernel=self,
         )
         require(
@@ -64,6 +70,7 @@ class ChannelAdd(Kernel):
             "IN_SIGNED": int(self.in_signed),
             "BIAS_BITS": self.bias_bits,
             "OUT_BITS": self.out_bits,
+            "SHIFT": self.shift,
         }
 
     def memories(self, arrays: Mapping[str, IntArray]) -> dict[str, list[str]]:
@@ -73,7 +80,7 @@ class ChannelAdd(Kernel):
 
     def reference(self, frames: IntArray, arrays: Mapping[str, IntArray]) -> IntArray:
         values = np.asarray(frames, dtype=np.int64).reshape(len(frames), -1, self.channels)
-        sums = (values + self._bias(arrays)).reshape(len(frames), -1)
+        sums = ((values << self.shift) + self._bias(arrays)).reshape(len(frames), -1)
         limit = 1 << (self.out_bits - 1)
         require(
             bool((sums >= -limit).all() and (sums < limit).all()),

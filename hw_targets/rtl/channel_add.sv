@@ -1,4 +1,4 @@
-// out = x + bias[channel], two pipeline stages: read the constants, add.
+// out = (x << SHIFT) + bias[channel], two pipeline stages: read the constants, add.
 `default_nettype none
 
 module lf_channel_add #(
@@ -8,6 +8,7 @@ module lf_channel_add #(
     parameter bit IN_SIGNED = 1,
     parameter int BIAS_BITS = 8,
     parameter int OUT_BITS  = 9,
+    parameter int SHIFT     = 0,
     parameter     BIAS      = "bias.mem"
 ) (
     input  wire logic                   clk,
@@ -55,7 +56,7 @@ module lf_channel_add #(
             {IN_SIGNED && value[p*IN_BITS + IN_BITS - 1], value[p*IN_BITS +: IN_BITS]};
 
         always_ff @(posedge clk) begin
-            if (enable) m_axis_tdata[p*OUT_BITS +: OUT_BITS] <= OUT_BITS'(x) + OUT_BITS'(b);
+            if (enable) m_axis_tdata[p*OUT_BITS +: OUT_BITS] <= (OUT_BITS'(x) << SHIFT) + OUT_BITS'(b);
         end
     end
 endmodule

@@ -26,7 +26,7 @@ from compiler import cli, report
 from compiler.commands.cost import _answer_line
 from compiler.config import load_config
 from compiler.pass_text import parse_passes
-from compiler.pricing.qonnx_chain import read_qonnx
+from compiler.qonnx.read import read_qonnx
 from hw_targets import boards
 from hw_targets.errors import LiftFlowError
 

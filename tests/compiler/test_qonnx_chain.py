@@ -12,8 +12,8 @@ import pytest
 from qonnx_case import File, small
 from quant_chain import CASES, chain
 
-from compiler.pricing.qonnx_chain import read_qonnx
 from compiler.pricing.source import Widths
+from compiler.qonnx.read import read_qonnx
 from hw_targets.errors import LiftFlowError
 from hw_targets.network import LayerShape, NetworkShape
 
@@ -27,7 +27,8 @@ def test_our_own_exports_are_the_networks_they_came_from(name: str) -> None:
         dataclasses.replace(layer, name=own.name)
         for layer, own in zip(network.layers, expected.layers, strict=True)
     ]
-    assert dataclasses.replace(network, name=expected.name, layers=tuple(named)) == expected
+    alike = dataclasses.replace(network, name=expected.name, layers=tuple(named), foreign=False)
+    assert alike == expected
     case, hidden = CASES[name], len(expected.layers) - 1
     assert widths == Widths((case.weight_bits,) * (hidden + 1), (*[case.act_bits] * hidden, 0))
     assert notes == ()
@@ -46,6 +47,7 @@ def test_every_layer_has_its_own_bits(tmp_path: Path) -> None:
         6,
         False,
         4,
+        foreign=True,
     )
     assert widths == Widths((3, 4, 6), (5, 4, 0))
 
@@ -73,7 +75,10 @@ def test_what_follows_the_logits_is_no_layer(tmp_path: Path) -> None:
     network, widths, notes = read_qonnx(file.write(tmp_path / "a.onnx"))
     assert len(network.layers) == 1
     assert widths == Widths((4,), (0,))
-    assert "quantizer of the logits" in notes[0]
+    # The quantizer decides between logits, so hardware has it.
+    assert network.quantized_end
+    assert [(unit.kind, unit.width) for unit in network.units] == [("layer", 0), ("quant", 8)]
+    assert notes == ()
 
 
 def test_constants_in_nodes_and_transposed_weights_are_seen(tmp_path: Path) -> None:
@@ -133,80 +138,132 @@ def two_flows() -> File:
     return file.add("MatMul", file.node("Identity", file.last))
 
 
-REFUSED: dict[str, tuple[Callable[[], File], str]] = {
-    "branches": (joined, r"goes to 2 nodes .* chains; leave the branches out"),
-    "activations multiplied": (two_flows, r"goes to 2 nodes"),
+def normed(gain: float, *, behind: str = "") -> File:
+    """A norm behind a convolution, or behind its `behind`."""
+    file = image().conv(4, 2, 3)
+    if behind:
+        file.add(behind)
+    file.add("BatchNormalization", *[file.constant(np.full(4, each)) for each in (gain, 1, 1, 1)])
+    return hidden(file).add("Flatten").matmul(144, 3)
+
+
+def weighted(kind: str) -> File:
+    file = File(8).quant(8)
+    return file.add("MatMul", file.node(kind, file.constant(np.ones((8, 4)))))
+
+
+MAXIMUM = {"kernel_shape": [3, 3], "strides": [2, 2]}
+
+READ: dict[str, tuple[Callable[[], File], list[str]]] = {
+    "branches": (joined, ["layer", "relu", "layer", "relu", "add", "layer"]),
     "bipolar activations": (
-        lambda: dense().add("BipolarQuant", "scale").matmul(4, 3),
-        r"\(BipolarQuant\): 1 bit with a sign has no kernel; quantize to 2 to 8 bits",
+        lambda: (lambda f: f.add("BipolarQuant", f.constant(0.5)))(dense()).matmul(4, 3),
+        [],
     ),
-    "average pooling": (
-        lambda: hidden(image().conv(4, 2, 3)).add("GlobalAveragePool").matmul(4, 3),
-        r"globalaveragepool\d+ \(GlobalAveragePool\): average pooling has no kernel",
+    "averages": (
+        lambda: hidden(image().conv(4, 2, 3)).add("GlobalAveragePool").quant(4).add("Flatten")
+        .matmul(4, 3),
+        ["layer", "relu", "average", "quant", "flatten", "layer"],
     ),
-    "truncation": (lambda: hidden(dense()).add("Trunc"), r"\(Trunc\): truncation"),
+    "weights of 1 bit": (lambda: File(8).quant(8).matmul(8, 4, bits=1), []),
+    "weights without sign": (lambda: File(8).quant(8).matmul(8, 4, signed=False), []),
+    "weights by hand": (
+        lambda: (lambda f: f.add("MatMul", f.constant(np.ones((8, 4)))))(File(8).quant(8)),
+        [],
+    ),
+    "weights computed": (lambda: weighted("Abs"), []),
+    "signed activations": (
+        lambda: dense().quant(4, True).matmul(4, 3), ["layer", "quant", "layer"]
+    ),
+    "two quantizers": (
+        lambda: hidden(dense()).quant(3).matmul(4, 3), ["layer", "relu", "quant", "layer"]
+    ),
+    "quantizer last": (lambda: hidden(dense()), ["layer", "quant"]),
+    "image last": (lambda: image().conv(4, 2, 3), []),
+    "grouped": (lambda: image().conv(4, 1, 3, group=2), ["layer"]),
+    "dilated": (lambda: image().conv(4, 2, 3, dilations=[2, 2]), ["layer"]),
+    "uneven padding": (lambda: image().conv(4, 2, 3, pads=[0, 0, 1, 1]), []),
+    "padding to be found": (lambda: image().conv(4, 2, 3, auto_pad="SAME_UPPER"), []),
+    "overlapping pooling": (
+        lambda: hidden(image().conv(4, 2, 3)).add("MaxPool", **MAXIMUM).add("Flatten")
+        .matmul(16, 3),
+        ["layer", "relu", "max", "flatten", "layer"],
+    ),
+    "pooling first": (
+        lambda: image().add("MaxPool", **MAXIMUM).conv(4, 2, 3), ["max", "layer"]
+    ),
+    "norm that turns the sign": (lambda: normed(-1), []),
+    "norm behind a ReLU": (lambda: normed(1, behind="Relu"), []),
+    "a signal": (
+        lambda: (lambda f: f.add("Conv", f.weights(4, 2, 3)))(File(2, 9).quant(8)),
+        ["unsqueeze", "layer"],
+    ),
+}  # fmt: skip
+"""Files by what is special in them, and the units that they become; none for a chain."""
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_read(name: str, tmp_path: Path) -> None:
+    make, kinds = READ[name]
+    network, widths, _ = read_qonnx(make().write(tmp_path / "a.onnx"))
+    assert [unit.kind for unit in network.units] == kinds
+    assert all(bits in range(1, 9) for bits in widths.weights)
+
+
+def test_padding_that_onnx_leaves_open(tmp_path: Path) -> None:
+    for kind, expected in (("SAME_UPPER", (0, 0, 1, 1)), ("SAME_LOWER", (1, 1, 0, 0))):
+        file = image().conv(4, 2, 3, auto_pad=kind, strides=[2, 2])
+        network, _, _ = read_qonnx(file.write(tmp_path / "a.onnx"))
+        assert network.layers[0].padding == expected
+        assert network.layers[0].out_size == (4, 4)
+
+
+REFUSED: dict[str, tuple[Callable[[], File], str]] = {
+    "activations multiplied": (two_flows, r"\(MatMul\): it multiplies activations"),
+    "truncation": (
+        lambda: (lambda f: f.add("Trunc", *map(f.constant, (1.0, 0.0, 8.0, 4.0))))(
+            hidden(dense())
+        ),
+        r"\(Trunc\): it cuts bits off without rounding.*; use AveragePool and a Quant",
+    ),
     "no kernel": (lambda: dense().add("Sigmoid"), r"\(Sigmoid\): no kernel computes it"),
     "weights as floats": (
-        lambda: (lambda f: f.add("MatMul", f.constant(np.ones((8, 4)))))(File(8).quant(8)),
+        lambda: (lambda f: f.add("MatMul", f.constant(np.linspace(0, 1, 32).reshape(8, 4))))(
+            File(8).quant(8)
+        ),
         r"\(MatMul\): its weights have no Quant node",
-    ),
-    "weights of 1 bit": (
-        lambda: File(8).quant(8).matmul(8, 4, bits=1),
-        "weights of -1 and 0 have no kernel",
     ),
     "weights of 0 bits": (lambda: File(8).quant(8).matmul(8, 4, bits=0), "0-bit weights"),
     "half a bit": (lambda: File(8).quant(7.5).matmul(8, 4), "not one whole constant"),
-    "weights without sign": (
-        lambda: File(8).quant(8).matmul(8, 4, signed=False),
-        "weights without sign",
-    ),
     "zero points": (lambda: File(8).quant(8, zero=3).matmul(8, 4), "zero point is not 0"),
     "scales by channel": (
-        lambda: dense().add("Relu").quant(4, scale=np.ones(4)).matmul(4, 3),
+        lambda: dense().add("Relu").quant(4, scale=np.arange(1, 5)).matmul(4, 3),
         "scale differs from channel to channel",
     ),
     "wide activations": (
         lambda: dense().add("Relu").quant(12).matmul(4, 3),
         "12-bit activations have no kernel; use 1 to 8 bits",
     ),
-    "signed activations": (lambda: dense().quant(4, True).matmul(4, 3), "keep their sign"),
     "nothing quantized between": (
         lambda: dense().add("Relu").matmul(4, 3),
-        r"matmul2 \(MatMul\): nothing quantizes what it gives",
+        r"matmul5 \(MatMul\): nothing quantizes what it takes",
     ),
-    "two quantizers": (lambda: hidden(dense()).quant(3).matmul(4, 3), "second quantizer"),
-    "activation last": (lambda: hidden(dense()), "last layer has an activation"),
-    "image last": (lambda: image().conv(4, 2, 3), "gives an image"),
-    "grouped": (lambda: image().conv(4, 1, 3, group=2), "grouped convolutions"),
-    "dilated": (lambda: image().conv(4, 2, 3, dilations=[2, 2]), "dilated"),
-    "uneven padding": (lambda: image().conv(4, 2, 3, pads=[0, 0, 1, 1]), "side to side"),
-    "padding not given": (
-        lambda: image().conv(4, 2, 3, auto_pad="SAME_UPPER"),
-        "not given in numbers",
-    ),
+    "activation last": (lambda: dense().add("Relu"), "last layer has an activation"),
     "too large a kernel": (lambda: image().conv(4, 2, 9), "do not fit"),
-    "overlapping pooling": (
-        lambda: hidden(image().conv(4, 2, 3)).add("MaxPool", kernel_shape=[3, 3], strides=[2, 2]),
-        "MaxPool2d",
+    "padded pooling of values with a sign": (
+        lambda: image().conv(4, 2, 3).quant(4, True)
+        .add("MaxPool", kernel_shape=[3, 3], pads=[1] * 4),
+        r"\(MaxPool\): it pads values that may be negative",
     ),
-    "pooling first": (lambda: image().add("MaxPool", kernel_shape=[2, 2]), "before the first"),
     "not flattened": (
         lambda: hidden(image().conv(4, 2, 3)).matmul(144, 3),
         r"takes 144 features and gets 4 x 6 x 6; flatten",
     ),
-    "norm behind pooling": (
-        lambda: (
-            lambda f: f.add("BatchNormalization", *[f.constant(np.ones(4)) for _ in range(4)])
-        )(image().conv(4, 2, 3).add("MaxPool", kernel_shape=[2, 2], strides=[2, 2])),
-        "scales between",
+    "norm that turns the sign behind a ReLU": (
+        lambda: normed(-1, behind="Relu"), "not above 0; put it before the ReLU"
     ),
+    "norm of no gain": (lambda: normed(0), "it scales by 0"),
     "input without a fixed shape": (lambda: File("n").quant(8).matmul(8, 4), "no fixed shape"),
-    "sizes computed": (
-        lambda: (lambda f: (f.node("Shape", f.last), f)[1])(hidden(image().conv(4, 2, 3))).add(
-            "Flatten"
-        ),
-        "sizes are computed in the graph; run qonnx-cleanup",
-    ),
     "no layer": (lambda: File(8).quant(8), "no Conv, MatMul or Gemm"),
     "floats": (lambda: File(8).add("Relu"), "no quantizers.*export QONNX from Brevitas"),
     "QCDQ": (
@@ -214,19 +271,31 @@ REFUSED: dict[str, tuple[Callable[[], File], str]] = {
         "QuantizeLinear and DequantizeLinear; export QONNX from Brevitas",
     ),
     "QCDQ in part": (
-        lambda: (
-            lambda f: f.add("MatMul", f.node("DequantizeLinear", f.constant(np.ones((8, 4)))))
-        )(File(8).quant(8)),
+        lambda: weighted("DequantizeLinear"),
         r"\(DequantizeLinear\): its bits are not told; export QONNX",
     ),
-    "weights computed": (
-        lambda: (lambda f: f.add("MatMul", f.node("Abs", f.constant(np.ones((8, 4))))))(
-            File(8).quant(8)
-        ),
-        r"\(Abs\): what it makes of constants is not read; run qonnx-cleanup",
-    ),
     "FINN's": (lambda: File(8).add("MultiThreshold", "s"), "lowered by FINN already"),
-}
+    "rounding unheard of": (
+        lambda: (lambda f: (f.nodes[0].attribute.pop(), f.nodes[0].attribute.append(
+            onnx.helper.make_attribute("rounding_mode", "DICE")), f)[2])(dense()),
+        "it rounds by DICE, which QONNX does not know",
+    ),
+}  # fmt: skip
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    file = hidden(dense()).add("Sigmoid")
+    file.last = file.nodes[-1].input[0]
+    file.matmul(4, 3, bits=12).add("Relu").quant(4, zero=1.0).matmul(3, 3)
+    path = file.add("Tanh").write(tmp_path / "a.onnx")
+    with pytest.raises(LiftFlowError) as refused:
+        read_qonnx(path)
+    told = str(refused.value)
+    assert told.startswith(f"{path}: 3 nodes have no hardware: node matmul")
+    assert "(Quant): its zero point is not 0; quantize symmetrically" in told
+    assert "12-bit weights have no kernel; quantize them to 1 to 8 bits" in told
+    assert "(Tanh): no kernel computes it; use Clip and a quantizer" in told
+    assert "\n" not in told
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -15,7 +15,7 @@ from compiler.config import Goals
 from compiler.pipeline import RunResult
 from compiler.qonnx_door import open_qonnx
 from compiler.stages import RtlDesign
-from hw_targets.errors import InfeasibleError, LiftFlowError, UnsupportedError
+from hw_targets.errors import InfeasibleError, LiftFlowError
 
 
 def drawn(file: File, *shape: int, bits: int, scale: float) -> str:
@@ -103,7 +103,7 @@ def test_refusals(tmp_path: Path) -> None:
     floats = File(4).add("Relu").write(tmp_path / "float.onnx")
     with pytest.raises(LiftFlowError, match="no quantizers"):
         open_qonnx(floats, output=tmp_path)
-    turned = dense().add("Mul", "minus")
-    turned.constant(-1.0, "minus")
-    with pytest.raises(UnsupportedError, match="a number that is not above 0"):
-        compiled(turned, tmp_path, "lower-finn")
+    uneven = dense().add("Mul", "factors")
+    uneven.constant([1.0, 2.0, 3.0, 4.0], "factors")
+    with pytest.raises(LiftFlowError, match="its outputs have a scale for each channel; give"):
+        compiled(uneven, tmp_path, "lower-finn")

@@ -257,6 +257,7 @@ def table(rng: Rng) -> Case:
 
 def channel_add(rng: Rng) -> Case:
     pe, in_bits, bias_bits = pick(rng, 1, 2, 3), pick(rng, 1, 4, 16), pick(rng, 1, 5, 16)
+    shift = pick(rng, 0, 1, 4)
     kernel = ChannelAdd(
         channels=pe * pick(rng, 1, 2, 5),
         pe=pe,
@@ -264,7 +265,8 @@ def channel_add(rng: Rng) -> Case:
         in_bits=in_bits,
         in_signed=coin(rng),
         bias_bits=bias_bits,
-        out_bits=max(in_bits, bias_bits) + 2,
+        out_bits=max(in_bits + shift, bias_bits) + 2,
+        shift=shift,
     )
     limit = 1 << (bias_bits - 1)
     return kernel, {"bias": rng.integers(-limit, limit, kernel.channels)}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_targets.errors import LiftFlowError, UnsupportedError
+from hw_targets.finn_adapter.edges import ROUNDINGS
 
 QUANT = ("Quant", "IntQuant")
 WEIGHTED = (*QUANT, "BipolarQuant")
@@ -30,15 +31,8 @@ class Quant:
     bits: int
     signed: bool
     scale: float | None
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Weights of a layer: their shape as the layer takes them, their bits, the tensor's name."""
-
-    shape: tuple[int, ...]
-    bits: int
-    name: str
+    narrow: bool = False
+    mode: str = "ROUND"
 
 
 class Graph:
@@ -53,11 +47,15 @@ class Graph:
         self.model = _load(path)
         graph = self.model.graph
         self.constants: dict[str, NDArray[Any]] = {}
+        self._open: set[str] = set()
         self.shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
         self.producers: dict[str, Any] = {}
         self.consumers: dict[str, list[Any]] = defaultdict(list)
+        named = {node.name for node in graph.node}
         for at, node in enumerate(graph.node):
-            node.name = node.name or f"{node.op_type}_{at}"
+            if not node.name:
+                name = f"{node.op_type}_{at}"
+                node.name = name if name not in named else f"{name}_unnamed"
             for name in node.output:
                 self.producers[name] = node
             for name in dict.fromkeys(node.input):
@@ -71,30 +69,27 @@ class Graph:
         return UnsupportedError(what, where=where, mend=mend)
 
     def constant(self, name: str) -> NDArray[Any] | None:
-        """The value of a tensor; None where it is not a constant."""
-        if name in self.shapes:
-            if name not in self.constants:
-                self.constants[name] = np.asarray(self.model.get_initializer(name))
+        """The value of a tensor; None where it depends on the network's input, or is not told."""
+        if name in self.constants:
             return self.constants[name]
-        node = self.producers.get(name)
-        if node is not None and node.op_type == "Constant":
-            value = attributes(node).get("value")
-            if value is not None:
-                from onnx import numpy_helper
+        if name in self.shapes:
+            self.constants[name] = np.asarray(self.model.get_initializer(name))
+        elif name not in self._open and (node := self.producers.get(name)) is not None:
+            self._open.add(name)
+            self.fold(node)
+        return self.constants.get(name)
 
-                return np.asarray(numpy_helper.to_array(value))
-        if node is not None and node.op_type in PASSED:
-            return self.constant(node.input[0])
-        return None
+    def fold(self, node: Any) -> bool:
+        """Computes what a node gives, if all that it takes is constant; was it so?"""
+        taken = [self.constant(each) for each in node.input if each]
+        known = [each for each in taken if each is not None]
+        if len(known) == len(taken) and not node.op_type.startswith("Random"):
+            self.constants |= _computed(self, node, known)
+        return all(name in self.constants for name in node.output)
 
     def is_fixed(self, name: str) -> bool:
         """Whether a tensor depends on no input of the network: a constant, quantized or not."""
-        if self.constant(name) is not None:
-            return True
-        node = self.producers.get(name)
-        if node is None or node.op_type not in (*WEIGHTED, *PASSED, "Transpose"):
-            return False
-        return self.is_fixed(node.input[0])
+        return self.constant(name) is not None
 
     def quant(self, node: Any) -> Quant:
         """A Quant node's parameters.
@@ -102,53 +97,48 @@ class Graph:
         Raises:
             UnsupportedError: they are not constant, or no uniform integers about zero.
         """
+        if node.op_type == "BipolarQuant":
+            scale = self.constant(node.input[1])
+            return Quant(1, True, _single(scale))
         scale, zero, bits = (self.constant(name) for name in node.input[1:4])
         if bits is None or bits.size != 1 or float(bits.ravel()[0]) % 1:
             raise self.refusal(node, "its bits are not one whole constant", CLEAN)
         if zero is None or np.any(zero != 0):
             raise self.refusal(node, "its zero point is not 0", "quantize symmetrically")
-        signed = bool(attributes(node).get("signed", 1))
-        single = scale is not None and scale.size == 1
-        return Quant(
-            int(bits.ravel()[0]),
-            signed,
-            float(scale.ravel()[0]) if single else None,  # type: ignore[union-attr]
-        )
+        stored = attributes(node)
+        mode = stored.get("rounding_mode", b"ROUND").decode().upper()
+        if mode not in ROUNDINGS:
+            what = f"it rounds by {mode}, which QONNX does not know"
+            raise self.refusal(node, what, f"use one of {', '.join(ROUNDINGS)}")
+        kinds = (bool(stored.get("signed", 1)), bool(stored.get("narrow", 0)))
+        return Quant(int(bits.ravel()[0]), kinds[0], _single(scale), kinds[1], mode)
 
-    def weights(self, node: Any) -> Weights:
-        """The quantized weights that a layer takes.
-
-        Raises:
-            UnsupportedError: they have no quantizer, or one of another kind.
-        """
-        name, swapped = node.input[1], False
-        source = self.producers.get(name)
-        while source is not None and source.op_type in (*PASSED, "Transpose"):
-            swapped ^= source.op_type == "Transpose"
-            name = source.input[0]
-            source = self.producers.get(name)
-        if source is None or source.op_type not in WEIGHTED:
-            raise self.refusal(
-                node, "its weights have no Quant node", "quantize weights and activations"
-            )
-        stored = self.constant(source.input[0])
-        if stored is None:
-            raise self.refusal(source, "it quantizes weights that are not constant", CLEAN)
-        shape = tuple(int(size) for size in (stored.shape[::-1] if swapped else stored.shape))
-        if source.op_type == "BipolarQuant":  # -1 and 1
-            return Weights(shape, 1, source.input[0])
-        quant = self.quant(source)
-        if not quant.signed:
-            raise self.refusal(source, "weights without sign have no kernel", "quantize signed")
-        if quant.bits == 1:
-            raise self.refusal(
-                source, "weights of -1 and 0 have no kernel", "use BipolarQuant, or 2 to 8 bits"
-            )
-        return Weights(shape, quant.bits, source.input[0])
+    def order(self) -> list[Any]:
+        """The nodes between the input and the output, each after all that it takes."""
+        found: list[Any] = []
+        done: set[str] = set()
+        stack = [self.model.graph.output[0].name]
+        while stack:
+            tensor = stack[-1]
+            node = self.producers.get(tensor)
+            if tensor in done or node is None:
+                stack.pop()
+                continue
+            missing = [
+                name for name in node.input if name and name not in done and name in self.producers
+            ]
+            if missing and len(stack) <= len(self.producers) * 4:
+                stack += reversed(missing)
+                continue
+            stack.pop()
+            done.update(node.output)
+            if any(each and self.constant(each) is None for each in node.output):
+                found.append(node)
+        return found
 
     def _require_quantizers(self) -> None:
         kinds = {node.op_type for node in self.model.graph.node}
-        if kinds & {*WEIGHTED}:
+        if kinds & {*WEIGHTED, "Sign"}:
             return
         if "MultiThreshold" in kinds:
             what, mend = "it is lowered by FINN already", "give the QONNX file before that"
@@ -162,6 +152,38 @@ class Graph:
                 "and --act-bits"
             )
         raise LiftFlowError(what, where=str(self.path), mend=mend)
+
+
+def _single(scale: NDArray[Any] | None) -> float | None:
+    """The one value that a scale has everywhere, or None."""
+    if scale is None or not scale.size or (scale != scale.ravel()[0]).any():
+        return None
+    return float(scale.ravel()[0])
+
+
+def _computed(graph: Graph, node: Any, taken: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """What a node makes of constants: quantizers by qonnx, others by onnx's reference."""
+    if node.op_type in QUANT:
+        from qonnx.custom_op.general.quant import quant
+
+        form = graph.quant(node)
+        values = quant(*taken[:4], form.signed, form.narrow, form.mode)
+        return {node.output[0]: np.asarray(values)}
+    if node.op_type == "BipolarQuant":
+        from qonnx.custom_op.general.bipolar_quant import binary_quant
+
+        return {node.output[0]: np.asarray(binary_quant(*taken[:2]))}
+    if node.domain not in ("", "ai.onnx"):
+        return {}
+    from onnx.reference import ReferenceEvaluator
+
+    opsets = {each.domain: each.version for each in graph.model.model.opset_import}
+    named = dict(zip(filter(None, node.input), taken, strict=True))
+    try:
+        results = ReferenceEvaluator(node, opsets={"": opsets.get("", 17)}).run(None, named)
+    except Exception:  # whatever an operation that onnx cannot compute ends in: it is not told
+        return {}
+    return {name: np.asarray(value) for name, value in zip(node.output, results, strict=False)}
 
 
 def attributes(node: Any) -> Mapping[str, Any]:

@@ -1,0 +1,1 @@
+"""QONNX files of any origin, read node by node into the form that lowering takes."""
