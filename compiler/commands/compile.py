@@ -65,7 +65,19 @@ def compile_network(
             serve(team)
             return
         _compile(
-            config, board, fps, share, until, output, setting, passes, seed, dump, as_json, team
+            config,
+            board,
+            fps,
+            share,
+            until,
+            output,
+            setting,
+            passes,
+            seed,
+            dump,
+            outputs,
+            as_json,
+            team,
         )
         dismiss(team)
 
@@ -81,6 +93,7 @@ def _compile(
     passes: str | None,
     seed: int | None,
     dump: bool,
+    outputs: bool,
     as_json: bool,
     team: Team,
 ) -> None:

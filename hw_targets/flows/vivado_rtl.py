@@ -42,7 +42,7 @@ def utilisation(shell: DmaShell, rtl: Path, family: Family) -> BuildPlan:
     sources = (*unit.sources, *shell.sources)
     files: dict[str, bytes | Path] = {**unit.files(rtl), **shell.files()}
     files[yosys.SCRIPT] = yosys.script(TOP, sources, family, netlist=False).encode()
-    step = yosys.step("synthesise", (*sources, *unit.memories), netlist=False)
+    step = yosys.step("synthesise", (*sources, *unit.memories), family, netlist=False)
     return BuildPlan(f"{TOP}_{family.name}", files, (step,), (yosys.STATISTICS,))
 
 

@@ -36,7 +36,8 @@ def clog2(words: Number) -> Number:
         # The exponent of a float is exact where a logarithm is rounded. That of 1/2 is 0 here.
         bits = np.maximum(words - 1.0, 0.5).view(np.int64)
         exponents = np.right_shift(bits, MANTISSA_BITS, out=bits)
-        return exponents.astype(np.float64) - (EXPONENT_BIAS - 1)
+        found: Column = exponents.astype(np.float64) - (EXPONENT_BIAS - 1)
+        return found
     return float((int(words) - 1).bit_length()) if words > 1 else 0.0
 
 
@@ -44,8 +45,9 @@ def pow2(exponent: Number) -> Number:
     """2 to the power of an integer that a double holds (-1022 to 1023)."""
     if isinstance(exponent, np.ndarray):
         biased = (exponent + EXPONENT_BIAS).astype(np.int64)
-        return np.left_shift(biased, MANTISSA_BITS, out=biased).view(np.float64)
-    return 2.0**exponent
+        found: Column = np.left_shift(biased, MANTISSA_BITS, out=biased).view(np.float64)
+        return found
+    return float(2.0**exponent)
 
 
 def quotient(value: Number, part: Number) -> Number:

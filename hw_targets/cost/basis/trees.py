@@ -89,7 +89,7 @@ def _found_group(
     """`_group`, of columns from a table where that reaches, of numbers that recur from memory."""
     values = rows, simd, weight_bits, product
     if not any(isinstance(value, np.ndarray) for value in values):
-        return _kept_group(*values, family.name)
+        return _kept_group(*map(float, values), family.name)
     if all(isinstance(v, np.ndarray) and v.max() < n for v, n in zip(values, TABLED, strict=True)):
         index = rows
         for value, size in zip(values[1:], TABLED[1:], strict=True):
@@ -101,7 +101,7 @@ def _found_group(
 
 @lru_cache(maxsize=1 << 14)
 def _kept_group(
-    rows: Number, simd: Number, weight_bits: Number, product: Number, family: str
+    rows: float, simd: float, weight_bits: float, product: float, family: str
 ) -> tuple[Number, ...]:
     return _group(rows, simd, weight_bits, product, load_family(family))
 
