@@ -24,7 +24,7 @@ from hw_targets.cost.graph_nodes import Node
 from hw_targets.cost.instances import planned_instances
 from hw_targets.cost.layer import MIN_FIFO_DEPTH, joined
 from hw_targets.cost.model import estimate, estimate_many
-from hw_targets.cost.skips import powers, skip_depths
+from hw_targets.cost.skips import paces, skip_depths
 from hw_targets.errors import UnsupportedError
 from hw_targets.families import RESOURCES
 from hw_targets.lanes import TIED, Lanes, divisors
@@ -184,7 +184,8 @@ class Priced:
         self._branches, self._family = branches, family
         shared = [node for node in nodes_of(branches.network) if node.layer is None]
         found = breakpoints(shared)
-        self.breakpoints = tuple(sorted({*found, *powers(found[0], 2 * found[-1])}))
+        slower = {pace for pace in paces(branches.network) if pace > found[0]}
+        self.breakpoints = tuple(sorted({*found, *slower}))
         slow = max(shared, key=lambda node: node.elements // node.channels, default=None)
         self.slowest = slow.name if slow else ""
         self._known: dict[int, tuple[Floats, int]] = {}

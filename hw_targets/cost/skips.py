@@ -7,6 +7,7 @@ and is a function of the interval alone.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache
 from math import ceil
@@ -19,6 +20,9 @@ from hw_targets.lanes import TIED, Lanes
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.design import Design
 from hw_targets.rtl.kernel import Instance
+
+SLOWER = 64
+"""Times the interval of the design with all lanes, from which on pipelines hold next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -41,26 +45,34 @@ class Unfolded:
 def skip_depths(network: NetworkShape, interval: int, unit: Instance) -> tuple[int, ...]:
     """Words of the FIFOs into a unit that joins, powers of two as FIFO sizing has them.
 
-    interval: clock cycles between frames; those between two powers of two have the same depths.
+    interval: clock cycles between frames; between two of the `paces` depths are the same.
     """
-    shares = _shares(network, 1 << max(0, interval.bit_length() - 1))[unit.name]
+    at = max(bisect_right(paces(network), interval) - 1, 0)
+    shares = _shares(network, paces(network)[at])[unit.name]
     return tuple(
         1 << max(1, (ceil(share * stream.beats) - 1).bit_length())
         for share, stream in zip(shares, unit.kernel.inputs, strict=True)
     )
 
 
-def powers(least: int, most: int) -> list[int]:
-    """Intervals between which skip paths have the same depths, `least` and `most` not counted."""
-    return [1 << bit for bit in range(least.bit_length(), (most - 1).bit_length())]
+@cache
+def paces(network: NetworkShape) -> tuple[int, ...]:
+    """Intervals from which on the FIFOs of skip paths may be shorter, ascending."""
+    bound = _unfolded(network).bound_cycles
+    return tuple(bound << bit for bit in range(SLOWER.bit_length()))
+
+
+@cache
+def _unfolded(network: NetworkShape) -> Design:
+    choices = {layer.name: Unfolded.of(layer) for layer in network.layers}
+    return Design("unfolded", planned_instances(network, choices, 1))
 
 
 @cache
 def _shares(network: NetworkShape, interval: int) -> dict[str, tuple[float, ...]]:
     """Unit that joins -> share of a frame's beats that waits in front of each of its inputs."""
-    choices = {layer.name: Unfolded.of(layer) for layer in network.layers}
-    design = Design("unfolded", planned_instances(network, choices, 1))
-    waiting = backlogs(design.units, design.links, max(interval, design.bound_cycles))
+    design = _unfolded(network)
+    waiting = backlogs(design.units, design.links, interval)
     names = {node.name for node in nodes_of(network)}
     found: dict[str, tuple[float, ...]] = {}
     links = iter(design.links)
