@@ -251,7 +251,11 @@ def with_vivado(folder: Path, patch: pytest.MonkeyPatch, slack: str = "0.500") -
     program = folder / "bin" / "vivado"
     products = {
         "package_ip": {"ip@component.xml": "<component/>"},
-        "synthesize": {"synthesized.dcp": "", "synthesized.rpt": "", "design.hwh": "<EDKSYSTEM/>"},
+        "synthesize": {
+            "synthesized.dcp": "dcp",
+            "synthesized.rpt": "rpt",
+            "design.hwh": "<EDKSYSTEM/>",
+        },
         "implement": {
             "design.bit": "bits",
             "utilization.rpt": vivado_text.utilization(),
