@@ -136,6 +136,7 @@ def steps(
         inputs=(NETLIST, constraints),
         products=(target.layout, REPORT),
         retry_on=CLOCK_MISSED,
+        beside=True,
         minutes=480.0,
         checks={REPORT: partial(report, flow=board.flow)},
     )

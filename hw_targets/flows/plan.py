@@ -34,6 +34,8 @@ class Step:
     attempts: argument lists, tried in order until one succeeds. Only a failure whose log has
         `retry_on` in it is worth another attempt (a missed clock, with another seed).
     inputs, products: files it reads (the step is repeated when they change) and must leave.
+    beside: attempts behind the first one run at the same time, as many as there are processors; the
+        earliest one that succeeds counts all the same.
     minutes: an attempt that takes longer counts as hung. checks: product -> what raises
         LiftFlowError where the file is not what the tool should write.
     """
@@ -44,6 +46,7 @@ class Step:
     inputs: tuple[str, ...]
     products: tuple[str, ...]
     retry_on: str | None = None
+    beside: bool = False
     minutes: float = 240.0
     # No part of the hash: a mapping has none.
     checks: Mapping[str, Callable[[Path], object]] = field(default_factory=dict, hash=False)

@@ -12,7 +12,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +51,34 @@ class Limit:
 USUAL = Limit()
 
 
+class Group:
+    """Calls that are ended together, from another thread than theirs."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._over = False
+        self._leaders: set[int] = set()
+
+    def end(self) -> None:
+        """Kill all that run, and whatever is started later."""
+        with self._lock:
+            self._over = True
+            for leader in self._leaders:
+                _kill(leader)
+
+    @contextmanager
+    def holding(self, leader: int) -> Iterator[None]:
+        with self._lock:
+            self._leaders.add(leader)
+            if self._over:
+                _kill(leader)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._leaders.discard(leader)
+
+
 @dataclass(frozen=True)
 class Ended:
     """Exit status, negative for a signal, and what went to pipes."""
@@ -71,6 +99,7 @@ def call(
     log: Path | None = None,
     data: bytes | None = None,
     environment: Mapping[str, str] | None = None,
+    group: Group | None = None,
 ) -> Ended:
     """Run a tool to its end.
 
@@ -79,6 +108,7 @@ def call(
         minutes: how long it may take where `limit` says nothing.
         log: file for its output; without one, output and errors come back.
         data: its standard input.
+        group: what it may be ended with.
 
     Raises:
         LiftFlowError: it cannot be started, or its time is over; it is ended then, with every
@@ -92,7 +122,8 @@ def call(
             subprocess.DEVNULL if data is None else subprocess.PIPE,
         )  # fmt: skip
         try:
-            out, err = process.communicate(data, timeout=seconds)
+            with group.holding(process.pid) if group else nullcontext():
+                out, err = process.communicate(data, timeout=seconds)
         except subprocess.TimeoutExpired:
             raise overdue(tool, seconds, limit, where=where, log=log) from None
         finally:
@@ -118,8 +149,7 @@ def start(
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """Kill a tool that was started here, and everything that it started."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    _kill(process.pid)
     process.wait()
     _running.discard(process.pid)
     for pipe in (process.stdin, process.stdout, process.stderr):
@@ -130,9 +160,13 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 def end_all() -> None:
     """Kill all tools that run: nobody waits for them any more."""
-    for group in tuple(_running):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
+    for leader in tuple(_running):
+        _kill(leader)
+
+
+def _kill(leader: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 @contextmanager
@@ -172,8 +206,7 @@ class Watch:
 
     def _over(self) -> None:
         self.expired = True
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        _kill(self._process.pid)
 
 
 def overdue(

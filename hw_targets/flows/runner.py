@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hw_targets.errors import LiftFlowError
 from hw_targets.flows import process
-from hw_targets.flows.process import Limit
+from hw_targets.flows.process import Group, Limit
 
 if TYPE_CHECKING:
     from hw_targets.flows.plan import Step
@@ -53,36 +57,106 @@ def error_line(log: str) -> str:
     return process.quoted((found or lines or ["no output"])[0 if found else -1])
 
 
-def _attempt(
-    step: Step, folder: Path, log_path: Path, say: Callable[[str], None], limit: Limit
-) -> None:
-    tool, mend = step.tool.name, f"the log is {log_path}"
-    for index, arguments in enumerate(step.attempts, 1):
-        for product in step.products:
-            (folder / product).parent.mkdir(parents=True, exist_ok=True)
-            (folder / product).unlink(missing_ok=True)
-        status = process.call(
-            step.tool.command(arguments),
-            tool=tool,
-            where=step.name,
-            cwd=folder,
-            limit=limit,
-            minutes=step.minutes,
-            log=log_path,
-        ).status
-        log = process.read_log(log_path)
-        if status < 0:
-            raise LiftFlowError(process.died(tool, status, log), where=step.name, mend=mend)
-        absent = [name for name in step.products if not _there(folder / name)]
-        if status == 0 and not absent:
-            _check(step, folder, log_path)
-            return
-        again = step.retry_on is not None and re.search(step.retry_on, log) is not None
-        if again and index < len(step.attempts):
-            say(f"{step.name}: attempt {index} of {len(step.attempts)}: {error_line(log)}")
-            continue
-        reason = error_line(log) if status else f"left no {', '.join(absent)}"
-        raise LiftFlowError(f"{tool} failed: {reason}", where=step.name, mend=mend)
+@dataclass(frozen=True)
+class _Tried:
+    """An attempt that came to an end. text: of its log."""
+
+    status: int
+    text: str
+    absent: tuple[str, ...]
+
+    @property
+    def good(self) -> bool:
+        return self.status == 0 and not self.absent
+
+    def worth_another(self, step: Step) -> bool:
+        """Is it a failure that another attempt may do without?"""
+        again = step.retry_on is not None and re.search(step.retry_on, self.text) is not None
+        return again and self.status >= 0
+
+
+def _attempt(step: Step, folder: Path, log: Path, say: Callable[[str], None], limit: Limit) -> None:
+    """Make the products, by the earliest attempt that can."""
+    tried, before = _try(step, 0, folder, log, limit), 0
+    others = _beside if step.beside else _in_turn
+    with closing(others(step, folder, log, limit)) as rest:
+        while not tried.good:
+            before += 1
+            if before == len(step.attempts) or not tried.worth_another(step):
+                raise _failed(step, tried, log)
+            say(f"{step.name}: attempt {before} of {len(step.attempts)}: {error_line(tried.text)}")
+            tried = next(rest)
+    _check(step, folder, log)
+
+
+def _in_turn(step: Step, folder: Path, log: Path, limit: Limit) -> Generator[_Tried, None, None]:
+    """All attempts but the first, each when it is asked for."""
+    for index in range(1, len(step.attempts)):
+        yield _try(step, index, folder, log, limit)
+
+
+def _beside(step: Step, folder: Path, log: Path, limit: Limit) -> Generator[_Tried, None, None]:
+    """All attempts but the first at the same time, each in a folder of its own.
+
+    What the last one that is asked for made is in `folder`; those behind it are ended.
+    """
+    group = Group()
+    places = [folder / "attempts" / f"{step.name}-{i + 1}" for i in range(len(step.attempts))]
+
+    def attempt(index: int) -> _Tried:
+        place = places[index]
+        shutil.rmtree(place, ignore_errors=True)
+        for name in step.inputs:
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).symlink_to((folder / name).resolve())
+        return _try(step, index, place, place / "log", limit, group)
+
+    with process.beside(max(1, min(len(places) - 1, os.cpu_count() or 1))) as pool:
+        coming = [pool.submit(attempt, index) for index in range(1, len(places))]
+        try:
+            for place, tried in zip(places[1:], coming, strict=True):
+                found = tried.result()
+                (place / "log").replace(log)
+                for name in step.products if found.good else ():
+                    (place / name).replace(folder / name)
+                yield found
+        except GeneratorExit:
+            pass  # the others are not wanted any more
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            group.end()
+    shutil.rmtree(folder / "attempts", ignore_errors=True)
+
+
+def _try(
+    step: Step, index: int, folder: Path, log: Path, limit: Limit, group: Group | None = None
+) -> _Tried:
+    """One attempt in `folder`. Raises LiftFlowError: it cannot start, or its time is over."""
+    for product in step.products:
+        (folder / product).parent.mkdir(parents=True, exist_ok=True)
+        (folder / product).unlink(missing_ok=True)
+    status = process.call(
+        step.tool.command(step.attempts[index]),
+        tool=step.tool.name,
+        where=step.name,
+        cwd=folder,
+        limit=limit,
+        minutes=step.minutes,
+        log=log,
+        group=group,
+    ).status
+    absent = tuple(name for name in step.products if not _there(folder / name))
+    return _Tried(status, process.read_log(log), absent)
+
+
+def _failed(step: Step, tried: _Tried, log: Path) -> LiftFlowError:
+    tool, mend = step.tool.name, f"the log is {log}"
+    if tried.status < 0:
+        what = process.died(tool, tried.status, tried.text)
+    else:
+        reason = error_line(tried.text) if tried.status else f"left no {', '.join(tried.absent)}"
+        what = f"{tool} failed: {reason}"
+    return LiftFlowError(what, where=step.name, mend=mend)
 
 
 def _there(path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tarfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +68,69 @@ def test_another_attempt_only_for_the_failure_it_can_mend(tmp_path: Path) -> Non
     hopeless = replace(step, retry_on="another reason")
     with pytest.raises(LiftFlowError, match="clock missed"):
         plan(steps=(hopeless,)).run(tmp_path / "hopeless")
+
+
+MISSED = "import sys; print('clock missed'); sys.exit(1)"
+
+
+def attempts(folder: Path, *codes: str) -> BuildPlan:
+    """A step that misses its clock at first, and then tries `codes` side by side."""
+    tried = [f"import os, time; top = {str(folder)!r}; {code}" for code in codes]
+    calls = tuple(("-c", code) for code in (MISSED, *tried))
+    step = Step("try", PYTHON, calls, ("in",), ("sub/out",), "clock missed", beside=True)
+    return plan(steps=(step,), products=("sub/out",))
+
+
+def there(name: str) -> str:
+    """Code that waits until another attempt has left a file called `name`."""
+    return f"\nwhile not os.path.exists(top + '/{name}'): time.sleep(0.01)\n"
+
+
+def leave(name: str) -> str:
+    return f"\nopen(top + '/{name}', 'w').close()\n"
+
+
+MAKE = "\nopen('sub/out', 'w').write(open('in').read() + {!r})\n"
+
+
+def test_attempts_side_by_side_and_the_earliest_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    # The second of the two is done first, the first one needs it to have begun.
+    both = attempts(tmp_path, there("late") + MAKE.format("a"), MAKE.format("b") + leave("late"))
+    said: list[str] = []
+    made = both.run(tmp_path, lambda text, _: said.append(text))
+    assert made["sub/out"].read_text() == "1a"
+    assert "try: attempt 1 of 3: clock missed" in said
+    assert not (tmp_path / "attempts").exists()
+    both.run(tmp_path, lambda text, _: said.append(text))
+    assert said[-1] == "try: unchanged"
+
+
+def test_attempts_behind_the_one_that_counts_are_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    first = there("begun") + MAKE.format("a")
+    endless = leave("begun") + "time.sleep(600)"
+    began = time.monotonic()
+    made = attempts(tmp_path, first, endless, endless).run(tmp_path)
+    assert made["sub/out"].read_text() == "1a"
+    assert time.monotonic() - began < 60
+
+
+def test_attempts_that_all_miss_are_an_error(tmp_path: Path) -> None:
+    missed = "\nprint('clock missed by', {})\nraise SystemExit(1)"
+    hopeless = attempts(tmp_path, missed.format(2), missed.format(3))
+    with pytest.raises(LiftFlowError, match="clock missed by 3"):
+        hopeless.run(tmp_path)
+    assert "clock missed by 3" in (tmp_path / "logs" / "try.log").read_text()
+    assert not (tmp_path / "sub" / "out").exists()
+    assert not (tmp_path / "attempts").exists()
+    crash = attempts(tmp_path, "\nraise SystemExit('ERROR: no such cell')", "pass")
+    with pytest.raises(LiftFlowError, match="no such cell"):
+        crash.run(tmp_path)
 
 
 def test_failure_quotes_the_tool_and_names_the_log(tmp_path: Path) -> None:
