@@ -23,7 +23,7 @@ NEEDED = tuple(
 
 
 DEFAULT_BOARD = "ulx3s-85f"
-LAYER_FLAGS = ("channels", "size", "kernel", "stride", "pad", "pool", "bits", "lines")
+LAYER_FLAGS = ("channels", "size", "kernel", "stride", "dilation", "pad", "pool", "bits", "lines")
 NETWORK_FLAGS = (
     "family", "weight_bits", "act_bits", "input_bits", "share", "fps", "interval", "fold",
 )  # fmt: skip
@@ -69,6 +69,9 @@ def cost(
         str, typer.Option(help="Kernel, HEIGHTxWIDTH or one side.", rich_help_panel=LAYER)
     ] = "1",
     stride: Annotated[str, typer.Option(help="Stride, the same way.", rich_help_panel=LAYER)] = "1",
+    dilation: Annotated[
+        str, typer.Option(help="Dilation, the same way.", rich_help_panel=LAYER)
+    ] = "1",
     pad: Annotated[
         str, typer.Option(help="Padding on each side, the same way.", rich_help_panel=LAYER)
     ] = "0",
@@ -166,7 +169,7 @@ def cost(
         )
     in_channels, out_channels = _numbers("channels", channels, ":", 2)
     in_bits, weight_bits, act_bits = _numbers("bits", bits, ":", 3)
-    sides = {"in": size, "kernel": kernel, "stride": stride, "pad": pad}
+    sides = {"in": size, "kernel": kernel, "stride": stride, "dilation": dilation, "pad": pad}
     pairs = {
         f"{name}_{axis}": value
         for name, text in sides.items()

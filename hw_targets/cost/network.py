@@ -11,7 +11,7 @@ from hw_targets.cost.layer import Choice, needs_pad, needs_window
 from hw_targets.cost.model import Estimate, estimate_design, estimate_units, shell_estimate
 from hw_targets.cost.planned import priced_kernels
 from hw_targets.cost.query import LayerQuery
-from hw_targets.errors import LiftFlowError, UnsupportedError
+from hw_targets.errors import LiftFlowError
 from hw_targets.lanes import TIED, Lanes, divisors, lanes_of, window_lanes
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.fifo import Fifo
@@ -98,13 +98,9 @@ def layer_query(
     """One layer, not folded over lanes (PE = SIMD = 1), as `query.layer_cost` takes it.
 
     Raises:
-        LiftFlowError: its padding differs from side to side, or it is dilated.
+        LiftFlowError: its padding differs from side to side.
     """
     pad_h, pad_w = layer.even_padding
-    if layer.dilation != (1, 1):
-        where = f"layer {layer.name}"
-        what = "it is dilated, which has no form here"
-        raise UnsupportedError(what, where=where, mend="price the whole network")
     return LayerQuery(
         in_channels=layer.in_channels,
         out_channels=layer.out_channels,
@@ -121,6 +117,8 @@ def layer_query(
         stride_w=layer.stride[1],
         pad_h=pad_h,
         pad_w=pad_w,
+        dilation_h=layer.dilation[0],
+        dilation_w=layer.dilation[1],
         pool=layer.pool,
         activation=int(layer.activation),
         in_signed=int(in_signed),

@@ -208,9 +208,14 @@ def complaint(query: LayerQuery) -> str:
     if q["out_channels"] % q["pe"]:
         return f"pe {q['pe']:g} does not divide out_channels {q['out_channels']:g}"
     windows = max(q["kernel_h"], q["kernel_w"], q["stride_h"], q["stride_w"]) > 1
-    for side, kernel, pad in (("in_h", "kernel_h", "pad_h"), ("in_w", "kernel_w", "pad_w")):
-        if windows and q[kernel] > q[side] + 2 * q[pad]:
-            return f"{kernel} {q[kernel]:g} is larger than the padded image, {side} {q[side]:g}"
+    for axis in "hw":
+        side, kernel, apart = f"in_{axis}", f"kernel_{axis}", q[f"dilation_{axis}"]
+        if windows and (q[kernel] - 1) * apart >= q[side] + 2 * q[f"pad_{axis}"]:
+            dilated = f" with dilation {apart:g}" if apart > 1 else ""
+            return (
+                f"{kernel} {q[kernel]:g}{dilated} is larger than the padded image, "
+                f"{side} {q[side]:g}"
+            )
     return _simd_complaint(q, windows)
 
 
@@ -223,8 +228,8 @@ def _simd_complaint(q: dict[str, float], windows: bool) -> str:
     if simd % channels or taps * channels % simd:
         return f"simd {simd:g} is not all channels of a divisor of the kernel's {taps:g} pixels"
     height, width = q["in_h"] + 2 * q["pad_h"], q["in_w"] + 2 * q["pad_w"]
-    rows = (height - q["kernel_h"]) // q["stride_h"] + 1
-    columns = (width - q["kernel_w"]) // q["stride_w"] + 1
+    rows = (height - (q["kernel_h"] - 1) * q["dilation_h"] - 1) // q["stride_h"] + 1
+    columns = (width - (q["kernel_w"] - 1) * q["dilation_w"] - 1) // q["stride_w"] + 1
     if not gains(simd / channels, taps, height * width, rows * columns):
         return f"simd {simd:g}: several pixels of the kernel a beat are no faster than one here"
     return ""

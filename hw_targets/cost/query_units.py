@@ -57,6 +57,18 @@ class LayerQuery:
     in_signed: Number = 0.0
     dsp: Number = 0.0
     block: Number = 0.0
+    dilation_h: Number = 1.0
+    dilation_w: Number = 1.0
+
+    @property
+    def above(self) -> Number:
+        """Rows that a window reaches above its last one."""
+        return (self.kernel_h - 1) * self.dilation_h
+
+    @property
+    def before(self) -> Number:
+        """Columns that a window reaches before its last one."""
+        return (self.kernel_w - 1) * self.dilation_w
 
 
 @dataclass(frozen=True)
@@ -112,8 +124,8 @@ def units(q: LayerQuery, parts: Parts) -> Iterator[Unit]:
         }
         yield from _with_fifo("Pad", fields, in_h * in_w * folds, lanes_width)
     if parts.windowed:
-        out_h = quotient(in_h - q.kernel_h, q.stride_h) + 1
-        out_w = quotient(in_w - q.kernel_w, q.stride_w) + 1
+        out_h = quotient(in_h - q.above - 1, q.stride_h) + 1
+        out_w = quotient(in_w - q.before - 1, q.stride_w) + 1
         pixels, kernel = out_h * out_w, q.kernel_h * q.kernel_w
         window = _several if parts.parallel else _window
         yield from window(q, (in_h, in_w), (out_h, out_w))
@@ -156,7 +168,7 @@ def _window(
         "in_w": in_w,
         "kernel_h": q.kernel_h,
         "kernel_w": q.kernel_w,
-        "dilation_w": 1.0,
+        "dilation_w": q.dilation_w,
         "out_h": out_h,
         "out_w": out_w,
         "folds": folds,
@@ -180,8 +192,8 @@ def _several(
         "kernel_w": q.kernel_w,
         "stride_h": q.stride_h,
         "stride_w": q.stride_w,
-        "above": q.kernel_h - 1,
-        "before": q.kernel_w - 1,
+        "above": q.above,
+        "before": q.before,
         "width": width,
         "beats": beats,
     }
@@ -270,7 +282,7 @@ def _with_fifo(kind: str, fields: Fields, cycles: Number, width: Number) -> Iter
 def _buffer_depth(q: LayerQuery, in_w: Number, folds: Number, cycles: Number) -> Number:
     """`Swu.buffer_depth`."""
     row = in_w * folds
-    span = (q.kernel_h - 1) * row + q.kernel_w * folds
+    span = q.above * row + (q.before + 1) * folds
     ahead = (q.stride_h - 1) * row + q.stride_w * folds + SLACK_BEATS
     stall = FRAME_STALL * cycles
     refill = span - (np.rint(stall) if isinstance(stall, np.ndarray) else round(stall))

@@ -48,6 +48,9 @@ def layers(draw: st.DrawFn) -> tuple[LayerShape, Choice, int, bool]:
         layer = LayerShape(
             "conv", "conv", channels, out, size, kernel, stride, padding * 2, pool, activation
         )
+        apart = (draw(st.sampled_from((1, 1, 2))), draw(st.sampled_from((1, 1, 3))))
+        dilated = dataclasses.replace(layer, dilation=apart)
+        layer = dilated if min(dilated.out_size) > 0 else layer
         if min(layer.out_size) < pool or not activation:
             layer = dataclasses.replace(layer, pool=1)
     bits = st.integers(2, 8)
@@ -86,6 +89,8 @@ def query_of(layer: LayerShape, choice: Choice, in_bits: int, in_signed: bool) -
         stride_w=layer.stride[1],
         pad_h=layer.padding[0],
         pad_w=layer.padding[1],
+        dilation_h=layer.dilation[0],
+        dilation_w=layer.dilation[1],
         pool=layer.pool,
         activation=int(layer.activation),
         in_signed=int(in_signed),
