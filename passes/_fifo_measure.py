@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
+from hw_targets.cost.backlog import backlogs
 from hw_targets.cost.latency import design_latency
+from hw_targets.cost.layer import matrix_fifo
 from hw_targets.errors import VerificationError
 from hw_targets.flows.process import USUAL, Limit
 from hw_targets.flows.simulator import SimRun, Simulator, build
 from hw_targets.rtl.design import LEAST_DEPTH, Design
 from hw_targets.rtl.kernel import IntArray
+from hw_targets.rtl.mvu import Mvu
 from passes._fifo_sizing import Measured, Sizing, least_depths
 
 STEADY = 3
@@ -110,4 +113,26 @@ class FifoBench:
             return Measured(max(distance, bound), held)
 
         widths = [link.stream.width for link in links]
-        return least_depths(measure, widths, self.greatest, slack=SLACK, simulations=simulations)
+        return least_depths(
+            measure,
+            widths,
+            self.greatest,
+            expected=self.expected,
+            slack=SLACK,
+            simulations=simulations,
+        )
+
+    @cached_property
+    def expected(self) -> tuple[int, ...]:
+        """What has to wait: a vector before a matrix-vector unit that goes over it several times,
+        before a joint what comes early; two words elsewhere."""
+        waiting = backlogs(self.design.units, self.design.links, self.design.bound_cycles)
+        found: list[int] = []
+        for unit in self.design.units:
+            for _ in unit.kernel.inputs:
+                link = self.design.links[len(found)]
+                room = waiting.get(link.name, LEAST_DEPTH)
+                if isinstance(unit.kernel, Mvu):
+                    room = matrix_fifo(unit.kernel).depth
+                found.append(max(LEAST_DEPTH, room))
+        return (*found, LEAST_DEPTH)

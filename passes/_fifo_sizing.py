@@ -32,6 +32,7 @@ def least_depths(
     widths: Sequence[int],
     greatest: Sequence[int],
     *,
+    expected: Sequence[int] | None = None,
     slack: float = 0.005,
     simulations: int | None = None,
 ) -> Sizing:
@@ -39,13 +40,15 @@ def least_depths(
 
     With deep FIFOs, and frames that come at the rate at which they leave, nothing waits for room:
     what the FIFOs hold then is enough for that rate, in a chain as where branches come together.
-    From there groups of FIFOs are halved, those first that save most bits; a group that cannot be
-    is split, until single FIFOs are left.
+    Most of it could as well wait in front of the fork: depths that are `expected` to do are tried
+    next. From what does, groups of FIFOs are halved, those first that save most bits; a group that
+    cannot be is split, until single FIFOs are left.
 
     Args:
         measure: simulates a few frames with given depths.
         widths: bits of each FIFO.
         greatest: depth with which each FIFO never holds up anything, as that of a whole frame.
+        expected: depths that may do; those that a FIFO never held are cut down to what it did.
         slack: how much longer than with the greatest depths the interval may become, relative.
         simulations: most that may be run for halving; as many as it takes without.
 
@@ -68,6 +71,11 @@ def least_depths(
     limit = min(opened.interval, reached.interval) * (1 + slack)
 
     depths = list(start)
+    if expected is not None:
+        fewer = tuple(min(a, _power(b)) for a, b in zip(start, expected, strict=True))
+        found = measure(fewer, False) if fewer != start else None
+        if found is not None and found.interval <= limit:
+            depths = list(fewer)
     waiting: list[tuple[int, tuple[int, ...]]] = []
 
     def put(group: Sequence[int]) -> None:

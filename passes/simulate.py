@@ -48,6 +48,7 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
     unkeyed: ClassVar[tuple[str, ...]] = ("tool_minutes",)
     tools: ClassVar[tuple[str, ...]] = ("verilator",)
     uses: ClassVar[tuple[str, ...]] = (
+        "hw_targets.cost",
         "hw_targets.rtl",
         "hw_targets.flows",
         "passes._fifo_measure",

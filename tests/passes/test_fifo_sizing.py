@@ -29,6 +29,31 @@ def test_least_power_of_two_for_each(needs: list[int]) -> None:
     assert len(calls) <= 10 + 6 * len(needs)
 
 
+@given(st.lists(st.tuples(st.integers(1, 512), st.integers(1, 512)), min_size=1, max_size=12))
+def test_whatever_is_expected_the_least_is_found(both: list[tuple[int, int]]) -> None:
+    needs, expected = [need for need, _ in both], [guess for _, guess in both]
+    measure = design(needs, [])
+    depths = least_depths(measure, [8] * len(needs), [512] * len(needs), expected=expected).depths
+    assert depths == tuple(max(2, 1 << (need - 1).bit_length()) for need in needs)
+
+
+def test_what_is_expected_spares_simulations() -> None:
+    needs = ([2] * 6 + [100]) * 6
+
+    def simulated(expected: list[int] | None) -> int:
+        calls: list[int] = []
+        inner = design(needs, calls)
+
+        def measure(depths: tuple[int, ...], paced: bool) -> Measured | None:
+            found = inner(depths, paced)
+            return Measured(found.interval, (200,) * len(needs)) if found else None
+
+        least_depths(measure, [8] * len(needs), [4096] * len(needs), expected=expected)
+        return len(calls)
+
+    assert 3 * simulated(needs) < simulated(None)
+
+
 def test_nothing_to_shrink_takes_few_measurements() -> None:
     calls: list[int] = []
     assert least_depths(design([2] * 30, calls), [1] * 30, [1024] * 30).depths == (2,) * 30
