@@ -63,9 +63,18 @@ def _option(field: ast.stmt, tree: ast.Module) -> dict[str, Any]:
     default = GIVEN if field.value is None else _value(field.value, tree)
     return {
         "name": field.target.id,
-        "type": ast.unparse(field.annotation),
+        "type": ast.unparse(_written_out(field.annotation, tree)),
         "default": default,
     }
+
+
+def _written_out(annotation: ast.expr, tree: ast.Module) -> ast.expr:
+    """The type itself where this module has a name of its own for it."""
+    for statement in tree.body:
+        match (annotation, statement):
+            case ast.Name(own), ast.Assign(targets=[ast.Name(name)], value=value) if name == own:
+                return value
+    return annotation
 
 
 def _value(node: ast.expr, tree: ast.Module) -> Any:

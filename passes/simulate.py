@@ -60,7 +60,7 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
     in_valid: float = 0.6
     out_ready: float = 0.6
     deepest_fifo: int = 65536
-    sizing_cycles: int = 150_000_000
+    sizing_cycles: int = 60_000_000
     cycles: int = 20_000_000
     tool_minutes: float = 0.0
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from compiler.stages import LayerRelevance
 from hw_targets.errors import LiftFlowError
@@ -17,6 +17,42 @@ from passes._graph import activation_sources
 from passes.criteria.base import Batch, MeanCriterion, Setup, Shown, per_channel
 from passes.criteria.positions import over_positions, weight_gradients
 from passes.deeplift import OF_OUTPUTS, Attribution, attribute_targets, target_coefficients
+
+ROUNDING = 1e-5
+"""Gaps up to this share of the greatest difference are float32's own."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Gap:
+    """The sample whose contributions miss the difference of the target by most, and by how much.
+
+    inputs, references: (1, *sample). coefficients: (1, *outputs).
+    """
+
+    size: float = 0.0
+    inputs: Tensor | None = None
+    references: Tensor | None = None
+    coefficients: Tensor | None = None
+
+    def in_double(self, module: nn.Module) -> float:
+        """The gap without float32's rounding, which multipliers of close inputs make large.
+
+        The rescale rule divides by differences: where a pooling moves the difference of one value
+        to another that hardly differs, what was rounded before comes back by the quotient.
+        """
+        assert self.inputs is not None
+        assert self.references is not None
+        assert self.coefficients is not None
+        found: list[float] = []
+        attribute_targets(
+            copy.deepcopy(module).double(),
+            self.inputs.double(),
+            self.references.double(),
+            self.coefficients[None].double(),
+            {},
+            lambda one: found.append(float(one.completeness.max())),
+        )
+        return found[0]
 
 
 class DeepLift(MeanCriterion):
@@ -48,7 +84,7 @@ class DeepLift(MeanCriterion):
         self._classes = _Classes(classes, {n: len(m.weight) for n, m in self.layers.items()})
         self._averaged: dict[str, Tensor] = {}
         self._shown: dict[int, Tensor] = {}
-        self._gap = self._span = 0.0
+        self._gap, self._span = Gap(), 0.0
 
     def add(self, batch: Batch, half: int) -> None:
         assert batch.references is not None
@@ -60,15 +96,15 @@ class DeepLift(MeanCriterion):
         self.means.counts[half] += len(batch.inputs)
         self._classes.count(batch.labels)
         self._averaged = dict(self.averages)
-        first = True
+        targets = enumerate(coefficients)
 
         def visit(found: Attribution) -> None:
-            nonlocal first
+            number, target = next(targets)
             with torch.no_grad():
                 self._add(found, batch, half, 1 / len(coefficients))
-                if first:
+                self._see_gap(found, batch, target)
+                if number == 0:
                     self._see_activations(found)
-            first = False
 
         attribute_targets(
             self.setup.module, batch.inputs, batch.references, coefficients, self.watched, visit
@@ -81,7 +117,8 @@ class DeepLift(MeanCriterion):
         whole.means = self.means.merged(team)
         whole._classes = self._classes.merged(team)
         whole._activations = {name: one.merged(team) for name, one in self._activations.items()}
-        whole._gap, whole._span = team.greatest(self._gap), team.greatest(self._span)
+        whole._gap = max(team.all_of(self._gap), key=lambda gap: gap.size)
+        whole._span = team.greatest(self._span)
         whole._shown = {
             index: inputs for part in team.all_of(self._shown) for index, inputs in part.items()
         }
@@ -100,9 +137,16 @@ class DeepLift(MeanCriterion):
                 moved = weight_gradients(layer, terms) * (share / self.setup.distance)
                 self.means.add_weights(name, moved)
             self._add_noise(name, found, share)
-        self._gap = max(self._gap, float(found.completeness.max()))
-        self._span = max(self._span, float(found.output_delta.abs().max()))
         self._show(found.inputs, batch, share)
+
+    def _see_gap(self, found: Attribution, batch: Batch, coefficients: Tensor) -> None:
+        assert batch.references is not None
+        self._span = max(self._span, float(found.output_delta.abs().max()))
+        gap, at = found.completeness.max(0)
+        if not float(gap) <= self._gap.size:
+            of = slice(int(at), int(at) + 1)
+            parts = batch.inputs[of], batch.references[of], coefficients[of]
+            self._gap = Gap(float(gap), *(part.clone() for part in parts))
 
     def lost(self, name: str, found: Attribution) -> Tensor:
         """(samples, channels) of the output, where a channel of layer `name` is removed."""
@@ -155,7 +199,13 @@ class DeepLift(MeanCriterion):
 
     @property
     def completeness_delta(self) -> float:
-        return self._gap / self._span if self._span else 0.0
+        """Of the worst sample; in double precision where float32 alone may have made it bad."""
+        if not self._span:
+            return 0.0
+        gap = self._gap.size
+        if not gap <= ROUNDING * self._span and self._gap.inputs is not None:
+            gap = self._gap.in_double(self.setup.module)
+        return gap / self._span
 
     @property
     def shown(self) -> Shown | None:

@@ -20,6 +20,7 @@ from compiler.stages import Dataset, FoldedNorm, Relevance
 from hw_targets.errors import LiftFlowError
 from passes import _relevance
 from passes._canonical import arrange, steps
+from passes._distributed import ALONE
 from passes._graph import Step, build_chain, build_graph, layers_of
 from passes._lower_ops import lower
 from passes._modules import Add, Concat, Shortcut
@@ -659,7 +660,7 @@ def test_sums_do_not_grow_with_samples() -> None:
         source = _relevance._Source(data, settings, np.random.default_rng(0), "cpu", True)
         for inputs in source.first(_relevance.AVERAGED, 16):
             criterion.look(inputs)
-        _relevance._stream(criterion, source, settings)
+        _relevance._stream(criterion, source, settings, ALONE)
         return sum(tensor.numel() for tensor in tensors(criterion))
 
     def tensors(value: object) -> list[Tensor]:
