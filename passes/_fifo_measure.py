@@ -118,9 +118,23 @@ class FifoBench:
             widths,
             self.greatest,
             expected=self.expected,
+            groups=self.groups,
             slack=SLACK,
             simulations=simulations,
         )
+
+    @cached_property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """FIFOs that are alike: before matrix-vector units, before joints, all others."""
+        found: tuple[list[int], ...] = ([], [], [])
+        at = 0
+        for unit in self.design.units:
+            kind = 0 if isinstance(unit.kernel, Mvu) else 1 if len(unit.kernel.inputs) > 1 else 2
+            for _ in unit.kernel.inputs:
+                found[kind].append(at)
+                at += 1
+        found[2].append(at)
+        return tuple(tuple(group) for group in found if group)
 
     @cached_property
     def expected(self) -> tuple[int, ...]:

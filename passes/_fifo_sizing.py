@@ -33,6 +33,7 @@ def least_depths(
     greatest: Sequence[int],
     *,
     expected: Sequence[int] | None = None,
+    groups: Sequence[Sequence[int]] | None = None,
     slack: float = 0.005,
     simulations: int | None = None,
 ) -> Sizing:
@@ -48,6 +49,7 @@ def least_depths(
         measure: simulates a few frames with given depths.
         widths: bits of each FIFO.
         greatest: depth with which each FIFO never holds up anything, as that of a whole frame.
+        groups: FIFOs that are halved together at first; all of them without.
         expected: depths that may do; those that a FIFO never held are cut down to what it did.
         slack: how much longer than with the greatest depths the interval may become, relative.
         simulations: most that may be run for halving; as many as it takes without.
@@ -84,7 +86,8 @@ def least_depths(
             saved = sum(widths[index] * depths[index] for index in open_)
             heapq.heappush(waiting, (-saved, open_))
 
-    put(range(len(depths)))
+    for group in groups or [range(len(depths))]:
+        put(group)
     left = simulations
     while waiting and left != 0:
         _, group = heapq.heappop(waiting)

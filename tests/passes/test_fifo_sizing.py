@@ -30,10 +30,17 @@ def test_least_power_of_two_for_each(needs: list[int]) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 512), st.integers(1, 512)), min_size=1, max_size=12))
-def test_whatever_is_expected_the_least_is_found(both: list[tuple[int, int]]) -> None:
+def test_whatever_is_expected_and_grouped_the_least_is_found(both: list[tuple[int, int]]) -> None:
     needs, expected = [need for need, _ in both], [guess for _, guess in both]
-    measure = design(needs, [])
-    depths = least_depths(measure, [8] * len(needs), [512] * len(needs), expected=expected).depths
+    every = range(len(needs))
+    groups = [every[::2], every[1::2]]
+    depths = least_depths(
+        design(needs, []),
+        [8] * len(needs),
+        [512] * len(needs),
+        expected=expected,
+        groups=groups,
+    ).depths
     assert depths == tuple(max(2, 1 << (need - 1).bit_length()) for need in needs)
 
 
