@@ -22,6 +22,7 @@ from compiler.instruments import Instrument
 from compiler.pipeline import RunResult
 from compiler.stages import Dataset, Implementation, RtlDesign
 from hw_targets.boards import load_board
+from hw_targets.network import NetworkShape
 from hw_targets.rtl.design import LEAST_DEPTH, Design
 from passes.base import Check
 from passes.generate_rtl import design_of
@@ -108,13 +109,23 @@ def _task(config: Config, frames: int, work: Path, until: str) -> Task:
     return dataclasses.replace(task, data=_part(task.data, frames))
 
 
+def example(name: str) -> NetworkShape:
+    """The network of an example, of whatever weights."""
+    config = _with_weights(load_config(EXAMPLES / name / f"{name}.toml"))
+    return _shape(open_task(config, until="prepare", output=Path("build/examples"), device="cpu"))
+
+
 def _macs(task: Task) -> int:
+    return _shape(task).macs
+
+
+def _shape(task: Task) -> NetworkShape:
     from passes._network_shape import network_shape
     from passes.prepare import prepared_network
 
     start = task.start
     module, *_ = prepared_network(start.module, start.input_shape)
-    return network_shape(module, start.name, start.input_shape, start.input).macs
+    return network_shape(module, start.name, start.input_shape, start.input)
 
 
 def _part(data: Dataset, frames: int) -> Dataset:
