@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hw_targets.cost.backlog import backlogs
+from hw_targets.cost.backlog import backlogs, joins
 from hw_targets.cost.latency import design_latency
 from hw_targets.cost.layer import matrix_fifo
 from hw_targets.errors import VerificationError
@@ -129,7 +129,7 @@ class FifoBench:
         found: tuple[list[int], ...] = ([], [], [])
         at = 0
         for unit in self.design.units:
-            kind = 0 if isinstance(unit.kernel, Mvu) else 1 if len(unit.kernel.inputs) > 1 else 2
+            kind = 0 if isinstance(unit.kernel, Mvu) else 1 if joins(unit.kernel) else 2
             for _ in unit.kernel.inputs:
                 found[kind].append(at)
                 at += 1

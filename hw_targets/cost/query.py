@@ -137,7 +137,7 @@ def _many(query: LayerQuery, parts: Parts, size: int, family: str) -> LayerCost:
     squares, skids = np.zeros((_SIDES, size)), np.zeros((_SIDES, size))
     skid_rows: NDArray[np.float64] | None = None
     for kind, k, busy in units(query, parts):
-        if kind == "Fifo" and k["depth"] is LEAST_DEPTH:
+        if kind == "Fifo" and _is_number(k["depth"], LEAST_DEPTH):
             widths = np.asarray(k["width"], dtype=np.intp)
             found = _skids(family).take(widths, axis=0, mode="clip")
             skid_rows = found if skid_rows is None else np.add(skid_rows, found, out=skid_rows)
@@ -160,6 +160,10 @@ def _many(query: LayerQuery, parts: Parts, size: int, family: str) -> LayerCost:
     np.multiply(skids, skids, out=skids)
     off = np.sqrt(np.add(squares, skids, out=squares), out=squares)
     return _bounded(list(total), cycles, list(off))
+
+
+def _is_number(value: Number, number: float) -> bool:
+    return not isinstance(value, np.ndarray) and value == number
 
 
 @cache

@@ -24,6 +24,7 @@ from hw_targets.rtl.requant import LEAST_OUT_BITS, MOST_MULT_BITS, MOST_SHIFT
 from hw_targets.rtl.swu import FRAME_STALL, SLACK_BEATS
 
 LEAST_DEPTH = float(MIN_FIFO_DEPTH)
+"""Of the FIFO that every stream has."""
 
 
 @dataclass(frozen=True)

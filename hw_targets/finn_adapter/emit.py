@@ -271,25 +271,18 @@ class Emitter:
             return x
         name = f"{owner.removesuffix('_bias')}_scale"
         result = replace(x, name=name, bits=x.bits + shift)
+        factors = np.full(x.channels, 1 << shift)
         kind = datatype(shift + 1, False)
-        attributes = {
-            "lhs_shape": list(x.shape),
-            "rhs_shape": [x.channels],
-            "out_shape": list(x.shape),
-            "lhs_dtype": x.datatype,
-            "rhs_dtype": kind,
-            "out_dtype": result.datatype,
-            "lhs_style": "input",
-            "rhs_style": "const",
-        }
-        constant = self._constant(f"{name}_values", np.full(x.channels, 1 << shift), kind)
-        return self._node("ElementwiseMul", name, [x, constant], result, attributes)
+        return self._by_channel("ElementwiseMul", x, result, factors, kind)
 
     def bias(self, name: str, x: Tensor, bias: Int64) -> Tensor:
         """A constant added to every channel."""
         width = signed_bits(bias)
         result = replace(x, name=name, bits=max(x.bits, width) + 1, signed=True)
-        kind = datatype(width, True)
+        return self._by_channel("ElementwiseAdd", x, result, bias, datatype(width, True))
+
+    def _by_channel(self, op: str, x: Tensor, result: Tensor, values: Int64, kind: str) -> Tensor:
+        """A node of `x` and a constant of type `kind` a channel."""
         attributes = {
             "lhs_shape": list(x.shape),
             "rhs_shape": [x.channels],
@@ -300,8 +293,8 @@ class Emitter:
             "lhs_style": "input",
             "rhs_style": "const",
         }
-        constant = self._constant(f"{name}_values", bias, kind)
-        return self._node("ElementwiseAdd", name, [x, constant], result, attributes)
+        constant = self._constant(f"{result.name}_values", values, kind)
+        return self._node(op, result.name, [x, constant], result, attributes)
 
     def concat(self, name: str, parts: Sequence[Tensor]) -> Tensor:
         """Channels of several streams of one format, one after another."""
