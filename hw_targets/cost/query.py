@@ -135,12 +135,11 @@ def _many(query: LayerQuery, parts: Parts, size: int, family: str) -> LayerCost:
     query = dataclasses.replace(query, dsp=float(parts.dsp), block=float(parts.block))
     total, cycles = np.zeros((_COUNTS, size)), np.zeros(size)
     squares, skids = np.zeros((_SIDES, size)), np.zeros((_SIDES, size))
-    skid_rows: NDArray[np.float64] | None = None
+    skid_rows = np.zeros((size, _COUNTS + _SIDES))
     for kind, k, busy in units(query, parts):
         if kind == "Fifo" and _is_number(k["depth"], LEAST_DEPTH):
             widths = np.asarray(k["width"], dtype=np.intp)
-            found = _skids(family).take(widths, axis=0, mode="clip")
-            skid_rows = found if skid_rows is None else np.add(skid_rows, found, out=skid_rows)
+            skid_rows += _skids(family).take(widths, axis=0, mode="clip")
             continue
         model = kernel_model(kind, family)
         row = model.resources(k)
@@ -153,10 +152,8 @@ def _many(query: LayerQuery, parts: Parts, size: int, family: str) -> LayerCost:
             if isinstance(side, np.ndarray) or side:
                 column += side if kind == "Fifo" else side * side
         np.maximum(cycles, busy, out=cycles)
-    if skid_rows is not None:
-        columns = skid_rows.T if skid_rows.ndim > 1 else skid_rows[:, None]
-        total += columns[:_COUNTS]
-        skids += columns[_COUNTS:]
+    total += skid_rows.T[:_COUNTS]
+    skids += skid_rows.T[_COUNTS:]
     np.multiply(skids, skids, out=skids)
     off = np.sqrt(np.add(squares, skids, out=squares), out=squares)
     return _bounded(list(total), cycles, list(off))

@@ -132,6 +132,22 @@ def test_a_batch_is_every_query_by_itself(
     np.testing.assert_allclose(together, singles, rtol=1e-9)
 
 
+@given(
+    drawn=layers(),
+    columns=st.sets(st.sampled_from([f.name for f in dataclasses.fields(LayerQuery)]), min_size=1),
+)
+@settings(max_examples=100, deadline=None)
+def test_any_field_may_be_a_column_and_the_others_numbers(
+    drawn: tuple[LayerShape, Choice, int, bool], columns: set[str]
+) -> None:
+    query = query_of(*drawn)
+    some = {name: np.full(3, float(getattr(query, name))) for name in columns}
+    found = layer_cost(dataclasses.replace(query, **some), "ecp5")
+    alone = as_row(layer_cost(query, "ecp5"))
+    together = np.stack([getattr(found, f.name) for f in dataclasses.fields(LayerCost)], axis=1)
+    np.testing.assert_allclose(together, [alone] * 3, rtol=1e-9)
+
+
 def test_one_kernel_is_a_column_of_one() -> None:
     """Numbers and columns go through the same formulas, with the same outcome."""
     from benchmarks.calibration.points import COUNTS, points
