@@ -117,13 +117,14 @@ class Pipeline:
     ) -> RunResult:
         """Run every pass that is not done yet, in `folder`, alone there among processes.
 
+        A run that is refused before any pass leaves no folder.
+
         team: the processes that torchrun started, of which this is the first.
 
         Raises whatever a pass raises; what was finished before stays, and the next run goes on
         from there.
         """
         folder = folder.resolve()
-        folder.mkdir(parents=True, exist_ok=True)
         with exclusive(folder):
             return self._run(model, data, folder, seed, device, instruments, team)
 

@@ -13,6 +13,7 @@ import torch
 
 from compiler.instruments import Dumps, Ledger, Timing
 from compiler.pipeline import Pipeline
+from compiler.run_lock import LOCK
 from compiler.stages import Dataset
 from hw_targets.errors import LiftFlowError, MissingToolError, VerificationError
 from passes.base import Context, Pass
@@ -193,6 +194,37 @@ def test_refusal_comes_before_any_work(tmp_path: Path, data: Dataset) -> None:
     with pytest.raises(MissingToolError, match="no hammer; buy one"):
         Pipeline([Add(), Spell(), NeedsTool()]).run(Number(1), data, tmp_path)
     assert RUNS == []
+
+
+def test_a_refused_run_leaves_no_folder(tmp_path: Path, data: Dataset) -> None:
+    """Nor the folders made for it; what others have put there, or an earlier run did, stays."""
+    refused = Pipeline([Add(), Spell(), NeedsTool()])
+    deep = tmp_path / "build" / "sweep" / "net-board"
+    for other in (None, tmp_path / "build" / "README.md", deep / "notes.txt"):
+        if other is not None:
+            other.parent.mkdir(parents=True, exist_ok=True)
+            other.touch()
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(MissingToolError):
+            refused.run(Number(1), data, deep)
+        left = sorted(tmp_path.rglob("*"))
+        assert [path for path in left if path.name != LOCK] == before
+        assert (deep / LOCK).exists() == (deep / "notes.txt").exists()
+    Pipeline([Add()]).run(Number(1), data, deep)
+    with pytest.raises(MissingToolError):
+        refused.run(Number(1), data, deep)
+    assert (deep / "01-add" / "pass.json").is_file()
+
+
+def test_a_folder_with_only_the_lock_of_a_killed_run_goes_too(
+    tmp_path: Path, data: Dataset
+) -> None:
+    run = tmp_path / "net-board"
+    run.mkdir()
+    (run / LOCK).write_text("1\n")
+    with pytest.raises(MissingToolError):
+        Pipeline([Add(), Spell(), NeedsTool()]).run(Number(1), data, run)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_failed_proof_stops_the_run(tmp_path: Path, data: Dataset) -> None:

@@ -125,6 +125,24 @@ def test_two_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
     assert MARK not in os.environ
 
 
+def test_many_that_are_refused_at_once_never_share_a_folder(tmp_path: Path) -> None:
+    """Folders come and go under them; a file that two would make at once fails one of them."""
+    hold = (
+        "import os, sys; from contextlib import suppress; from pathlib import Path\n"
+        "from compiler.run_lock import exclusive; from hw_targets.errors import LiftFlowError\n"
+        "folder, held = Path(sys.argv[1]) / 'build' / 'net', 0\n"
+        "while held < 50:\n"
+        "    with suppress(LiftFlowError), exclusive(folder):\n"
+        "        alone = os.open(folder / 'alone', os.O_CREAT | os.O_EXCL)\n"
+        "        os.close(alone); os.unlink(folder / 'alone'); held += 1\n"
+    )
+    command = [sys.executable, "-c", hold, str(tmp_path)]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=60)[1] for process in both]
+    assert said == ["", ""]
+    assert not (tmp_path / "build" / "net").exists()
+
+
 def test_tools_that_a_killed_compilation_left_are_ended(tmp_path: Path) -> None:
     def sleeper(folder: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: str(folder)})
@@ -145,7 +163,10 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(config: Path, tmp_
     def small() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
 
-    full = subprocess.run(command, capture_output=True, text=True, preexec_fn=small)
+    # Byte code is not written: Python takes what was cut off for written, and cannot read it then.
+    full = subprocess.run(
+        [command[0], "-B", *command[1:]], capture_output=True, text=True, preexec_fn=small
+    )
     assert full.returncode == 2, full.stderr
     assert full.stderr.startswith("error: ")
     assert full.stderr.count("\n") == 1
@@ -216,7 +237,7 @@ def test_a_write_that_fails_leaves_nothing(what: str, tmp_path: Path) -> None:
     )
     path = tmp_path / what
     path.write_text("before")
-    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-Bc", code, path], capture_output=True, text=True)
     assert "File too large" in done.stderr
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
