@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from compiler.stages import Implementation
 from hw_targets.boards import Board
+from hw_targets.flows import vivado
 from hw_targets.shells.protocol import VERSION
 
 
@@ -100,16 +101,28 @@ def for_vivado(model: Implementation, board: Board) -> str:
 
 {state}
 
-## Build the bitstream
+## Build it
 On a machine with Vivado, Vitis HLS and finn-plus:
 ```sh
 source /path/to/Vivado/settings64.sh
 sh plan/run.sh
 ```
-`plan/plan.json` lists files, tools and products with their digests. FINN leaves the bitstream and
-its PYNQ driver below `plan/output`. `samples.npy` are test samples, `expected.json` their
+`plan/plan.json` lists files, tools and products with their digests. FINN leaves
+{_left_by_finn(board)}. `samples.npy` are test samples, `expected.json` their
 {_answers(model)}.
 """
+
+
+def _left_by_finn(board: Board) -> str:
+    if board.finn_shell is None:
+        return (
+            f"a Vivado project of the\naccelerator's IP, `plan/{vivado.STITCHED}`,\n"
+            "and no bitstream: it has no shell for this board"
+        )
+    return (
+        f"the bitstream,\n`plan/{vivado.BITSTREAMS[board.finn_shell]}`, and with it its driver "
+        f"for PYNQ in\n`plan/{vivado.DEPLOY}`"
+    )
 
 
 def _answers(model: Implementation) -> str:

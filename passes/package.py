@@ -91,7 +91,7 @@ class Package(Pass[Implementation, Deployment]):
         else:
             shutil.copytree(model.plan, folder / "plan", ignore=shutil.ignore_patterns("logs"))
             if model.bitstream is not None:
-                shutil.copyfile(model.bitstream, folder / f"{model.name}.bit")
+                shutil.copyfile(model.bitstream, folder / f"{model.name}{model.bitstream.suffix}")
             readme = _package_readme.for_vivado(model, board)
         (folder / "README.md").write_text(readme)
         files = sorted(

@@ -21,6 +21,8 @@ BITSTREAMS = {
 }
 STITCHED = f"{OUTPUT}/stitched_ip/finn_vivado_stitch_proj.xpr"
 """Where FINN's builder leaves the bitstream of each shell flow, and without one the stitched IP."""
+DEPLOY = f"{OUTPUT}/deploy"
+"""Where it leaves the bitstream together with its driver."""
 
 REPORTS = {
     "vivado_zynq": tuple(

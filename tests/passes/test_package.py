@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from implementation_case import context, design
 
 from compiler.stages import Implementation, Resources
+from hw_targets.finn_adapter import build_config
 from passes.package import Package
 
 BOARDS = Path(__file__).resolve().parents[2] / "hw_targets" / "boards"
@@ -122,6 +125,27 @@ def test_deployment_of_a_plan(tmp_path: Path) -> None:
     assert "driver.py" not in result.files
     assert not any("logs" in name for name in result.files)
     assert "needs Vivado: copy it" in (result.folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("board", "left"), [("pynq-z2", "bit"), ("u250", "xclbin"), ("arty-a7-100t", "xpr")]
+)
+def test_what_finn_leaves_is_found_where_the_readme_says(
+    tmp_path: Path, board: str, left: str
+) -> None:
+    """Its builder's own configuration says where that is; a bitstream keeps its kind of file."""
+    made = dataclasses.replace(implementation(tmp_path), board=board, baud=None, flow="finn")
+    built = tmp_path / f"design.{left}"
+    built.write_bytes(b"bits")
+    made = dataclasses.replace(made, bitstream=None if left == "xpr" else built)
+    result = Package().run(made, context(tmp_path / "package"))
+    text = (result.folder / "README.md").read_text()
+    named = set(re.findall(r"`plan/([^`]+)`", text)) - {"plan.json"}
+    output = inspect.signature(build_config).parameters["output_dir"].default
+    assert {Path(name).parts[0] for name in named} == {output}
+    assert {Path(name).suffix for name in named} - {""} == {f".{left}"}
+    assert (f"numbers.{left}" in result.files) == (left != "xpr")
+    assert ("no shell for this board" in text) == (left == "xpr")
 
 
 def test_board_of_the_users_own(tmp_path: Path) -> None:
