@@ -27,6 +27,9 @@ LEAST_SCALE = 0.05
 """A weight scale never falls below this share of what it was at the beginning."""
 SCALE_SHARE = 0.05
 """Steps of scales, which move all values of a tensor at once, as a share of those of weights."""
+SCALE_EPS = 1e-6
+"""Adam's epsilon of scales. Weights begin on their grid, where a scale's gradient is zero but for
+rounding, 1e-8 and less; Adam would make whole steps of that, in directions of chance."""
 
 
 class Constraints:
@@ -112,7 +115,9 @@ def optimizer(network: QuantNetwork, lr: float) -> torch.optim.Adam:
         groups.append({"params": [layer.bias], "lr": lr * max(bias, weight)})
     scales = [weight_scale(network, shape.name) for shape in network.network.layers]
     scales += [quantizer_scale(network, quantizer) for quantizer in network.quantizers()]
-    groups.extend({"params": [s], "lr": lr * SCALE_SHARE * _rms(s)} for s in scales)
+    groups.extend(
+        {"params": [s], "lr": lr * SCALE_SHARE * _rms(s), "eps": SCALE_EPS} for s in scales
+    )
     for group in groups:
         group["initial_lr"] = group["lr"]
     return torch.optim.Adam(groups)

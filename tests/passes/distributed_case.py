@@ -7,6 +7,7 @@ FOLDER/jobs.pkl: a list of (pass, model, context). FOLDER/results.pkl: what each
 
 from __future__ import annotations
 
+import copy
 import pickle
 import sys
 from dataclasses import dataclass
@@ -15,8 +16,29 @@ from typing import ClassVar
 
 import torch
 
+from compiler.stages import QuantModel
+from passes._brevitas_train import Drawing, Trainer
+from passes._distill import Distillation
 from passes._distributed import call, dismiss, serve, started
 from passes.base import Context, Pass
+
+
+@dataclass(frozen=True)
+class Gradients(Pass[QuantModel, dict[str, torch.Tensor]]):
+    """Of the last batch of an epoch of retraining, by parameter; nothing is changed by a step."""
+
+    name: ClassVar[str] = "gradients"
+    together: ClassVar[bool] = True
+    batch: int = 64
+
+    def run(self, model: QuantModel, ctx: Context) -> dict[str, torch.Tensor]:
+        network = copy.deepcopy(model.module)
+        distillation, drawing = Distillation(0.5, 3.0), Drawing(shift=1)
+        trainer = Trainer(model, network, ctx, distillation, holdout=0.15, drawing=drawing)
+        still = torch.optim.SGD(network.parameters(), lr=0.0)
+        trainer.epoch(still, number=0, batch=self.batch)
+        grads = {name: value.grad for name, value in network.named_parameters()}
+        return {name: grad for name, grad in grads.items() if grad is not None}
 
 
 @dataclass(frozen=True)

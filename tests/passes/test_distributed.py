@@ -17,6 +17,8 @@ import quant_case
 import torch
 
 from compiler.stages import Dataset, QuantModel, ScoredModel
+from passes._brevitas_exact import integer_weights
+from passes._brevitas_train import SCALE_EPS
 from passes._distributed import ALONE, Team
 from passes.attribute import Attribute
 from passes.base import Context
@@ -26,6 +28,9 @@ from passes.quantize import Quantize
 from passes.retrain import Retrain
 
 RETRAIN = Retrain(epochs=3, batch=51, shift=1)
+EPOCH = Retrain(epochs=1, batch=51, shift=1)
+# Of 340 samples the last batch has 35.
+GRADIENTS = distributed_case.Gradients(batch=305)
 # 80 samples in batches of 33: the last has 14, and parts are of unequal size.
 FINETUNE = Finetune(epochs=2, batch=33, lr=0.02, precision="float32")
 
@@ -65,6 +70,8 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any]]
         "attribute": Attribute(samples=75, batch=16).run(prepared, chain),
         "finetune": FINETUNE.run(scored, chain),
         "retrain": RETRAIN.run(model, quant_case.context(folder / "alone", small)),
+        "epoch": EPOCH.run(model, quant_case.context(folder / "alone", small)),
+        "gradients": GRADIENTS.run(model, digits),
     }
     _interrupted(model, digits)
     two = in_two(
@@ -72,6 +79,8 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any]]
             (Attribute(samples=75, batch=16), prepared, chain),
             (FINETUNE, scored, chain),
             (RETRAIN, model, digits),
+            (EPOCH, model, quant_case.context(folder / "epoch", small)),
+            (GRADIENTS, model, digits),
         ],
         folder,
     )
@@ -123,6 +132,38 @@ def test_a_retrained_network_is_as_good_and_goes_on_from_a_checkpoint(
     losses = [[epoch.loss for epoch in model.history] for model in (one, two)]
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
     assert two.accuracy == pytest.approx(one.accuracy, abs=0.02)
+
+
+def test_gradients_of_a_step_are_equal_but_for_rounding(case: dict[str, Any]) -> None:
+    one, two = case["gradients"]
+    assert one.keys() == two.keys()
+    scales = [name for name in one if ".weight_quant." in name]
+    assert len(scales) == 5
+    for name, alone in one.items():
+        if name in scales:  # all weights are on their grids: the true gradient is zero
+            assert max(alone.abs().max(), two[name].abs().max()) < SCALE_EPS
+        else:
+            torch.testing.assert_close(
+                two[name], alone, rtol=0, atol=3e-4 * float(alone.abs().max())
+            )
+
+
+def test_an_epoch_of_two_processes_is_that_of_one(case: dict[str, Any]) -> None:
+    """Every layer alike: that with one scale for all weights has no direction of its own.
+
+    A weight half-way between two integers may end a whole step apart.
+    """
+    one, two = (model.module for model in case["epoch"])
+    apart = 0
+    for layer in one.network.layers:
+        steps = integer_weights(one, layer.name) - integer_weights(two, layer.name)
+        apart += int((steps != 0).sum())
+    assert apart <= 3  # of 4,088
+    states = one.state_dict(), two.state_dict()
+    for name, alone in states[0].items():
+        if "scaling_impl" in name or name.endswith(".bias"):
+            error = (states[1][name] - alone).square().mean().sqrt()
+            assert error <= 3e-4 * alone.square().mean().sqrt(), name
 
 
 def test_a_failed_process_ends_all(tmp_path: Path) -> None:
