@@ -1,4 +1,4 @@
-"""Jobs on Ray: a pool on this machine, or a cluster that is there."""
+"""Many calls of one function on Ray: in a pool on this machine, or on a cluster that is there."""
 
 from __future__ import annotations
 
@@ -6,42 +6,58 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
+from typing import Generic, NamedTuple, TypeVar
 
-from compiler.sweep import Job, Outcome
 from hw_targets.errors import LiftFlowError, MissingToolError
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 TRIES = 3
-"""Of a job whose worker died or that raised what is no user's doing."""
+"""Of a call whose worker died or that raised."""
 
 
-def require_ray() -> None:
+class Done(NamedTuple, Generic[T, R]):
+    """What a call gave; None where it failed `TRIES` times, with its last error."""
+
+    item: T
+    result: R | None
+    error: str = ""
+
+
+def require_ray(where: str) -> None:
     """Raises MissingToolError where Ray is not installed."""
     if find_spec("ray") is None:
         raise MissingToolError(
-            "Ray is not installed", where="sweep", mend="pip install 'liftflow[sweep]'"
+            "Ray is not installed", where=where, mend="pip install 'liftflow[sweep]'"
         )
 
 
 def run(
-    jobs: Sequence[Job],
-    call: Callable[[Job], Outcome],
+    items: Sequence[T],
+    call: Callable[[T], R],
     address: str | None = None,
     workers: int | None = None,
-) -> Iterator[Outcome]:
-    """Outcomes as they come; a job that fails `TRIES` times has its last error as outcome.
+    where: str = "sweep",
+) -> Iterator[Done[T, R]]:
+    """What `call` gives for each item, as it comes.
 
     Args:
-        call: what is done for a job; must be picklable.
-        address: of a Ray cluster whose machines share this folder; None for a local pool.
-        workers: jobs at once in the local pool; as many as there are cores by default.
+        call: must be picklable.
+        address: of a Ray cluster whose machines have this Python and this folder in the same
+            places; None for a local pool.
+        workers: calls at once in the local pool; as many as there are cores by default.
+        where: what errors name.
 
     Raises:
         MissingToolError: Ray is not installed.
         LiftFlowError: no cluster answers at the address.
     """
-    require_ray()
+    require_ray(where)
     import ray
 
+    # Where nothing is said, Ray reports its use to its makers.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         ray.init(
@@ -61,18 +77,18 @@ def run(
     try:
         options = {"num_cpus": 1, "max_retries": TRIES - 1, "retry_exceptions": True}
         task = ray.remote(**options)(_task)
-        waiting = {task.remote(call, job): job for job in jobs}
+        waiting = {task.remote(call, item): item for item in items}
         while waiting:
             (done, *_), _ = ray.wait(list(waiting), num_returns=1)
-            job = waiting.pop(done)
+            item = waiting.pop(done)
             try:
-                yield ray.get(done)
+                yield Done(item, ray.get(done))
             except ray.exceptions.RayError as error:
                 line = str(error).strip().splitlines()[-1]
-                yield Outcome(job, None, 0.0, error=f"failed {TRIES} times: {line}")
+                yield Done(item, None, f"failed {TRIES} times: {line}")
     finally:
         ray.shutdown()
 
 
-def _task(call: Callable[[Job], Outcome], job: Job) -> Outcome:
-    return call(job)
+def _task(call: Callable[[T], R], item: T) -> R:
+    return call(item)

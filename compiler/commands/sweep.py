@@ -54,14 +54,18 @@ def sweep(
     """
     from compiler import store
     from compiler.config import load_config
-    from compiler.sweep import SWEEP, compile_job, grid
-    from compiler.sweep_ray import run
+    from compiler.ray_pool import run
+    from compiler.sweep import SWEEP, Outcome, compile_job, grid
 
     load_config(config)
     jobs = grid(board or [], fps or [], seed or [], parse_settings(vary or []))
     output = output.resolve()
     call = partial(compile_job, config.resolve(), output=output, until=until)
-    outcomes = sorted(run(jobs, call, ray, workers), key=lambda one: jobs.index(one.job))
+    outcomes = [
+        done.result or Outcome(done.item, None, 0.0, error=done.error)
+        for done in run(jobs, call, ray, workers)
+    ]
+    outcomes.sort(key=lambda one: jobs.index(one.job))
     rows = [as_row(one) for one in outcomes]
     output.mkdir(parents=True, exist_ok=True)
     store.write_json(rows, output / SWEEP)

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from benchmarks.calibration import sweep
 from benchmarks.calibration.fit import SHAPES, counted
 from benchmarks.calibration.points import COUNTS, arrays_for, points
 from benchmarks.calibration.products import combinations
 from benchmarks.calibration.sweep import kernel_of, point_key
 from benchmarks.calibration.synthesis import _top, recipe_digest, sources_digest
 from benchmarks.calibration.tables import finn_node
+from compiler import ray_pool
 from hw_targets.cost.basis.products import (
     Products,
     maximum_table,
@@ -138,3 +148,102 @@ def test_counts_that_are_off_are_told() -> None:
     measured = np.array([2.0, 4.0, 9.0])
     told = counted({"bram": (np.array([2.0, 5.0, 8.0]), measured)})
     assert told == {"exact": {"bram": 0.333}, "off": {"bram": (-0.2, 0.125)}}
+
+
+CHEAP = (Fifo(4, 2, 8), Fifo(5, 2, 8), Fifo(6, 2, 8), WidthConverter(2, 4, 2, 8))
+
+
+@dataclass(frozen=True)
+class Broken(Fifo):
+    """A queue for which Yosys finds no module."""
+
+    module: ClassVar[str] = "lf_fifo_of_nowhere"
+
+
+@dataclass
+class Synthesis:
+    """Yosys at work below a folder. workers: who runs it; nodes: the raylets of these."""
+
+    killed: int = 0
+    workers: set[int] = field(default_factory=set)
+    nodes: set[int] = field(default_factory=set)
+
+    def watch(self, work: Path, over: threading.Event) -> None:
+        """Kills the first worker whose Yosys is seen."""
+        while not over.wait(0.02):
+            for process in Path("/proc").glob("[0-9]*"):
+                try:
+                    if not (process / "cwd").readlink().is_relative_to(work):
+                        continue
+                    worker = parent(int(process.name))
+                    node = parent(worker)
+                except OSError:
+                    continue  # It ended meanwhile.
+                self.workers.add(worker)
+                self.nodes.add(node)
+                if not self.killed:
+                    self.killed = worker
+                    os.kill(worker, signal.SIGKILL)
+
+
+def parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@contextmanager
+def watched(work: Path) -> Iterator[Synthesis]:
+    seen, over = Synthesis(), threading.Event()
+    thread = threading.Thread(target=seen.watch, args=(work, over))
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_points_on_a_cluster_survive_a_killed_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two nodes share the points; one that fails for good is listed, and tried again next time."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setattr(sweep, "DATA", tmp_path)
+    monkeypatch.setattr(sweep, "WORK", tmp_path / "work")
+    kernels = [*CHEAP, Broken(4, 2, 8)]
+    monkeypatch.setattr(sweep, "points", lambda *_: iter(kernels))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        cluster.add_node(num_cpus=1)
+        monkeypatch.setattr(sys, "argv", ["sweep", "ecp5", "--ray", cluster.address])
+        with watched(tmp_path / "work") as seen:
+            assert sweep.main() == 1
+        said = capsys.readouterr().out
+        assert seen.killed
+        assert len(seen.workers) > len(seen.nodes) == 2
+        assert "ecp5: 1 failed\nBroken(width=4, depth=2, beats=8): failed 3 times: Runtime" in said
+        assert "lf_fifo_of_nowhere" in said.splitlines()[-1]
+        rows = sweep.load_points("ecp5")
+        assert {kernel_of(row) for row in rows} == set(CHEAP)
+        assert len(rows) == len(CHEAP)
+        described = load_family("ecp5")
+        for row in rows:
+            kernel = kernel_of(row)
+            assert row["recipe"] == recipe_digest(type(kernel), described)
+            assert row["resources"]["ff"] > 0
+        assert sweep.main() == 1
+        assert "ecp5: 1 points to synthesise" in capsys.readouterr().out
+    finally:
+        cluster.shutdown()
+
+
+def test_a_sweep_that_cannot_run_says_so_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sweep, "DATA", tmp_path)
+    monkeypatch.setattr(ray_pool, "find_spec", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["sweep", "ecp5", "--kernels", "Fifo", "--most", "1"])
+    assert sweep.main() == 2
+    said = capsys.readouterr().err
+    assert said == "error: calibration: Ray is not installed; pip install 'liftflow[sweep]'\n"

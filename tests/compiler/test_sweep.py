@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler import cli, sweep_ray
+from compiler import cli, ray_pool
 from compiler.sweep import Job, Outcome, compile_job, grid
 from hw_targets.errors import LiftFlowError
 
@@ -78,7 +78,7 @@ def test_a_job_tells_its_figures_or_what_is_to_mend(config: Path, tmp_path: Path
 def test_without_ray_the_mend_is_told(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sweep_ray, "find_spec", lambda _: None)
+    monkeypatch.setattr(ray_pool, "find_spec", lambda _: None)
     monkeypatch.setattr(sys, "argv", ["liftflow", "sweep", str(config)])
     with pytest.raises(SystemExit) as caught:
         cli.main()
@@ -101,9 +101,10 @@ def dying(job: Job, folder: Path) -> Outcome:
 def test_workers_that_die_are_survived(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     jobs = [Job(seed=1), Job(seed=2)]
-    outcomes = {o.job.seed: o for o in sweep_ray.run(jobs, partial(dying, folder=tmp_path))}
-    assert outcomes[1].error == ""
-    assert outcomes[2].error.startswith("failed 3 times")
+    found = {done.item.seed: done for done in ray_pool.run(jobs, partial(dying, folder=tmp_path))}
+    assert found[1].result == Outcome(Job(seed=1), tmp_path, 1.0)
+    assert found[2].result is None
+    assert found[2].error == "failed 3 times: RuntimeError: no luck"
     assert (tmp_path / "tries1").read_text() == "xxx"
 
 
@@ -121,9 +122,9 @@ def test_a_cluster_of_two_nodes_shares_the_jobs() -> None:
     try:
         cluster.add_node(num_cpus=1)
         jobs = [Job(seed=seed) for seed in range(12)]
-        found = list(sweep_ray.run(jobs, on_which_node, cluster.address))
-        assert sorted(one.job.seed or 0 for one in found) == list(range(12))
-        assert len({one.folder for one in found}) == 2
+        found = list(ray_pool.run(jobs, on_which_node, cluster.address))
+        assert sorted(done.item.seed or 0 for done in found) == list(range(12))
+        assert len({done.result.folder for done in found if done.result}) == 2
     finally:
         ray.shutdown()
         cluster.shutdown()
