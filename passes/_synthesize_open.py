@@ -116,7 +116,8 @@ def _synthesise(
     plan: BuildPlan, folder: Path, job: Job, budget: dict[str, float], ctx: Context
 ) -> dict[str, float]:
     """Resources of the netlist, checked before the long placement."""
-    plan.run(folder, ctx.say, until="synthesise", limit=job.limit)
+    *_, netlist, _place_and_route, _pack = plan.steps
+    plan.run(folder, ctx.say, until=netlist.name, limit=job.limit)
     synthesised = yosys.resources(folder / yosys.STATISTICS, load_family(job.board.family))
     require_fit(synthesised, budget, job.board.name)
     return synthesised

@@ -107,7 +107,7 @@ def _synthesise(text: str, source: str, name: str, family: Family) -> dict[str, 
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(RTL_DIR / source, folder / source)
     (folder / "top.sv").write_text(text)
-    run_yosys(yosys.script("top", ["top.sv", source], family, netlist=False), folder)
+    run_yosys(yosys.script("top", ["top.sv", source], family), folder)
     return yosys.resources(folder / yosys.STATISTICS, family)
 
 

@@ -65,7 +65,7 @@ def measure(board: Board, taken: Frame, given: Frame, folder: Path) -> dict[str,
         _STUB.format(high=streams[0].width - 1, out_high=streams[1].width - 1)
     )
     family = load_family(board.family)
-    text = yosys.script(shell.top, ("stub.sv", *shell.sources), family, netlist=False)
+    text = yosys.script(shell.top, ("stub.sv", *shell.sources), family)
     run_yosys(text, folder)
     return yosys.resources(folder / yosys.STATISTICS, family)
 

@@ -37,7 +37,7 @@ def synthesise(kernel: Kernel, family: Family, folder: Path) -> dict[str, float]
         shutil.copy(RTL_DIR / source, folder / source)
     (folder / "top.sv").write_text(_top(kernel, folder))
     sources = ["top.sv", *kernel.sources]
-    run_yosys(yosys.script("top", sources, family, netlist=False), folder)
+    run_yosys(yosys.script("top", sources, family), folder)
     return yosys.resources(folder / yosys.STATISTICS, family)
 
 
@@ -71,7 +71,7 @@ def recipe_digest(kernel: type[Kernel], family: Family) -> str:
 
 def sources_digest(sources: Sequence[str], family: Family, contents: str = "") -> str:
     """Short digest of some of our SystemVerilog, the script it is synthesised with, and more."""
-    script = yosys.script("top", sources, family, netlist=False)
+    script = yosys.script("top", sources, family)
     text = b"".join((RTL_DIR / source).read_bytes() for source in sources)
     return hashlib.sha256(text + script.encode() + contents.encode()).hexdigest()[:12]
 

@@ -68,4 +68,4 @@ def digest(design: Design, family: Family, folder: Path) -> str:
 
 
 def _script(manifest: Manifest, family: Family) -> str:
-    return yosys.script(manifest.top, list(manifest.sources), family, netlist=False)
+    return yosys.script(manifest.top, list(manifest.sources), family)

@@ -66,7 +66,7 @@ def synthesise(unit: Mvu, family: Family, folder: Path, *, memory: bool) -> dict
     words = plain.memories(arrays_for(plain))["WEIGHTS"]
     (folder / "weights.mem").write_text("\n".join(words) + "\n")
     (folder / "top.sv").write_text(_top(unit, family, memory))
-    script = yosys.script("top", [CELLS.name, *_MVU, _MEMORY, "top.sv"], family, netlist=False)
+    script = yosys.script("top", [CELLS.name, *_MVU, _MEMORY, "top.sv"], family)
     # FINN spells the attribute in capitals, and its streamer could be written to: Yosys takes
     # neither for a constant memory in block RAM by itself.
     head, rest = script.split("\n", 1)

@@ -86,6 +86,8 @@ class KernelModel:
         unknown = self._outside(k)
         lut = weighted(basis.lut, self.fit.lut.coefficients) + unknown
         ff = weighted(basis.ff, self.fit.ff.coefficients) + unknown
+        if self.family.output_registers and basis.inside:
+            ff = ff - weighted(basis.inside, self.fit.ff.coefficients)
         return lut, ff, basis.dsp, basis.bram
 
     def spread(self, row: Sequence[Number]) -> tuple[tuple[Number, Number], ...]:

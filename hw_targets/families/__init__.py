@@ -69,6 +69,7 @@ class Family(_Schema):
 
     synth: Yosys command, taking the options `-top` and `-json`; None where no open tool knows the
         family.
+    output_registers: whether the flow moves registers behind multipliers and block RAMs into them.
     lut_ram: None where LUTs cannot be memory.
     cells: what one cell of the synthesised netlist counts as; a cell not named counts as nothing
         (carry chains, wide multiplexers and buffers live beside the LUTs).
@@ -79,6 +80,7 @@ class Family(_Schema):
     lut_inputs: int
     synth: str | None = None
     place_and_route: str | None = None
+    output_registers: bool = False
     multiplier: Multiplier
     block_ram: BlockRam
     lut_ram: LutRam | None = None

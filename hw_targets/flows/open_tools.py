@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hw_targets.families import load_family
-from hw_targets.flows import nextpnr, yosys
+from hw_targets.flows import netlist, nextpnr, yosys
 from hw_targets.flows.plan import BuildPlan
 from hw_targets.shells.shell import Shell
 
@@ -19,12 +19,12 @@ def plan(shell: Shell, rtl: Path, seeds: int, *, allow_missed_clock: bool = Fals
     sources = (*unit.sources, *shell.sources)
     family = load_family(board.family)
     files: dict[str, bytes | Path] = {**unit.files(rtl), **shell.files()}
-    files[yosys.SCRIPT] = yosys.script(shell.top, sources, family, netlist=True).encode()
+    files |= netlist.files(shell.top, sources, family)
     return BuildPlan(
         name=shell.top,
         files=files,
         steps=(
-            yosys.step("synthesise", (*sources, *unit.memories), family, netlist=True),
+            *netlist.steps((*sources, *unit.memories), family),
             *nextpnr.steps(
                 board,
                 shell.constraints,

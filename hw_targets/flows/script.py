@@ -73,7 +73,7 @@ def script(plan: BuildPlan) -> str:
     ]
     for tool in plan.tools:
         variable = _variable(tool)
-        found = f"command -v {tool.name} || command -v yowasp-{tool.name} || true"
+        found = " || ".join(f"command -v {name}" for name in tool.commands) + " || true"
         lines += [
             f'{variable}="${{{variable}:-$({found})}}"',
             f'[ -n "${variable}" ] || missing {tool.name} {shlex.quote(tool.get)}',

@@ -208,6 +208,7 @@ def build(
     sizing: bool = False,
     strict: bool = False,
     optimize: str = "-O2",
+    includes: Sequence[Path] = (),
     limit: Limit = USUAL,
 ) -> Simulator:
     """Compile `top` with the stream harness into `build_dir`.
@@ -220,8 +221,8 @@ def build(
         sizing: let each run choose the depth of every FIFO, and drop what they hold: cycles are
             the same, outputs mean nothing. Defines LF_SIZING, needs `links`.
         strict: see in every cycle whether a beat out is offered though it is not asked for.
-        defines: macros to set. optimize: see `verilator.build`, whose errors it raises. limit: of
-            every tool called, and of each run of the simulator.
+        defines: macros to set. optimize, includes: see `verilator.build`, whose errors it raises.
+            limit: of every tool called, and of each run of the simulator.
     """
     build_dir.mkdir(parents=True, exist_ok=True)
     (build_dir / "ports.h").write_text(_ports(channels, len(links), sizing, strict))
@@ -238,6 +239,7 @@ def build(
         obj=build_dir,
         defines=macros,
         optimize=optimize,
+        includes=includes,
         limit=limit,
     )
     return Simulator(program, folder.resolve(), tuple(links), limit)

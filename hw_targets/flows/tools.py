@@ -32,6 +32,13 @@ class Tool:
         return self.package.replace("-", "_") if self.package else None
 
     @property
+    def commands(self) -> tuple[str, ...]:
+        """Names it may have on a machine without LiftFlow, the best first."""
+        if self.name == "python":
+            return "python3", "python"
+        return self.name, f"yowasp-{self.name}"
+
+    @property
     def packaged(self) -> bool:
         """Whether the tool's Python package is installed here."""
         return self.module is not None and find_spec(self.module) is not None

@@ -52,8 +52,8 @@ sys.exit(build_dataflow_cfg("model.onnx", config))
 def utilisation(unit: Accelerator, rtl: Path, family: Family) -> BuildPlan:
     """Plan that synthesises the accelerator alone, for its cell counts."""
     files: dict[str, bytes | Path] = {**unit.files(rtl)}
-    files[yosys.SCRIPT] = yosys.script(unit.top, unit.sources, family, netlist=False).encode()
-    step = yosys.step("synthesise", (*unit.sources, *unit.memories), family, netlist=False)
+    files[yosys.SCRIPT] = yosys.script(unit.top, unit.sources, family).encode()
+    step = yosys.counting("synthesise", (*unit.sources, *unit.memories), family)
     return BuildPlan(f"{unit.top}_{family.name}", files, (step,), (yosys.STATISTICS,))
 
 

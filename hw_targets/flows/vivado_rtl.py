@@ -41,8 +41,8 @@ def utilisation(shell: DmaShell, rtl: Path, family: Family) -> BuildPlan:
     unit = shell.accelerator
     sources = (*unit.sources, *shell.sources)
     files: dict[str, bytes | Path] = {**unit.files(rtl), **shell.files()}
-    files[yosys.SCRIPT] = yosys.script(TOP, sources, family, netlist=False).encode()
-    step = yosys.step("synthesise", (*sources, *unit.memories), family, netlist=False)
+    files[yosys.SCRIPT] = yosys.script(TOP, sources, family).encode()
+    step = yosys.counting("synthesise", (*sources, *unit.memories), family)
     return BuildPlan(f"{TOP}_{family.name}", files, (step,), (yosys.STATISTICS,))
 
 

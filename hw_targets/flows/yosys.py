@@ -17,7 +17,11 @@ STATISTICS = "stat.json"
 NETLIST = "netlist.json"
 NETLIST_VERILOG = "netlist.v"
 """The same netlist, for simulation."""
+SYNTHESISED = "synthesised.json"
+"""The netlist as Yosys leaves it, where blocks take in registers behind it."""
 SCRIPT = "synth.ys"
+
+LIMIT_MINUTES = 480.0
 
 MOST_CELLS = 100_000_000
 """Of one type: more than any FPGA has, less than what a damaged file may say."""
@@ -33,8 +37,11 @@ _ECP5_REGISTERS = (
 """What synth_ecp5 itself allows (step map_ffs of `help synth_lattice`)."""
 
 
-def script(top: str, sources: Sequence[str], family: Family, *, netlist: bool) -> str:
+def script(top: str, sources: Sequence[str], family: Family, *, netlist: str | None = None) -> str:
     """Yosys script: elaborate with slang, synthesise for the family, count the cells.
+
+    netlist: file for the netlist as JSON, none by default; as `NETLIST` it is final, and written as
+        Verilog too, as `SYNTHESISED` it is still to be changed, and neither written so nor counted.
 
     The slang front end is used because Yosys' own reads only a part of SystemVerilog; it gets one
     thread because WebAssembly builds can't start more.
@@ -54,11 +61,19 @@ def script(top: str, sources: Sequence[str], family: Family, *, netlist: bool) -
         f"--ignore-assertions --top {top} " + " ".join(sources),
         # AMD's tools call a ROM of LUTs "distributed"; Yosys takes that for RAM and finds no cell.
         'setattr -set rom_style "logic" a:rom_style=distributed',
-        *synthesise(family.synth, top, f" -json {NETLIST}" if netlist else ""),
-        *([f"write_verilog -noattr {NETLIST_VERILOG}"] if netlist else []),
+        *synthesise(family.synth, top, f" -json {netlist}" if netlist else ""),
+    ]
+    if netlist != SYNTHESISED:
+        lines += ending(top, verilog=netlist == NETLIST)
+    return "\n".join(lines) + "\n"
+
+
+def ending(top: str, *, verilog: bool) -> list[str]:
+    """Lines that count the cells of the netlist there is, and write it for simulation."""
+    return [
+        *([f"write_verilog -noattr {NETLIST_VERILOG}"] if verilog else []),
         f"tee -q -o {STATISTICS} stat -json -top {top}",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _xilinx(command: str, top: str, output: str) -> list[str]:
@@ -91,19 +106,16 @@ def _ecp5(command: str, top: str, output: str) -> list[str]:
 _RECIPES = {"synth_xilinx": _xilinx, "synth_ecp5": _ecp5, "synth_ice40": _ice40}
 
 
-def step(name: str, inputs: Sequence[str], family: Family, *, netlist: bool) -> Step:
-    """The step that runs `SCRIPT`; `inputs` are the sources and memories that it reads."""
+def counting(name: str, inputs: Sequence[str], family: Family) -> Step:
+    """The step that runs `SCRIPT` for its counts; `inputs`: sources and memories it reads."""
     return Step(
         name=name,
         tool=YOSYS,
         attempts=(("-s", SCRIPT),),
         inputs=(SCRIPT, *inputs),
-        products=(STATISTICS, *((NETLIST, NETLIST_VERILOG) if netlist else ())),
-        minutes=480.0,
-        checks={
-            STATISTICS: partial(resources, family=family),
-            **({NETLIST: _whole_netlist} if netlist else {}),
-        },
+        products=(STATISTICS,),
+        minutes=LIMIT_MINUTES,
+        checks={STATISTICS: partial(resources, family=family)},
     )
 
 
@@ -142,7 +154,7 @@ def resources(statistics: Path, family: Family) -> dict[str, float]:
     return family.count(counts)
 
 
-def _whole_netlist(path: Path) -> None:
+def whole_netlist(path: Path) -> None:
     """Raise LiftFlowError where the JSON was cut off; reading all of it would take long."""
     with path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - 64))

@@ -12,6 +12,21 @@ from hw_targets.rtl.kernel import IntArray, Kernel, Stream, pack, require
 
 BLOCK_ROM_BITS = 8192
 """A search stage whose memory has at least this many bits uses block RAM."""
+BLOCK_SHAPES = tuple((1 << 14 - step, width) for step, width in enumerate((1, 2, 4, 9, 18, 36)))
+"""Words by bits of a block RAM of 18 kbit: a DP16KD of ECP5, a RAMB18 of AMD."""
+BLOCK_COST = 256
+"""Bits chosen between banks that a block RAM is worth (Yosys 0.70, `memory_libmap`)."""
+
+
+def banks(depth: int, width: int) -> int:
+    """Banks side by side, of equal depth, that hold a constant memory in the cheapest way."""
+
+    def cost(words: int, bits: int) -> int:
+        side_by_side = -(-depth // words) * width
+        return BLOCK_COST * -(-side_by_side // bits) + side_by_side
+
+    words = min(BLOCK_SHAPES, key=lambda shape: cost(*shape))[0]
+    return -(-depth // words)
 
 
 @dataclass(frozen=True)
@@ -74,15 +89,23 @@ class Threshold(Kernel):
             "IN_SIGNED": int(self.in_signed),
             "OUT_BITS": self.out_bits,
             "OUT_BIAS": self.out_bias,
-            "BLOCK_ROM_BITS": BLOCK_ROM_BITS,
+            "BLOCK_BANKS": sum(self._banks(stage) << 8 * stage for stage in range(self.out_bits)),
         }
+
+    def _banks(self, stage: int) -> int:
+        """Banks of a stage's memory in block RAM; 0 if it is in logic."""
+        depth = self.folds << stage
+        if depth * (self.in_bits + 1) < BLOCK_ROM_BITS:
+            return 0
+        # No threshold of a trained layer has the extra bit: its column is constant, and dropped.
+        return banks(depth, self.in_bits)
 
     def memories(self, arrays: Mapping[str, IntArray]) -> dict[str, list[str]]:
         """One memory a lane and search stage, keys `THRESHOLDS.<lane>_<stage>`.
 
         The word at `{fold, prefix}` is the threshold that decides the next bit of the result.
         Stored as offset from the lowest input value in `in_bits + 1` bits: the extra bit means
-        "never reached".
+        "never reached". Banks lie side by side in wider words.
         """
         low = -(1 << (self.in_bits - 1)) if self.in_signed else 0
         offsets = np.clip(self._thresholds(arrays) - low, 0, 1 << self.in_bits)
@@ -92,7 +115,8 @@ class Threshold(Kernel):
                 step = 1 << (self.out_bits - stage)
                 words = offsets[lane :: self.pe, step // 2 - 1 :: step]
                 key = f"THRESHOLDS.{lane}_{stage}"
-                memories[key] = [pack(word, self.in_bits + 1) for word in words.reshape(-1, 1)]
+                rows = _side_by_side(words.reshape(-1), self._banks(stage))
+                memories[key] = [pack(row, self.in_bits + 1) for row in rows]
         return memories
 
     def reference(self, frames: IntArray, arrays: Mapping[str, IntArray]) -> IntArray:
@@ -114,3 +138,13 @@ class Threshold(Kernel):
         )
         require(bool((np.diff(thresholds, axis=1) >= 0).all()), "threshold: thresholds must ascend")
         return thresholds
+
+
+def _side_by_side(words: IntArray, count: int) -> IntArray:
+    """Words, a bank a column, the first bank first; banks have a power of two of words."""
+    if count <= 1:
+        return words.reshape(-1, 1)
+    depth = 1 << (-(-len(words) // count) - 1).bit_length()
+    padded = np.zeros(count * depth, dtype=np.int64)
+    padded[: len(words)] = words
+    return padded.reshape(count, depth).T

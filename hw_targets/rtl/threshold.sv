@@ -2,17 +2,19 @@
 //
 // Every stage and lane has its own memory `<THRESHOLDS>_<lane>_<stage>.mem` at {fold, prefix}.
 // Thresholds are offsets from the lowest input value in IN_BITS + 1 bits (2**IN_BITS: never).
+// Byte s of BLOCK_BANKS: banks of stage s's memory in block RAM, which are the words' parts from
+// the lowest on; 0 for a memory in logic.
 `default_nettype none
 
 module lf_threshold #(
-    parameter int PE             = 1,
-    parameter int FOLDS          = 1,
-    parameter int IN_BITS        = 8,
-    parameter bit IN_SIGNED      = 1,
-    parameter int OUT_BITS       = 4,
-    parameter int OUT_BIAS       = 0,
-    parameter int BLOCK_ROM_BITS = 8192,
-    parameter     THRESHOLDS     = "thresholds"
+    parameter int PE        = 1,
+    parameter int FOLDS     = 1,
+    parameter int IN_BITS   = 8,
+    parameter bit IN_SIGNED = 1,
+    parameter int OUT_BITS  = 4,
+    parameter int OUT_BIAS  = 0,
+    parameter logic [8*OUT_BITS-1:0] BLOCK_BANKS = '0,
+    parameter     THRESHOLDS = "thresholds"
 ) (
     input  wire logic                   clk,
     input  wire logic                   rst,
@@ -54,9 +56,9 @@ module lf_threshold #(
 
     for (genvar s = 0; s < OUT_BITS; s++) begin : g_stage
         localparam int DEPTH = FOLDS << s;
-        localparam bit BLOCK = DEPTH * (IN_BITS + 1) >= BLOCK_ROM_BITS;
+        localparam int BANKS = int'(BLOCK_BANKS[8*s +: 8]);
         // Deep memories have a clock cycle of their own, block RAM, which answers late, two.
-        localparam int READ = BLOCK ? 2 : DEPTH > 32 ? 1 : 0;
+        localparam int READ = BANKS > 0 ? 2 : DEPTH > 32 ? 1 : 0;
 
         logic                        valid_read  [READ+1];
         logic [FOLD_BITS-1:0]        fold_read   [READ+1];
@@ -90,14 +92,20 @@ module lf_threshold #(
 
         for (genvar p = 0; p < PE; p++) begin : g_lane
             localparam int ADDR = DEPTH > 1 ? $clog2(DEPTH) : 1;
-            wire logic [ADDR-1:0] addr = ADDR'({folds[s], OUT_BITS'(0)} >> (OUT_BITS - s))
-                | ADDR'(prefix[s][p]);
+            // At READ: the same address when its word is there.
+            logic [ADDR-1:0] addr [READ+1];
             logic [IN_BITS:0] limit;
+            for (genvar r = 0; r <= READ; r++) begin : g_address
+                assign addr[r] = ADDR'({fold_read[r], OUT_BITS'(0)} >> (OUT_BITS - s))
+                    | ADDR'(prefix_read[r][p]);
+            end
 
             lf_threshold_rom #(
-                .WIDTH(IN_BITS + 1), .DEPTH(DEPTH), .BLOCK(BLOCK), .READ(READ),
+                .WIDTH(IN_BITS + 1), .DEPTH(DEPTH), .BANKS(BANKS), .READ(READ),
                 .FILE($sformatf("%s_%0d_%0d.mem", THRESHOLDS, p, s))
-            ) u_rom (.clk(clk), .enable(enable), .addr(addr), .data(limit));
+            ) u_rom (
+                .clk(clk), .enable(enable), .addr(addr[0]), .late(addr[READ]), .data(limit)
+            );
 
             wire logic reached = {1'b0, value_read[READ][p]} >= limit;
             always_ff @(posedge clk) begin
@@ -107,11 +115,11 @@ module lf_threshold #(
     end
 endmodule
 
-// Thresholds of one lane and stage, READ clock cycles after their address.
+// Thresholds of one lane and stage, READ clock cycles after their address, which `late` is then.
 module lf_threshold_rom #(
     parameter int WIDTH = 9,
     parameter int DEPTH = 1,
-    parameter bit BLOCK = 0,
+    parameter int BANKS = 0,
     parameter int READ  = 0,
     parameter     FILE  = "thresholds_0_0.mem",
     localparam int ADDR = DEPTH > 1 ? $clog2(DEPTH) : 1
@@ -119,17 +127,26 @@ module lf_threshold_rom #(
     input  wire logic             clk,
     input  wire logic             enable,
     input  wire logic [ADDR-1:0]  addr,
+    input  wire logic [ADDR-1:0]  late,
     output      logic [WIDTH-1:0] data
 );
-    if (BLOCK) begin : g_block
-        (* rom_style = "block" *) logic [WIDTH-1:0] rom [DEPTH];
-        logic [WIDTH-1:0] word;
+    if (BANKS > 0) begin : g_block
+        // All banks are read, and one is chosen behind a register: block RAM leaves no time for it.
+        localparam int WORD = BANKS > 1 ? $clog2((DEPTH + BANKS - 1) / BANKS) : ADDR;
+        localparam int WORDS = BANKS > 1 ? 2 ** WORD : DEPTH;
+        (* rom_style = "block" *) logic [BANKS*WIDTH-1:0] rom [WORDS];
+        logic [BANKS-1:0][WIDTH-1:0] read, words;
         initial $readmemh(FILE, rom);
         always_ff @(posedge clk) begin
             if (enable) begin
-                word <= rom[addr];
-                data <= word;
+                read  <= rom[addr[WORD-1:0]];
+                words <= read;
             end
+        end
+        if (BANKS > 1) begin : g_banks
+            assign data = words[late[ADDR-1:WORD]];
+        end else begin : g_one
+            assign data = words;
         end
     end else begin : g_logic
         (* ram_style = "logic", rom_style = "distributed" *) logic [WIDTH-1:0] rom [DEPTH];

@@ -17,10 +17,12 @@ YOSYS = """
 import json
 from pathlib import Path
 def run_yosys(argv):
-    with open("yosys-runs", "a") as runs: runs.write("x")
+    if "synth.ys" in argv:
+        with open("yosys-runs", "a") as runs: runs.write("x")
+        Path("synthesised.json").write_text('{"modules": {}}')
+        return
     counts = {"design": {"num_cells_by_type": {"LUT4": 3}}}
     Path("stat.json").write_text(json.dumps(counts))
-    Path("netlist.json").write_text("{}")
     Path("netlist.v").write_text("module top; endmodule")
 """
 NEXTPNR = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from itertools import repeat
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 
 from hw_targets.rtl.depthwise import Depthwise
-from hw_targets.rtl.kernel import IntArray, Kernel
+from hw_targets.rtl.kernel import Instance, IntArray, Kernel
 from hw_targets.rtl.mvu import Mvu, for_multipliers
 from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import Requant
 from hw_targets.rtl.table import Table
+from hw_targets.rtl.threshold import Threshold, banks
 from hw_targets.rtl.upsample import Upsample
 from tests.hardware.bench import simulate
 from tests.hardware.cases import GENERATORS, cases, random_frames
@@ -38,9 +40,33 @@ BATCHES = [
 def test_kernel_computes_its_reference_and_keeps_its_cycles(
     kind: str, start: int, count: int, tmp_path: Path
 ) -> None:
-    instances = cases(kind, count, seed=1000 + start)
-    bench = simulate(instances, tmp_path)
-    rng = np.random.default_rng(start)
+    _check(cases(kind, count, seed=1000 + start), tmp_path, start)
+
+
+def test_thresholds_in_banks_of_block_ram(tmp_path: Path) -> None:
+    kernels = [
+        Threshold(200, 2, 1, 20, True, 7, False),
+        Threshold(20, 1, 2, 17, False, 8, True, -128),
+    ]
+    deepest = [banks(unit.folds << unit.out_bits - 1, unit.in_bits) for unit in kernels]
+    assert deepest == [7, 3]
+    rng = np.random.default_rng(0)
+    shapes = [(kernel.channels, 2**kernel.out_bits - 1) for kernel in kernels]
+    steps = [np.sort(rng.integers(-(2**16), 2**17, shape)) for shape in shapes]
+    _check(
+        [
+            Instance(f"unit{n}", kernel, {"thresholds": values})
+            for n, (kernel, values) in enumerate(zip(kernels, steps, strict=True))
+        ],
+        tmp_path,
+        seed=0,
+    )
+
+
+def _check(instances: Sequence[Instance], folder: Path, seed: int) -> None:
+    """Computes its reference with and without stalls; keeps its cycles without."""
+    bench = simulate(instances, folder)
+    rng = np.random.default_rng(seed)
     frames = [
         [random_frames(rng, FRAMES, stream) for stream in instance.kernel.inputs]
         for instance in instances

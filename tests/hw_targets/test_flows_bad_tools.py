@@ -18,7 +18,7 @@ import pytest
 from hw_targets.boards import load_board
 from hw_targets.errors import LiftFlowError, VerificationError
 from hw_targets.families import load_family
-from hw_targets.flows import nextpnr, process, verilator, vivado, yosys
+from hw_targets.flows import netlist, nextpnr, process, verilator, vivado, yosys
 from hw_targets.flows.plan import BuildPlan, Step
 from hw_targets.flows.process import Limit
 from hw_targets.flows.remote import Host
@@ -65,7 +65,7 @@ def run(step: Step, tool: Tool, folder: Path, limit: Limit = SOON) -> None:
 
 def steps() -> list[Step]:
     """One of each tool of the plans."""
-    synthesise = yosys.step("synthesise", (), load_family("ecp5"), netlist=True)
+    (synthesise,) = netlist.steps((), load_family("ice40"))
     placed = nextpnr.steps(load_board("ulx3s-12f"), "pins.lpf", 50.0, seeds=2)
     return [synthesise, *placed, *vivado.finn("net", {"model.onnx": b"1"}, shell=None).steps]
 

@@ -24,6 +24,7 @@ from hw_targets.cost.basis.terms import (
     FEW_WORDS,
     Basis,
     Fields,
+    Terms,
     block_ram,
     blocks,
     carry,
@@ -163,7 +164,16 @@ def mvu(k: Fields, family: Family) -> Basis:
     bram = block * blocks_of_weights
     if some(block_buffer):
         bram = bram + block_buffer * blocks(buffer, vector, family)
-    return Basis(lut, ff, dsp=hard, bram=bram)
+    taken: Terms | None = None
+    if family.output_registers:
+        # Weights that come from one bank go straight to the register behind it.
+        straight = block * flag(between <= 0) * weights_ahead
+        taken = {
+            "products_hard": word_bits,
+            "extra": block_buffer * vector + outside * straight,
+            "extra_hard": inside * straight,
+        }
+    return Basis(lut, ff, dsp=hard, bram=bram, inside=taken)
 
 
 def _half(bits: Number) -> Number:

@@ -85,7 +85,9 @@ def requant(k: Fields, family: Family) -> Basis:
         "clipped": pe * k["out_bits"],
         "extra": block * (pe * in_bits + rom_bits),
     }
-    return Basis(lut, ff, dsp=hard * parts, bram=bram)
+    # Products that are made of parts are added before they are registered.
+    taken = {"products_hard": hard * product * flag(parts <= 1)}
+    return Basis(lut, ff, dsp=hard * parts, bram=bram, inside=taken)
 
 
 def _parts(wide: Number, narrow: Number, family: Family) -> tuple[Number, Number, float]:

@@ -34,12 +34,17 @@ CARRY_PAIR = "CCU2C"
 
 @dataclass(frozen=True)
 class Basis:
-    """Terms of the fitted resources, and exact counts of the hard blocks."""
+    """Terms of the fitted resources, and exact counts of the hard blocks.
+
+    inside: what of the registers' terms blocks take in, where the flow moves registers behind them
+    (`Family.output_registers`). Coefficients are fitted to what synthesis leaves before that.
+    """
 
     lut: Terms
     ff: Terms
     dsp: Number
     bram: Number
+    inside: Terms | None = None
 
 
 def lut_ram_cell(family: Family) -> LutRam:

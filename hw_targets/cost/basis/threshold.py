@@ -112,12 +112,14 @@ def threshold(k: Fields, family: Family) -> Basis:
         "folds": fold * (stages - 1 + most(waits - 1, 0.0)) - SHIFTED * shifted_folds,
         "stages": stages + waits,
         "lanes": pe * (values + prefixes) - SHIFTED * shifted,
-        "read": pe * differing * reads,
+        # All banks are read, and registered.
+        "read": pe * (differing * reads + between),
         "first": flag(folds > 2) * first,
         "ahead": ahead,
         "inverse": one * pe * flag(stages > 1),
     }
-    return Basis(lut, ff, dsp=0.0, bram=pe * bram)
+    inside = {"read": pe * (differing * in_block + between)}
+    return Basis(lut, ff, dsp=0.0, bram=pe * bram, inside=inside)
 
 
 def _last(count: Number, stages: Number) -> Number:

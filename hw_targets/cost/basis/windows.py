@@ -101,7 +101,9 @@ def depthwise(k: Fields, family: Family) -> Basis:
         "extra": outside * block * (operands + rom_bits),
         "extra_hard": inside * block * (operands + rom_bits),
     }
-    return Basis(lut, ff, dsp=hard, bram=bram)
+    return Basis(
+        lut, ff, dsp=hard, bram=bram, inside={"products_hard": hard * (weight_bits + act_bits)}
+    )
 
 
 def _in_block(folds: Number, width: Number) -> Number:

@@ -55,17 +55,23 @@ module lf_frame_buffer #(
     end
 
     logic [ADDRESS_BITS-1:0] read_address;
-    logic                    reading;
+    logic                    reading, fetched;
+    // Block RAM answers late in the cycle: a register of its own.
+    logic [WIDTH-1:0]        word_read;
     wire                     advance = !m_axis_tvalid || m_axis_tready;
 
     always_ff @(posedge clk) begin
         if (write_enable) memory[write_address] <= word[WIDTH-1:0];
-        if (advance) m_axis_tdata <= memory[read_address];
+        if (advance) begin
+            word_read    <= memory[read_address];
+            m_axis_tdata <= word_read;
+        end
     end
 
     always_ff @(posedge clk) begin
         if (advance) begin
-            m_axis_tvalid <= reading;
+            fetched       <= reading;
+            m_axis_tvalid <= fetched;
             if (reading) begin
                 read_address <= read_address + 1'b1;
                 if (read_address == LAST_BEAT) reading <= 1'b0;
@@ -77,6 +83,7 @@ module lf_frame_buffer #(
         end
         if (rst) begin
             reading       <= 1'b0;
+            fetched       <= 1'b0;
             m_axis_tvalid <= 1'b0;
         end
     end

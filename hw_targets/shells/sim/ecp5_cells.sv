@@ -1,12 +1,13 @@
-// Behaviour of the ECP5's block RAM and multiplier as Yosys uses them: its own library has only
-// their interfaces. With them, netlists can be simulated.
+// Behaviour of the ECP5's block RAM and multiplier as Yosys uses them, with the output registers
+// that `hw_targets/flows/ecp5_registers.py` moves into them: Yosys' own library has only their
+// interfaces. With them, netlists can be simulated.
 //
 // Sources: Lattice FPGA-TN-02204 (memory usage guide) and FPGA-TN-02205 (sysDSP usage guide); Yosys
 // share/lattice/brams_16kd.txt, brams_map_16kd.v and dsp_map_18x18.v tell the modes it makes use of.
 
 // 16 kbit with two ports. Addresses count bits, bytes have 9; the lowest address bits of ports of 18
 // and 36 bits enable bytes instead. A port of 36 bits has the data pins of both: A writes then, B
-// reads. Output registers are not used, and asynchronous resets only where they are tied low.
+// reads. Asynchronous resets are tied low.
 module DP16KD #(
     parameter DATA_WIDTH_A = 18, parameter DATA_WIDTH_B = 18,
     parameter REGMODE_A = "NOREG", parameter REGMODE_B = "NOREG",
@@ -135,24 +136,32 @@ module DP16KD #(
         else if (CEB && !(WEB && WRITEMODE_B == "NORMAL")) qb <= read(DATA_WIDTH_B, adb);
     end
 
+    logic [35:0] registered_a, registered_b;
+    always @(posedge clka) if (OCEA) registered_a <= qa;
+    always @(posedge clkb) if (OCEB) registered_b <= qb;
+
+    wire [35:0] out_a = REGMODE_A == "OUTREG" ? registered_a : qa;
+    wire [35:0] out_b = REGMODE_B == "OUTREG" ? registered_b : qb;
+
     assign {DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4,
         DOA3, DOA2, DOA1, DOA0} =
-        DATA_WIDTH_B == 36 ? qb[17:0] : qa[17:0];
+        DATA_WIDTH_B == 36 ? out_b[17:0] : out_a[17:0];
     assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4,
         DOB3, DOB2, DOB1, DOB0} =
-        DATA_WIDTH_B == 36 ? qb[35:18] : qb[17:0];
+        DATA_WIDTH_B == 36 ? out_b[35:18] : out_b[17:0];
 endmodule
 
-// 18 x 18 bits without registers, each operand signed or not.
+// 18 x 18 bits, each operand signed or not; the output may have a register, of clock and enable 0.
 module MULT18X18D #(
     parameter REG_INPUTA_CLK = "NONE", parameter REG_INPUTB_CLK = "NONE",
     parameter REG_INPUTC_CLK = "NONE", parameter REG_PIPELINE_CLK = "NONE",
-    parameter REG_OUTPUT_CLK = "NONE"
+    parameter REG_OUTPUT_CLK = "NONE", parameter REG_OUTPUT_CE = "CE0",
+    parameter REG_OUTPUT_RST = "RST0"
 ) (
     input  A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0,
     input  B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0,
     input  C17, C16, C15, C14, C13, C12, C11, C10, C9, C8, C7, C6, C5, C4, C3, C2, C1, C0,
-    input  SIGNEDA, SIGNEDB, SOURCEA, SOURCEB,
+    input  SIGNEDA, SIGNEDB, SOURCEA, SOURCEB, CLK0, CE0, RST0,
     output P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19, P18,
            P17, P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0
 );
@@ -160,6 +169,10 @@ module MULT18X18D #(
     wire [17:0] b = {B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0};
     wire signed [36:0] product = $signed({SIGNEDA && A17, a}) * $signed({SIGNEDB && B17, b});
 
+    logic [35:0] registered;
+    always @(posedge CLK0) if (CE0) registered <= product[35:0];
+
     assign {P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19, P18, P17,
-        P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} = product[35:0];
+        P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} =
+        REG_OUTPUT_CLK == "CLK0" ? registered : product[35:0];
 endmodule
