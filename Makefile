@@ -42,7 +42,7 @@ run: setup
 	@$(BIN)/liftflow compile $(MODEL) --board $(BOARD)
 
 test: setup
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup
 	@$(BIN)/ruff check .
