@@ -15,7 +15,7 @@ from hw_targets.cost.basis.threshold import STAGES, columns
 from hw_targets.cost.basis.trees import shared, tree
 from hw_targets.families import load_family
 from hw_targets.rtl.mvu import Mvu
-from hw_targets.rtl.threshold import BLOCK_ROM_BITS
+from hw_targets.rtl.threshold import BLOCK_ROM_BITS, banks
 
 FAMILIES = ("ecp5", "xc7")
 
@@ -32,7 +32,10 @@ def test_stages_of_a_search_are_counted_together(folds: int, stages: int) -> Non
     waits = [one + kept for one, kept in zip(read, block, strict=True)]
     assert basis.ff["stages"] == stages + sum(waits)
     span, differing = columns(bits, stages)
-    assert basis.ff["read"] == pe * differing * sum(read)
+    in_block = [depth for depth, kept in zip(depths, block, strict=True) if kept]
+    rams = [block_ram(float(depth), float(bits), family, constant=True) for depth in in_block]
+    assert basis.ff["read"] == pe * (differing * sum(read) + sum(muxed for _, muxed in rams))
+    assert [muxed / bits + 1 for _, muxed in rams] == [banks(depth, bits) for depth in in_block]
     values = bits * (stages - 1 + sum(waits))
     prefixes = sum(stage + 1 + stage * waits[stage] for stage in range(stages))
     assert basis.ff["lanes"] == pe * (values + prefixes)
@@ -55,8 +58,6 @@ def test_stages_of_a_search_are_counted_together(folds: int, stages: int) -> Non
     assert basis.lut["random"] == pe / 16 * random
     early = sum(depth * (STAGES - stage) for stage, depth in deep)
     assert basis.lut["early"] == pe / 16 * differing * early
-    in_block = [depth for depth, kept in zip(depths, block, strict=True) if kept]
-    rams = [block_ram(float(depth), float(bits), family, constant=True) for depth in in_block]
     compared = stages * carry(bits, family) + sum(between for _, between in rams)
     assert basis.lut["compare"] == pe * compared
     assert basis.bram == pe * sum(count for count, _ in rams)
