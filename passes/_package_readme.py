@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from compiler.stages import Implementation
 from hw_targets.boards import Board
 from hw_targets.flows import vivado
 from hw_targets.shells.protocol import VERSION
 
 
-def for_serial(
-    model: Implementation, board: Board, bitstream: str, commands: Sequence[str], samples: int
-) -> str:
+def for_serial(model: Implementation, board: Board, bitstream: str, samples: int) -> str:
     """For a board with a bitstream of ours and the serial shell."""
-    load = "\n# or\n".join(commands)
+    load = "\n# or\n".join(command.replace("{bitstream}", bitstream) for command in board.load)
     return f"""\
 # {model.name} on {board.description}
 
@@ -33,9 +29,9 @@ python driver.py --port /dev/ttyUSB0 samples.npy
 ```
 `samples.npy` holds {samples} test samples, `expected.json` their {_answers(model)}.
 Samples are float arrays of the network's own input shape, one or a batch; `model.json` says how
-the driver turns them into integers. The LEDs show the {_shown(model)} in binary, LED 0
-lowest; the power button resets the design. On a machine with LiftFlow, `liftflow run` does the same
-and compares: `liftflow run RUN --port /dev/ttyUSB0`, `RUN` the folder of the compilation.
+the driver turns them into integers.{_on_board(model, board)} On a machine with LiftFlow,
+`liftflow run` does the same and compares: `liftflow run RUN --port /dev/ttyUSB0`, `RUN` the folder
+of the compilation.
 
 From Python, in this folder:
 ```python
@@ -131,8 +127,12 @@ def _answers(model: Implementation) -> str:
     return f"output integers, channels last; the value of one is integer x {model.design.step!r}"
 
 
-def _shown(model: Implementation) -> str:
-    return "last output's integer" if model.design.network.regression else "last class"
+def _on_board(model: Implementation, board: Board) -> str:
+    """What its LEDs and its button do, as far as it has any."""
+    assert board.pins is not None  # this flow needs them
+    shown = "last output's integer" if model.design.network.regression else "last class"
+    leds = f" The LEDs show the {shown} in binary,\nLED 0 lowest." if board.pins.leds else ""
+    return leds + ("\nThe button resets the design." if board.pins.button else "")
 
 
 def _reached(model: Implementation) -> str:

@@ -17,7 +17,6 @@ from hw_targets.rtl.manifest import MANIFEST
 from hw_targets.shells import driver, frames, protocol, pynq_driver, samples
 from hw_targets.shells.accelerator import Accelerator
 from hw_targets.shells.dma_shell import DmaShell
-from hw_targets.shells.loading import load_commands
 from hw_targets.shells.platforms import PLATFORMS
 from hw_targets.shells.protocol import VERSION
 from passes import _package_readme
@@ -78,8 +77,7 @@ class Package(Pass[Implementation, Deployment]):
             bitstream = f"{model.name}{model.bitstream.suffix}"
             shutil.copyfile(model.bitstream, folder / bitstream)
             _host(folder, "driver", (driver, protocol, samples))
-            commands = load_commands(board, bitstream)
-            readme = _package_readme.for_serial(model, board, bitstream, commands, count)
+            readme = _package_readme.for_serial(model, board, bitstream, count)
         elif model.flow == "vivado-rtl":
             shutil.copytree(model.plan, folder / "plan", ignore=shutil.ignore_patterns(*_WORK))
             if model.bitstream is not None:

@@ -63,6 +63,15 @@ class Pins(_Schema):
     tie_high: tuple[str, ...] = ()
     io_standard: str
 
+    @model_validator(mode="after")
+    def _apart(self) -> Pins:
+        balls = [self.clk, self.uart_tx, self.uart_rx, *self.leds, *self.tie_high]
+        balls += [self.button] if self.button else []
+        twice = sorted({ball for ball in balls if balls.count(ball) > 1})
+        if twice:
+            raise ValueError(f"given to two pins: {', '.join(twice)}")
+        return self
+
 
 class Board(_Schema):
     """One board.
@@ -71,6 +80,7 @@ class Board(_Schema):
     finn_board: FINN's own name of it, where FINN knows the board.
     finn_shell: FINN's flow that makes a bitstream; None where FINN stops at the stitched IP.
     board_part: Vivado's name of the board without its version, for its processing system's preset.
+    load: commands that load {bitstream} into the FPGA until power-off; any one of them does.
     sources: where the figures of each table come from; every table has one.
     """
 
@@ -84,6 +94,7 @@ class Board(_Schema):
     finn_board: str | None = None
     finn_shell: Literal["vivado_zynq", "vitis_alveo"] | None = None
     board_part: str | None = Field(default=None, pattern=r"^[\w.-]+(:[\w.-]+){2}$")
+    load: tuple[str, ...] = ("openFPGALoader {bitstream}",)
     resources: BoardResources
     clock: Clock
     pins: Pins | None = None
@@ -97,6 +108,8 @@ class Board(_Schema):
             raise ValueError(f"flow {self.flow} needs pins and clock.oscillator_mhz")
         if self.finn_shell and not self.finn_board:
             raise ValueError("finn_shell needs finn_board, FINN's name of the board")
+        if not self.load or not all("{bitstream}" in command for command in self.load):
+            raise ValueError("load needs commands with {bitstream} in them")
         tables = ["part", "resources", "clock"] + (["pins"] if self.pins else [])
         for table in tables:
             if not self.sources.get(table):

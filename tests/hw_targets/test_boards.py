@@ -128,6 +128,8 @@ def test_own_board_by_path(tmp_path: Path) -> None:
         ('flow = "ecp5"', 'flow = "ecp5"\nfinn_shell = "vivado_zynq"', "finn_board"),
         ('family = "ecp5"', 'family = "ecp7"', "ecp7"),
         ('flow = "ecp5"', 'flow = "ecp5"\ncolour = "red"', "colour"),
+        ('uart_rx = "M1"', 'uart_rx = "L4"', "given to two pins: L4"),
+        ("fujprog {bitstream}", "fujprog", "load needs commands with {bitstream}"),
         ("[resources]", "[resources", "TOML"),
         ('clock = "ULX3S', 'clocks = "ULX3S', "sources.clock"),
     ],

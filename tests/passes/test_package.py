@@ -149,13 +149,23 @@ def test_what_finn_leaves_is_found_where_the_readme_says(
 
 
 def test_board_of_the_users_own(tmp_path: Path) -> None:
-    """The board's name is none that LiftFlow knows: only its file says what it is."""
+    """The board's name is none that LiftFlow knows: only its file says what it is and has."""
     own = tmp_path / "mine.toml"
     text = (BOARDS / "ulx3s-85f.toml").read_text()
-    own.write_text(text.replace('name = "ulx3s-85f"', 'name = "mine"'))
-    made = dataclasses.replace(implementation(tmp_path), board="mine")
-    result = Package(board=str(own)).run(made, context(tmp_path / "package"))
-    assert "numbers.bit" in result.files
+    text = text.replace('name = "ulx3s-85f"', 'name = "mine"')
+    text = re.sub(r"load = .*", 'load = ["openFPGALoader --cable ft232 {bitstream}"]', text)
+    own.write_text(re.sub(r"(leds|button) = .*\n", "", text))
+    made = implementation(tmp_path)
+    mine = Package(board=str(own)).run(
+        dataclasses.replace(made, board="mine"), context(tmp_path / "package")
+    )
+    assert "numbers.bit" in mine.files
+    known = Package().run(made, context(tmp_path / "known"))
+    readmes = [(each.folder / "README.md").read_text() for each in (mine, known)]
+    assert "\nopenFPGALoader --cable ft232 numbers.bit\n" in readmes[0]
+    assert "\nopenFPGALoader --board ulx3s numbers.bit\n# or\nfujprog numbers.bit\n" in readmes[1]
+    for word in ("LEDs", "button"):
+        assert [word in text for text in readmes] == [False, True]
 
 
 def pynq(folder: Path, *, built: bool = True) -> Implementation:
