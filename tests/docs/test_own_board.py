@@ -24,6 +24,7 @@ def board(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_it_gets_a_bitstream_for_its_pins(board: Path, tmp_path: Path) -> None:
     ctx = context(tmp_path / "16-synthesize")
     tool = Synthesize(board=str(board), clock_mhz=50.0, seeds=1, shell_frames=5)
