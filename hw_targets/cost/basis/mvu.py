@@ -185,7 +185,7 @@ def product_cells(
     family: Family, weight_bits: Number, act_bits: Number, signed: Number, hard: Number
 ) -> tuple[Number, ...]:
     """LUTs and registers of one product, as measured (`products`); NaN of activations too wide."""
-    if isinstance(weight_bits, np.ndarray) or isinstance(act_bits, np.ndarray):
+    if any(isinstance(each, np.ndarray) for each in (weight_bits, act_bits, signed, hard)):
         index = ((np.asarray(weight_bits) * 9 + act_bits) * 2 + signed) * 2 + hard
         cells = index.astype(np.intp)
         if some(act_bits > MOST_BITS):
