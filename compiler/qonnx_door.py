@@ -15,13 +15,14 @@ from compiler.config import DEFAULT_BOARD, Goals
 from compiler.pipeline import Pipeline, RunResult
 from compiler.pricing import folding as fold
 from compiler.pricing.source import Widths
+from compiler.qonnx.ending import Read
 from compiler.qonnx.original import execute_original, require_alike
-from compiler.qonnx.read import Read, read
+from compiler.qonnx.read import read
 from compiler.stages import Allocation, Dataset, InputFormat, LabelArray, QonnxModel, streamed
 from hw_targets.boards import Board, load_board
 from hw_targets.cost.model import as_row, shell_estimate
 from hw_targets.errors import InfeasibleError, LiftFlowError
-from hw_targets.families import RESOURCES
+from hw_targets.families import RESOURCES, load_family
 from hw_targets.network import NetworkShape
 
 FIRST = "lower-finn"
@@ -178,4 +179,5 @@ def _allocation(network: NetworkShape, widths: Widths, board: Board, goals: Goal
         loss=0.0,
         gap=0.0,
         mean_weight_bits=float(np.average(widths.weights, weights=weights)),
+        multiplier_bits=load_family(board.family).multiplier.a_bits,
     )

@@ -27,7 +27,8 @@ class LayerShape:
     and for layers whose output goes elsewhere than into a ReLU, as into a residual add. `padding`
     is (top, left, bottom, right). `groups` and `dilation` are those of `torch.nn.Conv2d`.
     `limit` is the most that the activation gives, 0 for no limit. `answers` is True for the layer
-    whose outputs are a regression's answer: its bias is the last unit.
+    whose outputs are a regression's answer: its bias is the last unit. `rank_bits` are those below
+    the logits that order the fractions of their biases, where a file has such.
     """
 
     name: str
@@ -44,6 +45,7 @@ class LayerShape:
     dilation: tuple[int, int] = (1, 1)
     limit: float = 0.0
     answers: bool = False
+    rank_bits: int = 0
 
     @property
     def padded_size(self) -> tuple[int, int]:

@@ -146,8 +146,8 @@ def _ends(layer: LayerShape, places: Places, prices: Prices) -> tuple[Block, Pla
         return through(prices, places), places
 
     def unit(bits: int, lanes: int) -> Kernel:
-        # The bias has given a bit more than it took.
-        return end_kernels(layer, lanes, bits + last)[0]
+        # The bias has given a bit more than it took, and those that order fractions.
+        return end_kernels(layer, lanes, bits + (1 + layer.rank_bits if last else 0))[0]
 
     def kernels(bits: int, _: int, lanes: int) -> tuple[Kernel, ...]:
         kernel = unit(bits, lanes)

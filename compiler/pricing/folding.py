@@ -22,6 +22,7 @@ from hw_targets.errors import LiftFlowError
 from hw_targets.families import RESOURCES, load_family
 from hw_targets.lanes import divisors
 from hw_targets.network import NetworkShape
+from hw_targets.rtl.mvu import shared_rows
 from passes import _allocation_solve as solve
 from passes._allocation_branches import fixed_layers
 from passes._allocation_build import build_space
@@ -88,7 +89,7 @@ def price(network: NetworkShape, widths: Widths, family: str) -> Priced:
     every = build_space(
         network, board, weight_bits, act_bits, errors, {name: fixed[name] for name in known}
     )
-    space = every.subset(every.loss == 0.0)
+    space = every.subset((every.loss == 0.0) & _computable(every, widths, family))
     if space.shared is not None:
         layers = (f"layer {name}: {every.uncalibrated[name]}" for name in every.unpriced)
         unknown = next(layers, space.shared.why())
@@ -97,6 +98,22 @@ def price(network: NetworkShape, widths: Widths, family: str) -> Priced:
     elif not len(space):
         return Priced(network, widths, family, None, _blamed(network, widths, family))
     return Priced(network, widths, family, space)
+
+
+def _computable(space: Space, widths: Widths, family: str) -> NDArray[np.bool_]:
+    """(edges,) False where rows share a multiplier and a weight is the least value of its bits.
+
+    A row above a negative one is one less in it (`Mvu.memories`), which would take one bit more.
+    """
+    found = np.ones(len(space), dtype=bool)
+    operand = load_family(family).multiplier.a_bits
+    for index, bits in enumerate(widths.full):
+        if not bits or space.network.layers[index].depthwise:
+            continue
+        rows = space.of_layer(index)
+        for at, (weight_bits, pe, _, dsp, _) in zip(rows, space.decided[rows], strict=True):
+            found[at] = not dsp or shared_rows(weight_bits, bits, pe, operand) == 1
+    return found
 
 
 def _blamed(network: NetworkShape, widths: Widths, family: str) -> str:

@@ -22,10 +22,15 @@ ACT_BITS = range(1, MOST_BITS + 1)
 
 @dataclass(frozen=True)
 class Widths:
-    """Bits of every layer, in order; the last layer's activations (logits) have 0."""
+    """Bits of every layer, in order; the last layer's activations (logits) have 0.
+
+    full: of layers whose weights hold the least value of their bits, the bits of what they take, 0
+    of others; none at all where there is no such layer. Their rows cannot share a multiplier.
+    """
 
     weights: tuple[int, ...]
     acts: tuple[int, ...]
+    full: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -180,10 +180,12 @@ def _scaled(value: Value, factor: Float64) -> Value:
     offset = value.offset
     if offset is not None and offset != 0:
         offset = offset * float(factor[0]) if even else None
-    return replace(value, step=step, offset=offset)
+    bias = None if value.bias is None else value.bias * factor
+    return replace(value, step=step, offset=offset, bias=bias)
 
 
 def _shifted(value: Value, shift: Float64) -> Value:
+    value = replace(value, bias=shift if value.bias is None else value.bias + shift)
     if value.offset is None or not (shift == shift[0]).all():
         return replace(value, offset=None)
     return replace(value, offset=value.offset + float(shift[0]))

@@ -139,16 +139,19 @@ def _layer(
             node, "its weights have no opposites of 8 bits", "quantize them narrow, without -128"
         )
     inputs = [value.tensor, walk.target.weights(weights.values, weights.scale, weights.bits)]
+    added = None
     if bias is not None:
         flat = np.asarray(bias, np.float64).reshape(-1)
         if flat.size not in (1, len(weights.values)):
             raise walk.refusal(node, "its bias is not one for each output", "correct the file")
         every = np.broadcast_to(flat, len(weights.values))
-        inputs.append(walk.target.constant(every * (1 if signs is None else signs)))
+        added = every * (1 if signs is None else signs)
+        inputs.append(walk.target.constant(added))
     tensor = walk.target.node(kind, inputs, shape, **options)
     walk.target.unit(Unit(layer.name, "layer", (value.unit,), shape=shape))
     walk.layers[layer.name] = layer
     walk.weight_bits[layer.name] = weights.bits
+    walk.full[layer.name] = value.bits if weights.full else 0
     even = (weights.scale == weights.scale[0]).all()
     assert value.step is not None
     walk.give(
@@ -156,6 +159,6 @@ def _layer(
         Value(
             tensor, layer.name, shape, value.axes if kind == "Conv" else (0,),
             step=value.step * float(weights.scale[0]) if even else None,
-            layer=layer.name, owned=True, signs=signs,
+            layer=layer.name, owned=True, signs=signs, bias=added,
         ),
     )  # fmt: skip

@@ -167,7 +167,10 @@ def pad(walk: Walk, node: Any) -> None:
 
 
 def strided(walk: Walk, node: Any) -> None:
-    """x[:, :, ::s, ::s]: every s-th pixel, as shortcuts have it; one node for each axis or both."""
+    """x[:, :, ::s, ::s], of signals x[:, :, ::s]: every s-th pixel, as shortcuts have it.
+
+    One node for each axis or for both.
+    """
     value, stored = _image(walk, node), attributes(node)
     starts, ends, axes, steps = (walk.constant(node, at) for at in range(1, 5))
     if starts is None or ends is None or "starts" in stored:
@@ -182,6 +185,9 @@ def strided(walk: Walk, node: Any) -> None:
             raise walk.refusal(node, "it takes part of a tensor", "use x[:, :, ::s, ::s]")
         if step > 1:
             stride[value.axes[rank - 1] - 1] = step
+    for side in (0, 1):
+        if value.shape[1 + side] == 1:  # as rows of a signal: any step takes the one pixel
+            stride[side] = max(stride)
     walk.upright(node, value)
     follower = walk.follower(node.output[0])
     if stride == [1, 1]:

@@ -111,7 +111,8 @@ def _given(walk: Walk, node: Any, before: Value, value: Value) -> None:
         walk.layers[before.layer] = replace(layer, activation=True)
         walk.act_bits[before.layer] = value.bits
     owner = before.layer if own else ""
-    walk.give(node, replace(value, unit=name, held=False, layer=owner, owned=own, signs=None))
+    found = replace(value, unit=name, held=False, layer=owner, owned=own, signs=None, bias=None)
+    walk.give(node, found)
 
 
 def _ends(walk: Walk, tensor: str) -> bool:

@@ -24,7 +24,8 @@ class Value:
     times `step` plus `offset` are its values; a step of None differs from channel to channel.
     held: a ReLU or clip bounds it. layer: whose sums they are, and nothing else; owned: nothing
     else takes them. image: shape of the image that a flat tensor was.
-    signs: (channels,) -1 where it stands for the opposite of what the file has.
+    signs: (channels,) -1 where it stands for the opposite of what the file has. bias: of sums, what
+    is added to them: (1,) or (channels,), None for nothing.
     """
 
     tensor: str
@@ -41,6 +42,7 @@ class Value:
     layer: str = ""
     owned: bool = False
     signs: NDArray[np.float64] | None = None
+    bias: NDArray[np.float64] | None = None
 
     @property
     def on_grid(self) -> bool:

@@ -42,6 +42,8 @@ class Walk:
         self.layers: dict[str, LayerShape] = {}
         self.weight_bits: dict[str, int] = {}
         self.act_bits: dict[str, int] = {}
+        self.full: dict[str, int] = {}
+        """Of layers whose weights hold -128: the bits of what they take; 0 of others."""
         self.problems: dict[str, UnsupportedError] = {}
         self.notes: list[str] = []
         self.entry: Quant | None = None

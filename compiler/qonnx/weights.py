@@ -15,6 +15,9 @@ from compiler.qonnx.walk import MOST_BITS
 TURNS = ("Transpose", "Reshape", "Unsqueeze", "Squeeze", "Flatten")
 """Operations on weights behind their quantizer that leave every one of them what it is."""
 
+LEAST = -(1 << (MOST_BITS - 1))
+"""The least weight that there is; 8 bits have no opposite of it."""
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -25,6 +28,11 @@ class Weights:
     scale: NDArray[np.float64]
     bits: int
     name: str
+
+    @property
+    def full(self) -> bool:
+        """Do they hold the least value of their bits, which has no opposite?"""
+        return self.bits > 1 and bool(self.values.min(initial=0) == -(1 << (self.bits - 1)))
 
     def turned(self, signs: NDArray[np.float64] | None) -> Weights:
         """The same with some outputs negative. signs: (1,) or (outputs,)."""
@@ -80,10 +88,15 @@ def read_weights(graph: Graph, node: Any, outputs_first: Callable[[Any], Any]) -
 
 
 def held(values: NDArray[np.int64], bits: int) -> int:
-    """The bits given, or as many more as the values need; the least value of bits is none."""
+    """The bits given, or as many more as the values need; the least value of bits takes one.
+
+    Not so -128, which 8 bits hold.
+    """
     most = int(np.abs(values).max(initial=0))
     if bits == 1 and (np.abs(values) == 1).all():
         return 1
+    if values.min(initial=0) == LEAST and values.max(initial=0) < -LEAST:
+        return MOST_BITS
     return max(bits, most.bit_length() + 1, 2)
 
 
@@ -109,9 +122,7 @@ def _quantized(
         raise graph.refusal(
             source, "its scale differs within an output", "use one scale for each output, or one"
         )
-    bits, least = held(values, form.bits + (not form.signed)), -(1 << (MOST_BITS - 1))
-    if bits > MOST_BITS and values.min() == least and values.max() < -least:
-        bits = MOST_BITS
+    bits = held(values, form.bits + (not form.signed))
     if bits > MOST_BITS:
         what = f"weights of {form.bits} bits without a sign have no kernel"
         raise graph.refusal(source, what, "quantize signed, or to 7 bits")
@@ -136,8 +147,8 @@ def _turn(graph: Graph, node: Any, values: NDArray[Any]) -> NDArray[Any]:
 def _by_hand(values: NDArray[np.float64]) -> Weights | None:
     """Weights without a quantizer that show their integers: whole, or signs times a scale."""
     rows = np.abs(values.reshape(len(values), -1))
-    whole = (values == np.rint(values)).all() and rows.max(initial=0) < 1 << (MOST_BITS - 1)
-    if whole and rows.max(initial=0) > 1:
+    inside = values.min(initial=0) >= LEAST and values.max(initial=0) < -LEAST
+    if inside and (values == np.rint(values)).all() and rows.max(initial=0) > 1:
         integers = values.astype(np.int64)
         return Weights(integers, np.ones(len(values)), held(integers, 2), "")
     scale = rows.max(axis=1)

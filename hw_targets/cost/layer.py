@@ -163,10 +163,11 @@ def bias_kernel(layer: LayerShape, lanes: int, acc_bits: int) -> ChannelAdd:
     """Bias of the logits, without its FIFO.
 
     It is not known before the layer is quantized, and taken to need as many bits as the
-    accumulator, and their sum one more.
+    accumulator, and their sum one more; both have those that order fractions besides.
     """
-    channels, pixels = layer.out_channels, layer.pixels
-    return ChannelAdd(channels, lanes, pixels, acc_bits, True, acc_bits, acc_bits + 1)
+    channels, pixels, shift = layer.out_channels, layer.pixels, layer.rank_bits
+    bits = acc_bits + shift
+    return ChannelAdd(channels, lanes, pixels, acc_bits, True, bits, bits + 1, shift)
 
 
 def end_kernels(layer: LayerShape, lanes: int, bits: int) -> tuple[Kernel, ...]:
@@ -223,12 +224,12 @@ def units_of(
         choice.arithmetic,
         choice.memory,
     )
-    bits = choice.act_bits if layer.activation else mvu.acc_bits + 1
+    act = act_kernel(layer, lanes.act, mvu.acc_bits, choice.act_bits)
     return (
         *front_kernels(layer, lanes, in_bits, in_signed),
         mvu,
-        act_kernel(layer, lanes.act, mvu.acc_bits, choice.act_bits),
-        *end_kernels(layer, lanes.end, bits),
+        act,
+        *end_kernels(layer, lanes.end, act.output.bits),
     )
 
 
