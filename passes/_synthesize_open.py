@@ -5,32 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from compiler.stages import FloatArray, Implementation, Resources, RtlDesign
+from compiler.stages import Implementation, Resources, RtlDesign
 from hw_targets.boards import Board
 from hw_targets.families import load_family
 from hw_targets.flows import nextpnr, open_tools, yosys
 from hw_targets.flows.plan import BuildPlan
-from hw_targets.flows.process import USUAL, Limit, beside
+from hw_targets.flows.process import Limit, beside
 from hw_targets.shells.accelerator import Accelerator
-from hw_targets.shells.driver import LiftFlowDevice, Result
-from hw_targets.shells.protocol import Identity
-from hw_targets.shells.samples import Encoding, channels_last
 from hw_targets.shells.shell import Shell
-from hw_targets.shells.simulator import (
-    FOLDER,
-    SimulatedBoard,
-    SimulatedPort,
-    build_netlist_simulator,
-    build_simulator,
-)
 from passes._fit import estimated, require_fit
+from passes._netlist_check import check_netlist
+from passes._shell_check import check_shell
 from passes.base import Context
-
-PATIENCE_FRAMES = 20
-PATIENCE_BITS = 100
-"""A simulated board counts as silent after so many latencies and bits of its serial line."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +68,7 @@ def implement(job: Job, ctx: Context) -> Implementation:
         synthesised = synthesis.result()
         placement = pool.submit(_place, plan, folder, job, budget, ctx)
         if job.netlist_frames:
-            netlist = folder / yosys.NETLIST_VERILOG
-            wanted = answers[: job.netlist_frames]
-            check_netlist(shell, design, netlist, wanted, ctx, job.limit)
+            check_netlist(shell, design, folder, answers, job.netlist_frames, ctx, job.limit)
         placed, reached = placement.result()
     if job.allow_missed_clock and reached < shell.mhz:
         ctx.say(f"the clock is missed, as allowed: {reached:.1f} of {shell.mhz:g} MHz", None)
@@ -131,71 +115,3 @@ def _place(
     report = nextpnr.report(folder / nextpnr.REPORT, job.board.flow)
     require_fit(report.resources, budget, job.board.name)
     return report.resources, report.slowest_mhz
-
-
-def check_shell(
-    shell: Shell, design: RtlDesign, frames: int, ctx: Context, limit: Limit = USUAL
-) -> tuple[Result, ...]:
-    """Send test samples through the simulated pins; the answers, every one the model's."""
-    samples = ctx.data.test_x[:frames]
-    if not len(samples):
-        return ()
-    ctx.say("compiling the simulated board", None)
-    simulated = build_simulator(shell, design.folder, ctx.workdir / FOLDER, limit=limit)
-    ctx.say(f"{len(samples)} test samples through the pins", None)
-    identity, answers = _through_the_pins(simulated, design, samples)
-    ctx.prove(
-        "the simulated board says which design it carries",
-        identity == shell.identity,
-        measured=identity.digest,
-        required=shell.identity.digest,
-    )
-    right = sum(
-        answer.outputs == tuple(np.atleast_1d(expected).tolist())
-        for answer, expected in zip(answers, design.predictions, strict=False)
-    )
-    what = "outputs" if design.network.regression else "class"
-    ctx.prove(
-        f"the simulated board, driven at its serial pins, gives the model's {what}",
-        right == len(samples),
-        measured=f"{right} of {len(samples)}",
-        required="all",
-    )
-    return answers
-
-
-def check_netlist(
-    shell: Shell,
-    design: RtlDesign,
-    netlist: Path,
-    expected: tuple[Result, ...],
-    ctx: Context,
-    limit: Limit = USUAL,
-) -> None:
-    """The netlist in place of the RTL, on the same samples: the same answers in the same cycles."""
-    ctx.say("compiling the netlist's simulation", None)
-    obj = ctx.workdir / "netlist-simulation"
-    simulated = build_netlist_simulator(shell, netlist, obj, limit)
-    ctx.say(f"{len(expected)} test samples through the netlist", None)
-    _, answers = _through_the_pins(simulated, design, ctx.data.test_x[: len(expected)])
-    same = sum(answer == wanted for answer, wanted in zip(answers, expected, strict=True))
-    ctx.prove(
-        "the synthesised netlist answers as the RTL does, in as many cycles",
-        same == len(expected),
-        measured=f"{same} of {len(expected)}",
-        required="all",
-    )
-
-
-def _through_the_pins(
-    simulated: SimulatedBoard, design: RtlDesign, samples: FloatArray
-) -> tuple[Identity, tuple[Result, ...]]:
-    form = design.input
-    encoding = Encoding(form.bits, form.signed, form.scale, channels_last(samples.shape[1:]))
-    latency = design.sim.latency if design.sim else 1_000_000
-    patience = PATIENCE_FRAMES * latency + PATIENCE_BITS * simulated.divider
-    with SimulatedPort(simulated, patience) as port:
-        device = LiftFlowDevice(port, encoding)
-        identity = device.identify()
-        batch = device.infer([sample.ravel().tolist() for sample in samples.astype(np.float64)])
-    return identity, batch.results

@@ -18,6 +18,7 @@ from hw_targets.shells.dma_shell import processor_of
 from hw_targets.shells.platforms import PLATFORMS
 from hw_targets.shells.shell import DEFAULT_BAUD
 from passes import _synthesize_open, _synthesize_rtl, _synthesize_vivado
+from passes._netlist_check import WHERE_QUICK
 from passes.base import Context, Pass
 
 Flow = Literal["auto", "finn", "vivado-rtl"]
@@ -30,20 +31,21 @@ class Synthesize(Pass[RtlDesign, Implementation]):
 
     On the former the whole board shell, PLL and UART included, is simulated at its pins with
     `shell_frames` test samples while the tools run. So is, with `netlist_frames` of them, what
-    Yosys made of it: that takes minutes even of small networks, and is done when asked for.
+    Yosys made of it.
 
     flow: of AMD boards. "auto" is "finn", FINN's builder with Vivado and Vitis HLS; "vivado-rtl"
     takes LiftFlow's own RTL, of which the IP with its DMA shell is simulated with `shell_frames`
     test samples, and needs Vivado alone: Zynq-7000 and Zynq UltraScale+.
     on: with "vivado-rtl", user@host of a machine with Vivado that ssh reaches without a password:
     the build runs there, and what its reports say is of this compilation.
-    board: a board's name or TOML file. clock_mhz: of the accelerator. share: of the board, that
-    the design may use. baud: of the shell's serial line. seeds: placements to try until the clock
-    is met. shell_frames: test samples sent through the simulated shell. netlist_frames: the same
-    through its netlist, 0 for none. allow_missed_clock: a design that no seed brings to its clock
-    is no error; the report has the clock it reached. tool_minutes: what a call of a tool may take,
-    0 for each step's own: 8 hours for Yosys and a placement, 2 for a compiler, 1 for the simulated
-    board's next answer, half an hour for the bitstream, 2 days for FINN's builder.
+    board: a board's name or TOML file. clock_mhz: of the accelerator. share: of the board, that the
+    design may use. baud: of the shell's serial line. seeds: placements to try until the clock is
+    met. shell_frames: test samples sent through the simulated shell. netlist_frames: the same
+    through its netlist, 0 for none, -1 for 20 where that is about a minute's work.
+    allow_missed_clock: a design that no seed brings to its clock is no error; the report has the
+    clock it reached. tool_minutes: what a call of a tool may take, 0 for each step's own: 8 hours
+    for Yosys and a placement, 2 for a compiler, 1 for the simulated board's next answer, half an
+    hour for the bitstream, 2 days for FINN's builder.
     """
 
     name: ClassVar[str] = "synthesize"
@@ -60,8 +62,11 @@ class Synthesize(Pass[RtlDesign, Implementation]):
         "hw_targets.families",
         "hw_targets.finn_adapter",
         "hw_targets.flows",
+        "hw_targets.netlist",
         "hw_targets.shells",
         "passes._fit",
+        "passes._netlist_check",
+        "passes._shell_check",
         "passes._synthesize_open",
         "passes._synthesize_rtl",
         "passes._synthesize_vivado",
@@ -73,14 +78,19 @@ class Synthesize(Pass[RtlDesign, Implementation]):
     baud: int = DEFAULT_BAUD
     seeds: int = 3
     shell_frames: int = 50
-    netlist_frames: int = 0
+    netlist_frames: int = WHERE_QUICK
     allow_missed_clock: bool = False
     flow: Flow = "auto"
     on: str = ""
     tool_minutes: float = 0.0
 
     def __post_init__(self) -> None:
-        self.require({"tool_minutes": (self.tool_minutes >= 0, "0 or more")})
+        self.require(
+            {
+                "tool_minutes": (self.tool_minutes >= 0, "0 or more"),
+                "netlist_frames": (self.netlist_frames >= WHERE_QUICK, "-1 or more"),
+            }
+        )
 
     @property
     def limit(self) -> Limit:

@@ -176,6 +176,29 @@ def build(
     return program
 
 
+def compile_alone(
+    source: Path, program: Path, defines: Mapping[str, int], includes: Sequence[Path], limit: Limit
+) -> None:
+    """Compile a C++ source that needs nothing of Verilator's into `program`, beside its log.
+
+    Raises:
+        MissingToolError: no g++. LiftFlowError: it does not compile; quotes its first error.
+    """
+    program.unlink(missing_ok=True)
+    command = [toolchain().compiler, _STANDARD[0], "-O1", "-w"]
+    command += [f"-D{name}={value}" for name, value in defines.items()]
+    command += [f"-I{folder.resolve()}" for folder in includes]
+    what, log = "compiling the simulator", program.resolve().with_suffix(".log")
+    _call(
+        [*command, str(source.resolve()), "-o", str(program.resolve())],
+        program.parent,
+        what,
+        log,
+        limit,
+    )
+    _made(program, what, log)
+
+
 def _together(obj: Path, prefix: str, *, slow: bool) -> Path:
     """A source of all of the model's that run once, if slow, or of all others."""
     units = sorted(path.name for path in obj.glob(f"{prefix}*.cpp"))

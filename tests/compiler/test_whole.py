@@ -50,6 +50,9 @@ def test_reaches_its_goals(digits: RunResult) -> None:
     assert made.shell_frames >= 50
     assert made.bitstream.stat().st_size > 100_000
     assert made.placed.lut <= made.budget.lut
+    checks = {record.name: record.checks for record in digits.records}["synthesize"]
+    (netlist,) = [check for check in checks if "netlist" in check.claim]
+    assert netlist.measured == "20 of 20"
 
 
 def test_every_claim_is_in_the_ledger(digits: RunResult) -> None:

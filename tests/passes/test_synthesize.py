@@ -23,10 +23,11 @@ from hw_targets.errors import InfeasibleError, LiftFlowError, MissingToolError, 
 from hw_targets.flows import archive, nextpnr, tools
 from hw_targets.flows.plan import BuildPlan
 from hw_targets.flows.simulator import Simulator
+from hw_targets.netlist import boards
 from hw_targets.shells.dma_simulator import SimulatedDma
 from hw_targets.shells.driver import Result
 from hw_targets.shells.simulator import DIVIDER, SimulatedBoard
-from passes import _synthesize_open, _synthesize_rtl, _synthesize_vivado
+from passes import _shell_check, _synthesize_open, _synthesize_rtl, _synthesize_vivado
 from passes._fit import require_fit
 from passes.base import Context
 from passes.synthesize import Synthesize
@@ -136,7 +137,7 @@ def test_a_shell_that_answers_otherwise_is_a_defect(
     program = made[1].workdir / "shell-simulation" / "sim"
     rtl = made[0].design.folder
     simulated = SimulatedBoard(program, rtl, oscillator_mhz=25.0, mhz=50.0, divider=DIVIDER)
-    monkeypatch.setattr(_synthesize_open, "build_simulator", lambda *_, **__: simulated)
+    monkeypatch.setattr(_shell_check, "build_simulator", lambda *_, **__: simulated)
     ctx = context(tmp_path / "work")
     wrong = design(tmp_path / "rtl")
     wrong = replace(wrong, predictions=(wrong.predictions + 1) % 16)
@@ -149,17 +150,29 @@ def test_a_shell_that_answers_otherwise_is_a_defect(
 def test_a_netlist_that_answers_otherwise_is_a_defect(
     made: tuple[Implementation, Context], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The right classes, but expected a cycle later."""
+    """The right classes, but expected a cycle later; then a netlist with a fault in it."""
     result, before = made
-    folder = before.workdir / "netlist-simulation"
-    simulated = SimulatedBoard(folder / "sim", folder, oscillator_mhz=25.0, mhz=50.0, divider=50)
-    monkeypatch.setattr(_synthesize_open, "build_netlist_simulator", lambda *_: simulated)
     job = _synthesize_open.Job(result.design, load_board("ulx3s-85f"), 50.0, 0.7, 1_000_000, 1, 5)
-    late = tuple(Result((int(label),), 18) for label in result.design.predictions[:3])
-    with pytest.raises(VerificationError, match="0 of 3"):
-        _synthesize_open.check_netlist(
-            job.shell, result.design, folder, late, context(tmp_path / "work")
-        )
+
+    def check(folder: Path, cycles: int, frames: int, work: str) -> None:
+        ctx = context(tmp_path / work)
+        answers = tuple(Result((int(n),), cycles) for n in result.design.predictions[:frames])
+        _synthesize_open.check_netlist(job.shell, result.design, folder, answers, frames, ctx)
+
+    with monkeypatch.context() as patch:
+        program = before.workdir / "netlist-simulation" / "sim"
+        patch.setattr(boards, "build", lambda *_: boards.Boards(program, 20, divider=50))
+        check(result.plan, 17, 20, "again")
+        with pytest.raises(VerificationError, match="0 of 20"):
+            check(result.plan, 18, 20, "late")
+    netlist = json.loads((result.plan / "netlist.json").read_text())
+    cells = netlist["modules"][job.shell.top]["cells"]
+    total = [cell for name, cell in cells.items() if name.startswith("accelerator.total")]
+    for register in (cell for cell in total if cell["type"] == "TRELLIS_FF"):
+        register["parameters"]["CEMUX"] = "0 "  # it never takes anything up
+    (tmp_path / "netlist.json").write_text(json.dumps(netlist))
+    with pytest.raises(VerificationError, match=r"\d of 3"):
+        check(tmp_path, 17, 3, "faulty")
 
 
 def test_refuses_early(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
