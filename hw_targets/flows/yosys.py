@@ -103,7 +103,16 @@ def _ecp5(command: str, top: str, output: str) -> list[str]:
     ]
 
 
-_RECIPES = {"synth_xilinx": _xilinx, "synth_ecp5": _ecp5, "synth_ice40": _ice40}
+def _gowin(command: str, top: str, output: str) -> list[str]:
+    return [f"{command} -top {top}{output}"]
+
+
+_RECIPES = {
+    "synth_xilinx": _xilinx,
+    "synth_ecp5": _ecp5,
+    "synth_ice40": _ice40,
+    "synth_gowin": _gowin,
+}
 
 
 def counting(name: str, inputs: Sequence[str], family: Family) -> Step:

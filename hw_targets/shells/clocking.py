@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hw_targets.errors import LiftFlowError
@@ -13,12 +15,11 @@ PHASE_DETECTOR_MHZ = 3.125
 frequency is the one Project Trellis' ecppll uses."""
 
 _TOLERANCE = 0.01
-_BEST_VCO_MHZ = 600.0
 
 
 @dataclass(frozen=True)
 class Pll:
-    """Dividers of an EHXPLLL whose feedback is CLKOP, and the frequency in MHz that they give."""
+    """Dividers of a PLL whose feedback is its output, and the frequency in MHz that they give."""
 
     input_div: int
     feedback_div: int
@@ -26,7 +27,41 @@ class Pll:
     mhz: float
 
 
+@dataclass(frozen=True)
+class PllLimits:
+    """What a PLL can do, in MHz. detector: least and greatest frequency of the phase detector.
+
+    best_vco: the middle of what the VCO does.
+    """
+
+    detector: tuple[float, float]
+    vco: tuple[float, float]
+    output: tuple[float, float]
+    best_vco: float
+    input_divs: Sequence[int]
+    feedback_divs: Sequence[int]
+    output_divs: Sequence[int]
+
+
+_ECP5 = PllLimits(
+    (PHASE_DETECTOR_MHZ, math.inf), VCO_MHZ, OUTPUT_MHZ, 600.0,
+    range(1, 129), range(1, 81), range(1, 129),
+)  # fmt: skip
+
+GOWIN = PllLimits(
+    (3.0, 400.0), (500.0, 1200.0), (3.90625, 600.0), 850.0,
+    range(1, 65), range(1, 65), (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128),
+)  # fmt: skip
+"""Limits that rPLLs of GW1NR-9 C6/I5 and GW2AR-18 C8/I7 both keep: Gowin DS117 and DS226, as
+Project Apicula's gowin_pll has them; dividers: UG286."""
+
+
 def ecp5_pll(oscillator_mhz: float, clock_mhz: float) -> Pll:
+    """Dividers of an EHXPLLL; see `pll`. Raises LiftFlowError."""
+    return pll(_ECP5, oscillator_mhz, clock_mhz)
+
+
+def pll(limits: PllLimits, oscillator_mhz: float, clock_mhz: float) -> Pll:
     """The dividers that come nearest to `clock_mhz`.
 
     Among equals the least input divider (the least jitter), then the VCO nearest its middle.
@@ -35,19 +70,21 @@ def ecp5_pll(oscillator_mhz: float, clock_mhz: float) -> Pll:
         LiftFlowError: nothing within 1 % can be reached; names the nearest clock.
     """
     best: tuple[tuple[float, int, float], Pll] | None = None
-    for input_div in range(1, 129):
+    for input_div in limits.input_divs:
         detector = oscillator_mhz / input_div
-        if detector < PHASE_DETECTOR_MHZ:
+        if detector < limits.detector[0]:
             break
-        for feedback_div in range(1, 81):
+        if detector > limits.detector[1]:
+            continue
+        for feedback_div in limits.feedback_divs:
             mhz = detector * feedback_div
-            if not OUTPUT_MHZ[0] <= mhz <= OUTPUT_MHZ[1]:
+            if not limits.output[0] <= mhz <= limits.output[1]:
                 continue
-            for output_div in range(1, 129):
+            for output_div in limits.output_divs:
                 vco = mhz * output_div
-                if not VCO_MHZ[0] <= vco <= VCO_MHZ[1]:
+                if not limits.vco[0] <= vco <= limits.vco[1]:
                     continue
-                rank = (round(abs(mhz - clock_mhz), 9), input_div, abs(vco - _BEST_VCO_MHZ))
+                rank = (round(abs(mhz - clock_mhz), 9), input_div, abs(vco - limits.best_vco))
                 if best is None or rank < best[0]:
                     best = (rank, Pll(input_div, feedback_div, output_div, mhz))
     if best is None or abs(best[1].mhz - clock_mhz) > _TOLERANCE * clock_mhz:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hw_targets.boards import Pins
 from hw_targets.errors import LiftFlowError
-from hw_targets.shells.clocking import ecp5_pll
+from hw_targets.shells.clocking import GOWIN, ecp5_pll, pll
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,28 @@ class Platform:
 
 
 def _ecp5_clock(oscillator_mhz: float, clock_mhz: float) -> ClockSource:
-    pll = ecp5_pll(oscillator_mhz, clock_mhz)
+    made = ecp5_pll(oscillator_mhz, clock_mhz)
     return ClockSource(
-        pll.mhz,
+        made.mhz,
         f"""\
     lf_ecp5_pll #(
-        .INPUT_DIV({pll.input_div}), .FEEDBACK_DIV({pll.feedback_div}),
-        .OUTPUT_DIV({pll.output_div})
+        .INPUT_DIV({made.input_div}), .FEEDBACK_DIV({made.feedback_div}),
+        .OUTPUT_DIV({made.output_div})
+    ) pll (
+        .clk_in, .clk_out(clk), .locked
+    );
+""",
+    )
+
+
+def _gowin_clock(oscillator_mhz: float, clock_mhz: float) -> ClockSource:
+    made = pll(GOWIN, oscillator_mhz, clock_mhz)
+    return ClockSource(
+        made.mhz,
+        f"""\
+    lf_gowin_pll #(
+        .INPUT_DIV({made.input_div}), .FEEDBACK_DIV({made.feedback_div}),
+        .OUTPUT_DIV({made.output_div}), .INPUT_MHZ("{oscillator_mhz:g}")
     ) pll (
         .clk_in, .clk_out(clk), .locked
     );
@@ -87,6 +102,18 @@ def _pcf(pins: Pins, _oscillator_mhz: float) -> str:
     )
 
 
+def _cst(pins: Pins, _oscillator_mhz: float) -> str:
+    """LEDs and button may have another standard than the rest, as their bank has another supply."""
+    pulled = {"clk_in": "NONE", "uart_rx": "UP", "button": "UP"}
+    lines = []
+    for port, ball in placed(pins):
+        slow = port == "button" or port.startswith("led")
+        standard = (pins.slow_standard if slow else None) or pins.io_standard
+        pull = f" PULL_MODE={pulled[port]}" if port in pulled else ""
+        lines.append(f'IO_LOC "{port}" {ball};\nIO_PORT "{port}" IO_TYPE={standard}{pull};')
+    return "\n".join(lines) + "\n"
+
+
 def placed(pins: Pins) -> list[tuple[str, str]]:
     """(port of the top, ball) of every pin."""
     found = [("clk_in", pins.clk), ("uart_tx", pins.uart_tx), ("uart_rx", pins.uart_rx)]
@@ -113,6 +140,14 @@ PLATFORMS: Mapping[str, Platform] = {
         yosys_models=("ice40/cells_sim.v",),
         # Verilator takes defaults of ports for initial values of what is connected to them.
         yosys_defines=("NO_ICE40_DEFAULT_ASSIGNMENTS",),
+    ),
+    "gowin": Platform(
+        clock=_gowin_clock,
+        constraints=_cst,
+        suffix="cst",
+        sources=("lf_gowin_pll.sv",),
+        cells=("lf_gowin_cells.sv",),
+        models=("rpll.sv",),
     ),
 }
 """Flow of a board -> its platform; boards of other flows have no shell."""

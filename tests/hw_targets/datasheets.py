@@ -3,7 +3,7 @@
 AMD: DS190 (Zynq-7000), DS180 (7 series), DS891 (Zynq UltraScale+), DS889 (RFSoC), DS987 (K26),
 DS890 (UltraScale+), DS950 (Versal), DS1013 (V80): slices or CLBs, block RAM of 36 kbit, UltraRAM,
 DSP slices. A 7 series slice has 4 LUTs, an UltraScale+ CLB 8, a Versal CLB 32; a LUT 2 registers.
-Lattice: FPGA-DS-02012 (ECP5), FPGA-DS-02008 (iCE40 UltraPlus).
+Lattice: FPGA-DS-02012 (ECP5), FPGA-DS-02008 (iCE40 UltraPlus). Gowin: DS117 (GW1NR), DS226 (GW2AR).
 """
 
 from __future__ import annotations
@@ -39,3 +39,9 @@ LATTICE: dict[str, tuple[int, int, int]] = {
     "iCE40UP5K": (5, 30, 8),
 }
 """Device -> thousands of LUT4, block RAMs, multipliers."""
+
+GOWIN: dict[str, tuple[int, int, int, int]] = {
+    "GW1NR-LV9": (8_640, 6_480, 26, 20),
+    "GW2AR-LV18": (20_736, 15_552, 46, 48),
+}
+"""Device -> LUT4, registers, block RAMs of 18 kbit, multipliers of 18 x 18."""

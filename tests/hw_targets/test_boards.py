@@ -47,6 +47,9 @@ def test_figures_are_the_data_sheets(name: str) -> None:
         lut = count * datasheets.LUTS[block]
         assert (held.lut, held.ff, held.bram) == (lut, 2 * lut, 2 * bram)
         assert (held.uram, held.dsp) == (uram, dsp)
+    elif board.flow == "gowin":
+        key = next(key for key in datasheets.GOWIN if board.part.startswith(key))
+        assert (held.lut, held.ff, held.bram, held.dsp) == datasheets.GOWIN[key]
     else:
         key = next(key for key in datasheets.LATTICE if board.part.startswith(key))
         assert (held.lut // 1000, held.bram, held.dsp) in (

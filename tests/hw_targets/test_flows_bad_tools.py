@@ -107,7 +107,8 @@ def test_a_crash_tells_signal_and_last_words(step: Step, standin: Standin, tmp_p
 
 WRITES = "for name, text in {0!r}: open(name, 'w', encoding='latin-1').write(text)"
 NETLIST = [(yosys.NETLIST, "{}"), (yosys.NETLIST_VERILOG, "x")]
-PLACED = {cell: {"used": 1} for cell in nextpnr.TARGETS["ecp5"].cells.values()}
+CELLS = nextpnr.TARGETS["ecp5"].cells.values()
+PLACED = {cell: {"used": 1} for each in CELLS for cell in each}
 
 
 def cells(**counts: float) -> str:

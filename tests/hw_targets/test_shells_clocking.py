@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hw_targets.errors import LiftFlowError
-from hw_targets.shells.clocking import VCO_MHZ, ecp5_pll, uart_divider
+from hw_targets.shells.clocking import GOWIN, VCO_MHZ, ecp5_pll, pll, uart_divider
 
 
 @pytest.mark.parametrize("mhz", [12.5, 25, 40, 50, 60, 75, 80, 100, 133, 200])
@@ -25,6 +25,16 @@ def test_pll_of_the_default_clock_is_that_of_ecppll() -> None:
 def test_unreachable_clock_is_refused(mhz: float) -> None:
     with pytest.raises(LiftFlowError, match=r"can't be made from 25 MHz; the nearest is"):
         ecp5_pll(25.0, mhz)
+
+
+@pytest.mark.parametrize("mhz", [4.5, 13.5, 27, 48, 54, 60, 81, 100, 135])
+def test_gowin_s_pll_is_within_its_limits_and_near(mhz: float) -> None:
+    made = pll(GOWIN, 27.0, mhz)
+    assert made.mhz == pytest.approx(mhz, rel=0.01)
+    assert made.mhz == pytest.approx(27.0 * made.feedback_div / made.input_div)
+    assert 500 <= made.mhz * made.output_div <= 1200
+    assert made.output_div in GOWIN.output_divs
+    assert 27.0 / made.input_div >= 3
 
 
 def test_uart_divider() -> None:

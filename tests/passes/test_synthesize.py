@@ -79,6 +79,30 @@ def test_ice40_from_netlist_to_bitstream(tmp_path: Path) -> None:
     assert pins[:3] == ["set_io clk_in 35", "set_io uart_tx 9", "set_io -pullup yes uart_rx 6"]
 
 
+def test_gowin_from_netlist_to_bitstream(tmp_path: Path) -> None:
+    """Twice the oscillator's clock by its PLL, whose model runs the shell; netlist and packer."""
+    ctx = context(tmp_path / "work")
+    ctx.workdir.mkdir()
+    tool = Synthesize(board="tang-nano-9k", clock_mhz=54.0, seeds=1, shell_frames=5)
+    tool.refuse(ctx)
+    result = tool.run(design(tmp_path / "rtl"), ctx)
+    assert result.bitstream is not None
+    lines = result.bitstream.read_text().splitlines()
+    assert lines[2] == "1010010111000011"  # what the device waits for
+    assert len(lines) > 700  # a row of the die each
+    assert [check.measured for check in ctx.checks[1:3]] == ["5 of 5"] * 2
+    assert result.clock_mhz is not None
+    assert result.clock_mhz >= result.clock_target_mhz == 54.0
+    for counted in (result.synthesised, result.placed):
+        assert counted.lut is not None
+        assert counted.ff is not None
+        assert 500 < counted.lut < 1500
+        assert 300 < counted.ff < 1000
+    pins = (result.plan / "shell" / "liftflow_tang_nano_9k.cst").read_text().splitlines()
+    assert pins[:2] == ['IO_LOC "clk_in" 52;', 'IO_PORT "clk_in" IO_TYPE=LVCMOS33 PULL_MODE=NONE;']
+    assert 'IO_PORT "button" IO_TYPE=LVCMOS18 PULL_MODE=UP;' in pins
+
+
 def test_archived_plan_gives_the_same_bitstream_by_its_own_script(
     made: tuple[Implementation, Context], tmp_path: Path
 ) -> None:
