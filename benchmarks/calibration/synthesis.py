@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -34,7 +33,7 @@ def synthesise(kernel: Kernel, family: Family, folder: Path) -> dict[str, float]
     """
     folder.mkdir(parents=True, exist_ok=True)
     for source in kernel.sources:
-        shutil.copy(RTL_DIR / source, folder / source)
+        (folder / source).write_text(kernel.text(source))
     (folder / "top.sv").write_text(_top(kernel, folder))
     sources = ["top.sv", *kernel.sources]
     run_yosys(yosys.script("top", sources, family), folder)

@@ -46,7 +46,7 @@ def measure(name: str, unit: Mvu, family: Family, path: Path = RESULTS, work: Pa
         MissingToolError: finn-plus is not installed.
         subprocess.SubprocessError: Yosys refused one of them or took too long.
     """
-    mark = _digest(unit, family)
+    mark = digest(unit, family)
     if any((row["name"], row["family"], row["digest"]) == (name, family.name, mark)
            for row in load(path)):  # fmt: skip
         return False
@@ -60,8 +60,8 @@ def measure(name: str, unit: Mvu, family: Family, path: Path = RESULTS, work: Pa
         "finn": version("finn-plus"),
         "unit": asdict(unit),
         "ours": synthesise(unit, family, place / "ours"),
-        "theirs": theirs.synthesise(unit, family, place / "theirs", memory=True),
-        "theirs_alone": theirs.synthesise(unit, family, place / "theirs-alone", memory=False),
+        "theirs": theirs.synthesise(unit, family, place / "theirs"),
+        "theirs_alone": theirs.synthesise_alone(unit, family, place / "theirs-alone"),
     }
     with path.open("a") as out:
         out.write(json.dumps(row) + "\n")
@@ -69,10 +69,10 @@ def measure(name: str, unit: Mvu, family: Family, path: Path = RESULTS, work: Pa
     return True
 
 
-def _digest(unit: Mvu, family: Family) -> str:
+def digest(unit: Mvu, family: Family) -> str:
     """Short digest of what makes a row, but for Yosys."""
     text = f"{unit} {recipe_digest(Mvu, family)} {version('finn-plus')}"
-    source = Path(theirs.__file__).read_bytes() + theirs.CELLS.read_bytes()
+    source = Path(theirs.__file__).read_bytes() + theirs.sources()
     return hashlib.sha256(text.encode() + source).hexdigest()[:12]
 
 

@@ -20,6 +20,7 @@ from hw_targets.rtl.concat import Concat
 from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.duplicate import Duplicate
 from hw_targets.rtl.fifo import Fifo
+from hw_targets.rtl.finn_mvu import FinnMvu
 from hw_targets.rtl.kernel import Instance, IntArray, Kernel, Source
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
@@ -42,6 +43,8 @@ Times = Callable[[IntArray], IntArray]
 FIFO_CYCLES, DEEP_FIFO_CYCLES = 1, 2
 READ_FIRST_DEPTH = 32
 """Threshold memories deeper than this are read in a cycle of their own, block RAM in two."""
+FINN_QUEUE = 2
+"""Cycles of a sum in the output queue of FINN's unit: into it, and into its last register."""
 
 
 def latency_cycles(kernels: Iterable[Kernel]) -> int:
@@ -252,6 +255,16 @@ def _(kernel: Mvu, times: Times) -> Times:
 
 
 @_through.register
+def _(kernel: FinnMvu, times: Times) -> Times:
+    """As ours, but that the first pass follows a vector beat by beat, through its replay buffer."""
+    columns, rows = kernel.column_folds, kernel.row_folds
+    arrived = times(np.arange(1, kernel.pixels + 1) * columns - 1)
+    first = _paced(arrived + 2 * int(rows > 1), columns * rows)
+    delay = finn_mvu_stages(kernel) + FINN_QUEUE
+    return lambda beats: first[beats // rows] + beats % rows * columns + delay
+
+
+@_through.register
 def _(kernel: Depthwise, times: Times) -> Times:
     block_rom = kernel.rom_style == "block" and kernel.taps * kernel.folds > 1
     multiply = product_stages(kernel.weight_bits, kernel.act_bits, kernel.arithmetic)
@@ -343,6 +356,11 @@ def mvu_stages(kernel: Mvu) -> int:
     if kernel.weight_bits <= 2:
         multiply = 1  # signs
     return 1 + int(block_buffer or block_rom) + multiply + (kernel.simd - 1).bit_length()
+
+
+def finn_mvu_stages(kernel: FinnMvu) -> int:
+    """Registers from a multiplier's operands to a sum (`PIPELINE_DEPTH` of FINN's mvu.sv)."""
+    return 3 + (kernel.simd - 1).bit_length() + int(kernel.simd == 1) + 1
 
 
 def product_stages(weight_bits: int, act_bits: int, arithmetic: str) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hw_targets.rtl.add import Add
 from hw_targets.rtl.fifo import Fifo
-from hw_targets.rtl.kernel import RTL_DIR, Instance, IntArray, Source, Stream, require
+from hw_targets.rtl.kernel import Instance, IntArray, Source, Stream, require, source_texts
 from hw_targets.rtl.manifest import Manifest, memory_files
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.top import TOP, Link, render_top
@@ -148,8 +148,8 @@ class Design:
         kernels = [unit.kernel for unit in self.units]
         if any(link.depth for link in self.links):
             kernels.append(Fifo(1, LEAST_DEPTH, 1))
-        sources = sorted({name for kernel in kernels for name in kernel.sources})
-        files = {source: (RTL_DIR / source).read_text() for source in sources}
+        files = source_texts(kernels)
+        sources = tuple(files)
         memories: dict[str, str] = {}
         for unit in self.units:
             for file, words in memory_files(unit).items():

@@ -13,7 +13,7 @@ concatenation, stream 0 in the least significant bits, `tvalid` and `tready` hav
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -90,6 +90,10 @@ class Kernel(ABC):
         """All source files that the module needs."""
         return (*self.uses, self.source)
 
+    def text(self, source: str) -> str:
+        """Contents of one of `sources`."""
+        return (RTL_DIR / source).read_text()
+
     def memories(self, arrays: Mapping[str, IntArray]) -> dict[str, list[str]]:
         """Memory parameter name -> words in hexadecimal, for `$readmemh`."""
         return {}
@@ -133,6 +137,17 @@ class Instance:
     kernel: Kernel
     arrays: Mapping[str, IntArray]
     sources: tuple[Source, ...] | None = None
+
+
+def source_texts(kernels: Iterable[Kernel]) -> dict[str, str]:
+    """Name -> contents of every source of some kernels, in the order to read them.
+
+    Packages stand before what imports them.
+    """
+    texts: dict[str, str] = {}
+    for kernel in kernels:
+        texts |= {name: kernel.text(name) for name in kernel.sources if name not in texts}
+    return dict(sorted(texts.items(), key=lambda item: (not item[0].endswith("_pkg.sv"), item[0])))
 
 
 def literal(value: int | str) -> str:

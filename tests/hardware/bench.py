@@ -8,7 +8,7 @@ from itertools import cycle, islice, zip_longest
 from pathlib import Path
 
 from hw_targets.flows.simulator import Channel, SimRun, Simulator, Stimulus, build
-from hw_targets.rtl.kernel import RTL_DIR, Instance, IntArray, literal
+from hw_targets.rtl.kernel import Instance, IntArray, literal, source_texts
 from hw_targets.rtl.manifest import memory_files, memory_parameters
 
 TOP = "bench"
@@ -19,9 +19,9 @@ def write_bench(instances: Sequence[Instance], folder: Path) -> list[str]:
 
     Stream k of instance i has the ports `s<i>_<k>_*` or `m<i>_<k>_*`.
     """
-    sources = sorted({name for instance in instances for name in instance.kernel.sources})
-    for source in sources:
-        (folder / source).write_text((RTL_DIR / source).read_text())
+    sources = source_texts(instance.kernel for instance in instances)
+    for source, text in sources.items():
+        (folder / source).write_text(text)
     for instance in instances:
         for name, words in memory_files(instance).items():
             (folder / name).write_text("\n".join(words) + "\n")

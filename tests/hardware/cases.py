@@ -12,6 +12,7 @@ from hw_targets.rtl.concat import Concat
 from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.duplicate import Duplicate
 from hw_targets.rtl.fifo import Fifo
+from hw_targets.rtl.finn_mvu import LEAST_BITS, FinnMvu
 from hw_targets.rtl.kernel import Instance, IntArray, Kernel, Stream
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
@@ -64,6 +65,28 @@ def mvu(rng: Rng) -> Case:
         multiplier_bits=pick(rng, 18, 25, 27),
     )
     low = -(1 << (kernel.weight_bits - 1)) + (kernel.packed_rows > 1 or kernel.weight_bits == 2)
+    weights = _weights(rng, kernel.weight_bits, low, (kernel.mh, kernel.mw))
+    weights[0] = low  # one row that reaches the end of the accumulator's range
+    return kernel, {"weights": weights}
+
+
+def finn_mvu(rng: Rng) -> Case:
+    """Of what FINN's unit takes: no signs, no vector of one beat."""
+    simd, pe = pick(rng, 1, 2, 3, 4, 7), pick(rng, 1, 2, 3, 5)
+    kernel = FinnMvu(
+        mw=simd * pick(rng, 2, 2, 3, 9, 16, 17, 130),
+        mh=pe * pick(rng, 1, 1, 2, 3, 8),
+        simd=simd,
+        pe=pe,
+        pixels=pick(rng, 1, 3),
+        weight_bits=int(rng.integers(LEAST_BITS, 9)),
+        act_bits=int(rng.integers(LEAST_BITS, 9)),
+        act_signed=coin(rng),
+        memory="block" if coin(rng) else "auto",
+        narrow=coin(rng),
+        version=pick(rng, 0, 1, 2),
+    )
+    low = kernel.narrow - (1 << (kernel.weight_bits - 1))
     weights = _weights(rng, kernel.weight_bits, low, (kernel.mh, kernel.mw))
     weights[0] = low  # one row that reaches the end of the accumulator's range
     return kernel, {"weights": weights}
@@ -308,6 +331,7 @@ def concat(rng: Rng) -> Case:
 
 GENERATORS: dict[str, Callable[[Rng], Case]] = {
     "mvu": mvu,
+    "finn_mvu": finn_mvu,
     "depthwise": depthwise,
     "swu": swu,
     "parallel_window": parallel_window,
