@@ -156,7 +156,7 @@ class Pipeline:
         watch.start(self.passes, folder)
         try:
             refused = False
-            for entry, context in zip(self.passes, contexts, strict=True):
+            for place, (entry, context) in enumerate(zip(self.passes, contexts, strict=True)):
                 key = cache_key(entry, carried, base)
                 record = _finished(entry, context.workdir, key, folder)
                 if record is None:
@@ -165,6 +165,7 @@ class Pipeline:
                         refused = True
                     if current is None:
                         current = result.stage(result.records[-1].name)
+                        self._foresee(current, start=place)
                     watch.before(entry, context)
                     record, current = _execute(entry, current, context, key, folder, team)
                     result._stages = {entry.name: current}
@@ -173,6 +174,8 @@ class Pipeline:
                 result.records.append(record)
                 carried = record.digest
                 watch.after(entry, record, None if record.cached else current)
+                if current is not None:
+                    self._foresee(current, start=place + 1)
         finally:
             watch.end(result)
         return result
@@ -181,6 +184,11 @@ class Pipeline:
         """Let every pass still to run say now whether it can run here at all."""
         for entry, context in list(zip(self.passes, contexts, strict=True))[start:]:
             entry.refuse(context)
+
+    def _foresee(self, stage: Any, start: int) -> None:
+        """Let every pass still to run say whether it will refuse what comes of this stage."""
+        for entry in self.passes[start:]:
+            entry.foresee(stage)
 
 
 def stage_types(kind: type[Pass[Any, Any]]) -> tuple[type, type]:

@@ -10,9 +10,11 @@ from hw_targets.errors import InfeasibleError
 
 
 def estimated(design: RtlDesign, board: Board) -> Resources:
-    """The allocation's estimate; nothing where it was made for another board."""
-    made_for = design.allocation.board
-    return Resources(**design.allocation.estimate) if made_for == board.name else Resources()
+    """The allocation's estimate; nothing where it was made for another board, or for our units
+    where FINN's are."""
+    if design.finn_units.layers or design.allocation.board != board.name:
+        return Resources()
+    return Resources(**design.allocation.estimate)
 
 
 def require_fit(used: Mapping[str, float], budget: Mapping[str, float], board: str) -> None:

@@ -114,3 +114,9 @@ class Pass(ABC, Generic[In, Out]):
 
     def refuse(self, ctx: Context) -> None:
         """Raise LiftFlowError before the pipeline starts if the pass cannot run here at all."""
+
+    def foresee(self, stage: object) -> None:
+        """Raise LiftFlowError if a stage on the way here tells that the pass will be refused.
+
+        stage: of a pass before this one, as soon as that is done.
+        """

@@ -53,6 +53,7 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         "hw_targets.flows",
         "passes._fifo_measure",
         "passes._fifo_sizing",
+        "passes._finn_units",
         "passes._score",
         "passes.generate_rtl",
     )
@@ -75,7 +76,9 @@ class Simulate(Pass[RtlDesign, RtlDesign]):
         toolchain()
 
     def run(self, model: RtlDesign, ctx: Context) -> RtlDesign:
-        design = design_of(model.name, model.finn, model.network, model.allocation)
+        design = design_of(
+            model.name, model.finn, model.network, model.allocation, model.finn_units
+        )
         chosen = self._chosen(design.bound_cycles, len(ctx.data.test_x))
         frames = model.input.stream(ctx.data.test_x[chosen])
         predictions = model.predictions[chosen]

@@ -145,7 +145,9 @@ def _part(data: Dataset, frames: int) -> Dataset:
 def _row(name: str, config: Config, task: Task, design: RtlDesign, result: RunResult) -> Row:
     sim = design.sim
     assert sim is not None
-    built = design_of(design.name, design.finn, design.network, design.allocation)
+    built = design_of(
+        design.name, design.finn, design.network, design.allocation, design.finn_units
+    )
     layers = design.allocation.layers.values()
     checks = {record.name: record.checks for record in result.records}
     return {

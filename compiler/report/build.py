@@ -66,7 +66,7 @@ def build_report(
     allocation = final.allocation if final else None
     score: Literal["accuracy", "R^2"] = "R^2" if data.regression else "accuracy"
     accuracy = _accuracy(result, stages, len(data.test_y))
-    resources = _resources(board, allocation, made)
+    resources = _resources(board, allocation, made, rtl)
     performance = _performance(allocation, rtl, made)
     sim = rtl.sim if rtl else None
     return Report(
@@ -242,12 +242,16 @@ def _compression(scored: ScoredModel | None, quant: QuantModel | None) -> Compre
 
 
 def _resources(
-    board: Board, allocation: Allocation | None, made: Implementation | None
+    board: Board,
+    allocation: Allocation | None,
+    made: Implementation | None,
+    rtl: RtlDesign | None = None,
 ) -> list[ResourceRow]:
     if allocation is None:
         return []
-    # What was estimated for another board is no estimate of this one.
-    estimate = allocation.estimate if allocation.board == board.name else {}
+    # What was estimated for another board, or with our units for FINN's, is no estimate of this.
+    other = allocation.board != board.name or (rtl is not None and rtl.finn_units.layers)
+    estimate = {} if other else allocation.estimate
     counted = RESOURCES + (("uram",) if made and made.placed.uram is not None else ())
     return [
         ResourceRow(

@@ -41,6 +41,7 @@ from compiler.stages.quantized import (
 )
 from compiler.stages.hardware import (
     SimReport,
+    FinnUnits,
     RtlDesign,
     UnitReport,
     Resources,
@@ -58,6 +59,7 @@ __all__ = [
     "Dataset",
     "Deployment",
     "Epoch",
+    "FinnUnits",
     "FloatArray",
     "FloatModel",
     "FoldedNorm",

@@ -33,6 +33,17 @@ class SimReport:
 
 
 @dataclass(frozen=True)
+class FinnUnits:
+    """Layers whose matrix-vector unit is that of FINN's RTL library. cell: the board's multiplier.
+
+    What such a unit costs is known to no model.
+    """
+
+    layers: tuple[str, ...] = ()
+    cell: str = ""
+
+
+@dataclass(frozen=True)
 class RtlDesign:
     """A self-contained folder of RTL: sources, memories, top, manifest.json with its digest.
 
@@ -55,6 +66,7 @@ class RtlDesign:
     """FINN's folding configuration of that graph."""
     sim: SimReport | None = None
     step: float = 0.0
+    finn_units: FinnUnits = FinnUnits()
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,19 @@ class NeedsTool(Pass[Word, Word]):
         raise AssertionError("never reached")
 
 
+@dataclass(frozen=True)
+class NoSix(Pass[Word, Word]):
+    name: ClassVar[str] = "no-six"
+
+    def foresee(self, stage: object) -> None:
+        if isinstance(stage, Number) and stage.value == 6:
+            raise LiftFlowError("six cannot be", where=self.name)
+
+    def run(self, model: Word, ctx: Context) -> Word:
+        RUNS.append(self.name)
+        return model
+
+
 @pytest.fixture
 def data() -> Dataset:
     x = np.zeros((4, 2), dtype=np.float32)
@@ -225,6 +238,20 @@ def test_a_folder_with_only_the_lock_of_a_killed_run_goes_too(
     with pytest.raises(MissingToolError):
         Pipeline([Add(), Spell(), NeedsTool()]).run(Number(1), data, run)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_stage_foretells_is_refused_before_the_next_pass(
+    tmp_path: Path, data: Dataset
+) -> None:
+    assert Pipeline([Add(), Spell(), NoSix()]).run(Number(1), data, tmp_path).last == Word("2")
+    RUNS.clear()
+    with pytest.raises(LiftFlowError, match="no-six: six cannot be"):
+        Pipeline([Add(amount=5), Spell(), NoSix()]).run(Number(1), data, tmp_path)
+    assert RUNS == ["add"]
+    # Where it is found done, too.
+    with pytest.raises(LiftFlowError, match="no-six: six cannot be"):
+        Pipeline([Add(amount=5), Spell(), NoSix()]).run(Number(1), data, tmp_path)
+    assert RUNS == ["add"]
 
 
 def test_failed_proof_stops_the_run(tmp_path: Path, data: Dataset) -> None:

@@ -25,8 +25,9 @@ from compiler.report.plots import plots
 from compiler.report.schema import Accuracy, Performance, Report, ResourceRow, as_json_schema
 from compiler.report.terminal import rows
 from compiler.report.verdict import verdict
-from compiler.stages import Allocation, Resources
+from compiler.stages import Allocation, FinnUnits, Resources
 from hw_targets.boards import load_board
+from passes._fit import estimated
 
 ROOT = Path(__file__).parents[2]
 
@@ -198,6 +199,18 @@ def test_estimates_for_another_board_are_none_of_this_one() -> None:
     for board, expected in (("ulx3s-12f", 1000.0), ("icebreaker", None)):
         lut, *_ = _resources(load_board(board), allocation, None)
         assert (lut.resource, lut.estimated) == ("LUT", expected)
+
+
+def test_what_is_estimated_for_our_units_is_none_of_a_design_with_finn_s() -> None:
+    estimate = {"lut": 1000.0, "ff": 900.0, "dsp": 0.0, "bram": 2.0}
+    allocation = Allocation("ulx3s-12f", 25.0, {}, 64, estimate, {}, 0.0, 0.0, 4.0)
+    board = load_board("ulx3s-12f")
+    for layers, expected in (((), estimate), (("conv1",), dict.fromkeys(estimate))):
+        rtl: Any = SimpleNamespace(allocation=allocation, finn_units=FinnUnits(layers))
+        told = {row.resource.lower(): row.estimated for row in
+                _resources(board, allocation, None, rtl)}  # fmt: skip
+        assert told == expected
+        assert {name: getattr(estimated(rtl, board), name) for name in estimate} == expected
 
 
 def implementation(**changes: Any) -> Any:
