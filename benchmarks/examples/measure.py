@@ -123,9 +123,9 @@ def _shape(task: Task) -> NetworkShape:
     from passes._network_shape import network_shape
     from passes.prepare import prepared_network
 
-    start = task.start
-    module, *_ = prepared_network(start.module, start.input_shape)
-    return network_shape(module, start.name, start.input_shape, start.input)
+    start, regression = task.start, task.data.regression
+    module, *_ = prepared_network(start.module, start.input_shape, regression)
+    return network_shape(module, start.name, start.input_shape, start.input, regression)
 
 
 def _part(data: Dataset, frames: int) -> Dataset:

@@ -1,4 +1,4 @@
-"""A small U-Net with a classifier at its end."""
+"""A small U-Net: a value for every pixel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from compiler.frontend.generated import settled
 
 SHAPE = (3, 32, 32)
-CLASSES = 4
 
 
 def _conv(inputs: int, outputs: int) -> nn.Sequential:
@@ -21,8 +20,8 @@ def _conv(inputs: int, outputs: int) -> nn.Sequential:
 class UNet(nn.Module):
     """Two steps down by max pooling, two up by repeated pixels, each beside a skip connection.
 
-    After Ronneberger et al., "U-Net", 2015, arXiv 1505.04597; average pooling and a dense layer
-    stand where a U-Net gives a map. Takes (N, 3, 32, 32), gives (N, 4) logits.
+    After Ronneberger et al., "U-Net", 2015, arXiv 1505.04597, with a map of one channel at its end.
+    Takes (N, 3, 32, 32), gives (N, 1, 32, 32).
     """
 
     def __init__(self) -> None:
@@ -32,7 +31,7 @@ class UNet(nn.Module):
         self.bottom = _conv(16, 32)
         self.up2 = _conv(32 + 16, 16)
         self.up1 = _conv(16 + 8, 8)
-        self.head = nn.Linear(8, CLASSES)
+        self.head = nn.Conv2d(8, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         wide = self.down1(x)
@@ -40,8 +39,8 @@ class UNet(nn.Module):
         x = self.bottom(F.max_pool2d(middle, 2))
         x = self.up2(torch.cat([F.interpolate(x, scale_factor=2.0), middle], 1))
         x = self.up1(torch.cat([F.interpolate(x, scale_factor=2.0), wide], 1))
-        logits: Tensor = self.head(x.mean((2, 3)))
-        return logits
+        pixels: Tensor = self.head(x)
+        return pixels
 
 
 def seeded() -> nn.Module:

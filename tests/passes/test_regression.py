@@ -21,6 +21,7 @@ from compiler.pipeline import RunResult
 from compiler.stages import Dataset, QonnxModel, RtlDesign, ScoredModel, streamed
 from hw_targets.cost.layer import kernels_of
 from hw_targets.errors import InfeasibleError, LiftFlowError, UnsupportedError
+from hw_targets.flows.simulator import build
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.label_select import LabelSelect
@@ -34,6 +35,7 @@ from passes.base import Context
 from passes.deeplift import attribute_all_layers, random_signs, target_coefficients
 from passes.export_qonnx import ExportQonnx
 from passes.fold import Fold
+from passes.generate_rtl import GenerateRtl, design_of
 from passes.lower_finn import LowerFinn
 from passes.prepare import prepared_network, require_support
 from passes.retrain import Retrain
@@ -126,7 +128,7 @@ def test_per_pixel_chain_has_one_order(pixels: RunResult) -> None:
     assert np.array_equal(in_order, integers.transpose(0, 2, 3, 1))
 
 
-def test_branches_to_folded_hardware(branching: RunResult, tmp_path: Path) -> None:
+def test_branches_to_the_rtl(branching: RunResult, tmp_path: Path) -> None:
     exported = cast(QonnxModel, branching.stage("export-qonnx"))
     assert not exported.network.chain
     assert [layer.answers for layer in exported.network.layers] == [False, False, False, True]
@@ -136,6 +138,18 @@ def test_branches_to_folded_hardware(branching: RunResult, tmp_path: Path) -> No
     assert folded.step == exported.step
     assert len(ctx.checks) == 5
     assert all(check.passed for check in ctx.checks)
+
+    rtl = GenerateRtl().run(folded, Context(workdir=tmp_path, data=images()))
+    design = design_of("unet", rtl.finn, rtl.network, rtl.allocation)
+    assert design.output.elements == 2 * 8 * 8
+    room = tuple(max(2, link.stream.beats) for link in design.links)  # of a whole frame everywhere
+    manifest = dataclasses.replace(design, fifo_depths=room).write(tmp_path / "rtl")
+    simulator = build(
+        tmp_path / "rtl", manifest.top, manifest.sources, tmp_path / "obj", optimize="-O0"
+    )
+    frames = rtl.input.stream(images().test_x[:20])
+    run = simulator.run(frames, design.input, design.output, in_valid=0.6, out_ready=0.6)
+    np.testing.assert_array_equal(run.outputs, rtl.predictions[:20])
 
 
 def test_the_last_layer_ends_in_its_bias(dense: RunResult) -> None:
