@@ -13,14 +13,16 @@ import numpy as np
 
 _INSTALLED = frozenset({"torch", "torchvision", "brevitas", "passes"})
 """Packages whose versions or sources are part of every key already."""
+_LOGS = "logs"
+"""Folder of a build plan for what its tools say as they run: seconds and places, no content."""
 
 
 def digest(value: Any) -> str:
     """SHA-256 of a stage, array, module, file or folder by content: equal content, equal digest.
 
     Modules count by architecture (printed form, a graph's code, the source of a user's own classes)
-    and state, paths by what they point at. Raises TypeError for a type whose content is not known,
-    rather than guessing.
+    and state, paths by what they point at, logs left out. Raises TypeError for a type whose content
+    is not known, rather than guessing.
     """
     state = hashlib.sha256()
     _feed(state, value)
@@ -89,8 +91,10 @@ def _source_of(kind: type) -> str:
 def _feed_path(state: hashlib._Hash, path: Path) -> None:
     if path.is_dir():
         for entry in sorted(item for item in path.rglob("*") if item.is_file()):
-            _text(state, entry.relative_to(path).as_posix())
-            state.update(bytes.fromhex(digest_file(entry)))
+            name = entry.relative_to(path)
+            if _LOGS not in name.parts[:-1]:
+                _text(state, name.as_posix())
+                state.update(bytes.fromhex(digest_file(entry)))
     elif path.is_file():
         _text(state, path.name)
         state.update(bytes.fromhex(digest_file(path)))

@@ -82,7 +82,7 @@ class Bound:
 def bound(
     problem: Problem, deadline: float, enough: tuple[float, float] | None = None
 ) -> Bound | None:
-    """The best Lagrangian bound found until `deadline` (of time.monotonic); None: infeasible.
+    """The best Lagrangian bound found until `deadline` (of time.process_time); None: infeasible.
 
     enough: (low, high): stop as soon as the bound is above `high` or a design at most `low`.
     """
@@ -123,7 +123,7 @@ class _Search:
             path, least = problem.graph.shortest(prices @ problem.use)
             if least - prices @ problem.limits > BROKEN:
                 return False
-            if time.monotonic() > deadline:
+            if time.process_time() > deadline:
                 return True
             self._try(path)
         return True
@@ -140,7 +140,10 @@ class _Search:
             if low > value:
                 value, kept = low, prices
             self._try(path)
-            if relaxed - value <= CLOSE * max(abs(relaxed), 1e-12) or time.monotonic() > deadline:
+            if (
+                relaxed - value <= CLOSE * max(abs(relaxed), 1e-12)
+                or time.process_time() > deadline
+            ):
                 break
             if enough and (value > enough[1] or self._best[0] <= enough[0]):
                 break

@@ -45,7 +45,8 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
     weights hurt, "deeplift", or for comparison "deeplift-relevance" (errors of single weights added
     up in chains too), "mse", "hessian" (HAWQ-v2) or "measured" (one layer rounded at a time).
     thrift: modelled error that all LUTs of the budget must buy to be spent.
-    time_limit_s: of the solver; what it has then is taken, its optimality gap reported.
+    time_limit_s: of the solver, seconds of processor time; what it has then is taken, its
+    optimality gap reported.
     """
 
     name: ClassVar[str] = "allocate"

@@ -79,7 +79,11 @@ def test_folders_count_by_names_and_content(tmp_path: Path) -> None:
     (tmp_path / "a" / "x").rename(tmp_path / "a" / "y")
     renamed = digest(tmp_path)
     (tmp_path / "a" / "y").write_text("2")
-    assert len({before, renamed, digest(tmp_path)}) == 3
+    last = digest(tmp_path)
+    assert len({before, renamed, last}) == 3
+    (tmp_path / "a" / "logs").mkdir()
+    (tmp_path / "a" / "logs" / "tool.log").write_text("took 3 s")
+    assert digest(tmp_path) == last, "what tools say as they run is no content"
 
 
 def test_unknown_types_are_refused() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
+import scipy.optimize
 from numpy.typing import NDArray
 
 from passes._allocation_bound import Problem, bound
@@ -148,6 +150,45 @@ def test_a_path_that_will_do_ends_the_search() -> None:
     assert found.path is not None
     assert found.value == 9.0
     assert best_path(task, 20.0, enough=(0.0, 1.0)).bound > 1.0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whether_a_path_will_do(seed: int) -> None:
+    """Also where the least is what is asked for, or is missed by a ten thousandth."""
+    problem = random_problem(seed)
+    least = min(problem.value(path) for path in every_path(problem.graph))
+    if not problem.elastic.any() or not 0 < least < np.inf:
+        return
+    for share, there in ((0.5, False), (0.9999, False), (1.0, True), (1.0001, True), (3.0, True)):
+        asked = share * least
+        found = best_path(problem, 20.0, enough=(asked, asked * (1.0 + 1e-9)))
+        assert (found.value <= asked * (1.0 + 1e-9)) == there
+        assert found.bound <= least * (1.0 + 1e-9) or found.bound > asked
+
+
+def test_time_that_others_took_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HiGHS is stopped by the clock before it has worked: it begins again, with more time."""
+    real = scipy.optimize.milp
+    given: list[float] = []
+
+    def starved(*args: Any, options: dict[str, float], **more: Any) -> Any:
+        given.append(options["time_limit"])
+        stopped = len(given) <= 2
+        return real(*args, options={**options, "time_limit": 0.0} if stopped else options, **more)
+
+    checked = 0
+    for seed in SEEDS[20:40]:
+        problem = random_problem(seed)
+        calm = best_path(problem, 20.0)
+        monkeypatch.setattr(scipy.optimize, "milp", starved)
+        given.clear()
+        busy = best_path(problem, 20.0)
+        monkeypatch.setattr(scipy.optimize, "milp", real)
+        assert (busy.value, busy.bound) == (calm.value, calm.bound)
+        if len(given) >= 3:
+            checked += 1
+            assert given[2] == 2 * given[1] == 4 * given[0]
+    assert checked > 3
 
 
 def test_a_graph_cut_in_two_is_empty() -> None:
