@@ -40,8 +40,8 @@ ANY = 1e9
 """A gap at which every path will do."""
 LIMIT_REACHED = 1
 """scipy's status of a programme that was stopped."""
-WORKED = 0.9
-"""Share of its time that HiGHS must have worked for its limit to be one."""
+WORKED, ATTEMPTS = 0.9, 8
+"""Share of its time that HiGHS must have worked for its limit to be one; how often it may begin."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +153,7 @@ def _solve(
         np.concatenate([supply, np.full(len(core.limits), -np.inf)]),
         np.concatenate([supply, core.limits]),
     )
-    wall_s, stopped = time_limit_s, True
-    while stopped:
+    for attempt in range(ATTEMPTS):
         began = time.process_time()
         with _silent():
             result = milp(
@@ -162,12 +161,15 @@ def _solve(
                 integrality=integers,
                 bounds=bounds,
                 constraints=constraints,
-                options={"time_limit": wall_s, "mip_rel_gap": ANY if asked else 0.0},
+                options={
+                    "time_limit": time_limit_s * 2**attempt,
+                    "mip_rel_gap": ANY if asked else 0.0,
+                },
             )
         # HiGHS looks at the clock on the wall. Where others had the machine, it begins again.
         worked = time.process_time() - began
-        stopped = result.status == LIMIT_REACHED and worked < WORKED * time_limit_s
-        wall_s *= 2
+        if result.status != LIMIT_REACHED or worked >= WORKED * time_limit_s:
+            break
     # Status 2: no path of the core keeps to the limits. Others may: then nothing is known of it.
     inner = (enough[1] if enough and asked else np.inf) if result.status == 2 else low
     if result.mip_dual_bound is not None:
