@@ -90,7 +90,7 @@ def cells(row: Row) -> list[str]:
             for part in ("fifo_bits_held", "fifo_bits_least")
         ),
         "" if sizing is None else f"{sizing:.0f}",
-        f"{row['total_s'] - row['seconds'].get('synthesize', 0.0):.0f}",
+        f"{row['total_s'] - row.get('seconds', {}).get('synthesize', 0.0):.0f}",
     ]
 
 

@@ -45,7 +45,7 @@ class Boards:
         """What boards answer to requests, one after the other.
 
         requests: bytes for each board, all of one length, and how many bytes are awaited from each.
-        patience: clock cycles to wait for them.
+        patience: clock cycles to wait for each byte of them.
 
         Returns: for each request and board the bytes that came, at most as many as awaited.
 

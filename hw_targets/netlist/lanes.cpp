@@ -2,7 +2,7 @@
 //
 //     sim <cycles a bit> <exchanges> <answers>, files with numbers of 32 bit, little-endian
 //
-// An exchange: bytes to each board (count), bytes wanted of each (wanted), cycles of patience, then
+// An exchange: bytes to each board (count), bytes wanted of each (wanted), cycles to wait for a byte, then
 // count bytes for board 0, for board 1 and so on. Its answer: bytes that came from each, then for
 // each board `wanted` bytes, zeros where fewer came. All boards hear their lines in step.
 #include <cstdint>
@@ -239,10 +239,18 @@ int main(int argc, char** argv) {
                 }
                 for (int step = 0; step < divider; ++step) cycle(line);
             }
+        // A byte is waited for as long as the first one: answers may take longer than that to come.
+        size_t before = 0;
         for (uint32_t left = patience; left; --left) {
             bool done = true;
-            for (const auto& each : listeners) done &= each.heard.size() >= wanted;
+            size_t heard = 0;
+            for (const auto& each : listeners) {
+                done &= each.heard.size() >= wanted;
+                heard += each.heard.size();
+            }
             if (done) break;
+            if (heard != before) left = patience;
+            before = heard;
             cycle(ONES);
         }
         for (const auto& each : listeners) put_word(uint32_t(each.heard.size()));
