@@ -78,7 +78,13 @@ def findings() -> list[Finding]:
         found = tool.version if tool.present else None
         rows.append(Finding(tool.name, found, True, without, tool.get))
     rows.append(
-        Finding("ray", _version("ray"), False, "no sweeps", "pip install 'liftflow[sweep]'")
+        Finding(
+            "ray",
+            _version("ray"),
+            False,
+            "no sweeps, no calibration",
+            "pip install 'liftflow[sweep]'",
+        )
     )
     for tool, without in (
         (NEXTPNR_ICE40, "no bitstream for iCE40"),

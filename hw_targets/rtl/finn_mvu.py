@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
 
 from hw_targets.rtl import finn_library
-from hw_targets.rtl.kernel import IntArray, Kernel, pack, require
+from hw_targets.rtl.kernel import IntArray, Kernel, require
 from hw_targets.rtl.mvu import Mvu
 
 LEAST_BITS = 2
@@ -18,6 +17,7 @@ VERSIONS = {"DSP48E1": 1, "DSP48E2": 2}
 """Multiplier cell -> what FINN calls its version."""
 UNKNOWN_CELLS = ("DSP58",)
 """Multipliers for which FINN has a unit of another kind, which is not wrapped."""
+_OURS_ALONE = ("USE_DSP", "PACKED_ROWS", "MULTIPLIER_BITS")
 NO_DEPTHWISE = "FINN's RTL has a depthwise unit for DSP58 alone"
 
 
@@ -74,44 +74,13 @@ class FinnMvu(Mvu):
         return super().text(source)
 
     def parameters(self) -> dict[str, int | str]:
-        return {
-            "MW": self.mw,
-            "MH": self.mh,
-            "SIMD": self.simd,
-            "PE": self.pe,
-            "WEIGHT_BITS": self.weight_bits,
-            "ACT_BITS": self.act_bits,
-            "ACT_SIGNED": int(self.act_signed),
-            "ACC_BITS": self.acc_bits,
-            "NARROW_WEIGHTS": int(self.narrow),
-            "VERSION": self.version,
-            "ROM_STYLE": self.rom_style,
-        }
+        ours = super().parameters()
+        kept = {name: value for name, value in ours.items() if name not in _OURS_ALONE}
+        return {**kept, "NARROW_WEIGHTS": int(self.narrow), "VERSION": self.version}
 
-    def memories(self, arrays: Mapping[str, IntArray]) -> dict[str, list[str]]:
-        """Word `nf * SF + sf` holds `weights[nf*PE + p, sf*SIMD + s]` as element `p*SIMD + s`."""
-        weights = self._weights(arrays)
-        folded = weights.reshape(self.row_folds, self.pe, self.column_folds, self.simd)
-        words = folded.transpose(0, 2, 1, 3).reshape(-1, self.pe * self.simd)
-        return {"WEIGHTS": [pack(word, self.weight_bits) for word in words]}
-
-    def _weights(self, arrays: Mapping[str, IntArray]) -> IntArray:
-        weights = np.asarray(arrays["weights"], dtype=np.int64)
-        limit = 1 << (self.weight_bits - 1)
-        require(
-            weights.shape == (self.mh, self.mw),
-            "finn_mvu: weights have shape {shape}, not (mh, mw) = {expected}",
-            shape=weights.shape,
-            expected=(self.mh, self.mw),
-        )
-        require(
-            bool(weights.min() >= self.narrow - limit and weights.max() < limit),
-            "finn_mvu: weights outside {low}..{high}, what {bits} bits hold here",
-            bits=self.weight_bits,
-            low=self.narrow - limit,
-            high=limit - 1,
-        )
-        return weights
+    @property
+    def _without_least(self) -> bool:
+        return self.narrow
 
 
 def obstacle(kernel: Kernel, cell: str = "") -> str:

@@ -184,6 +184,11 @@ class Mvu(Kernel):
         sums = vectors.astype(exact) @ self._weights(arrays).T.astype(exact)
         return np.asarray(sums.reshape(len(frames), -1), dtype=np.int64)
 
+    @property
+    def _without_least(self) -> bool:
+        """The least value would not go into signs, nor next to another row's in one operand."""
+        return self.weight_bits == 2 or self.packed_rows > 1
+
     def _weights(self, arrays: Mapping[str, IntArray]) -> IntArray:
         weights = np.asarray(arrays["weights"], dtype=np.int64)
         require(
@@ -193,13 +198,12 @@ class Mvu(Kernel):
             expected=(self.mh, self.mw),
         )
         limit = 1 << (self.weight_bits - 1)
-        # The least value would not go into signs, nor next to another row's in one operand.
-        narrow = self.weight_bits == 2 or self.packed_rows > 1
+        low = self._without_least - limit
         require(
-            bool(weights.min() >= narrow - limit and weights.max() < max(limit, 2)),
+            bool(weights.min() >= low and weights.max() < max(limit, 2)),
             "mvu: weights outside {low}..{high}, what {bits} bits hold here",
             bits=self.weight_bits,
-            low=narrow - limit,
+            low=low,
             high=max(limit - 1, 1),
         )
         require(
