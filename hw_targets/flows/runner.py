@@ -108,7 +108,7 @@ def _beside(step: Step, folder: Path, log: Path, limit: Limit) -> Generator[_Tri
         shutil.rmtree(place, ignore_errors=True)
         for name in step.inputs:
             (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).symlink_to((folder / name).resolve())
+            _same_file(folder / name, place / name)
         return _try(step, index, place, place / "log", limit, group)
 
     with process.beside(max(1, min(len(places) - 1, os.cpu_count() or 1))) as pool:
@@ -126,6 +126,14 @@ def _beside(step: Step, folder: Path, log: Path, limit: Limit) -> Generator[_Tri
             pool.shutdown(wait=False, cancel_futures=True)
             group.end()
     shutil.rmtree(folder / "attempts", ignore_errors=True)
+
+
+def _same_file(source: Path, target: Path) -> None:
+    """A second name of a file. No symbolic link: tools in WebAssembly see their own folder alone."""
+    try:
+        target.hardlink_to(source.resolve())
+    except OSError:  # another file system, or one without
+        shutil.copyfile(source, target)
 
 
 def _try(

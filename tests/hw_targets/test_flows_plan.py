@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from hw_targets.boards import load_board
 from hw_targets.errors import LiftFlowError, MissingToolError
-from hw_targets.flows import archive
+from hw_targets.flows import archive, nextpnr
 from hw_targets.flows.plan import BuildPlan, Step
 from hw_targets.flows.runner import error_line
 from hw_targets.flows.tools import PYTHON, YOSYS, Tool
+from hw_targets.flows.yosys import NETLIST
 
 COPY = "import sys; open('log', 'a').write('x'); open('out', 'w').write(open('in').read())"
 
@@ -131,6 +133,34 @@ def test_attempts_that_all_miss_are_an_error(tmp_path: Path) -> None:
     crash = attempts(tmp_path, "\nraise SystemExit('ERROR: no such cell')", "pass")
     with pytest.raises(LiftFlowError, match="no such cell"):
         crash.run(tmp_path)
+
+
+COUNTER = """
+module top(input clk, output led);
+  reg [15:0] count = 0;
+  always @(posedge clk) count <= count + 1;
+  assign led = count[15];
+endmodule
+"""
+
+
+@pytest.mark.slow
+def test_the_real_tool_places_with_another_seed(tmp_path: Path) -> None:
+    pins = "set_io clk 35\nset_io led 11\n"
+    place, _ = nextpnr.steps(load_board("icebreaker"), "pins.pcf", 2000.0, seeds=3)
+    script = f"read_verilog top.v; synth_ice40 -top top -json {NETLIST}"
+    yosys = Step("yosys", YOSYS, (("-p", script),), ("top.v",), (NETLIST,))
+    files = {"top.v": COUNTER.encode(), "pins.pcf": pins.encode()}
+    said: list[str] = []
+    hopeless = BuildPlan("test", files, (yosys, place), place.products)
+    with pytest.raises(LiftFlowError, match=r"MHz \(FAIL at 2000"):
+        hopeless.run(tmp_path, lambda text, _: said.append(text))
+    assert sum("(FAIL at 2000" in text for text in said) == 2
+    step, _ = nextpnr.steps(load_board("icebreaker"), "pins.pcf", 12.0, seeds=3)
+    # A seed that cannot, then one that can.
+    mixed = replace(step, attempts=(place.attempts[0], step.attempts[1]))
+    BuildPlan("test", files, (yosys, mixed), step.products).run(tmp_path)
+    assert nextpnr.report(tmp_path / "pnr.json", "ice40").slowest_mhz > 12
 
 
 def test_failure_quotes_the_tool_and_names_the_log(tmp_path: Path) -> None:
