@@ -15,7 +15,7 @@ from hw_targets.families import load_family
 from hw_targets.network import NetworkShape
 from hw_targets.rtl.design import Design
 from hw_targets.rtl.finn_mvu import sources_present
-from hw_targets.rtl.mvu import for_multipliers
+from hw_targets.rtl.multiplier import for_multipliers
 from passes._finn_units import check_names, check_planned, with_finn
 from passes._score import agreeing
 from passes.base import Context, Pass

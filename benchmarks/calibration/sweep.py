@@ -30,7 +30,7 @@ from hw_targets.cost.features import KERNELS
 from hw_targets.errors import LiftFlowError
 from hw_targets.families import family_names, load_family
 from hw_targets.rtl.kernel import Kernel
-from hw_targets.rtl.mvu import for_multipliers
+from hw_targets.rtl.multiplier import for_multipliers
 
 DATA = Path(__file__).parent / "data"
 WORK = Path(__file__).parents[2] / "build" / "calibration"

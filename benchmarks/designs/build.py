@@ -20,7 +20,8 @@ from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Instance, IntArray, Kernel, Stream
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
-from hw_targets.rtl.mvu import Mvu, for_multipliers
+from hw_targets.rtl.multiplier import for_multipliers
+from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold

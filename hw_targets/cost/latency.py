@@ -29,9 +29,10 @@ from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import Requant
+from hw_targets.rtl.rom import BLOCK_ROM_BITS, rom_cycles
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import Table
-from hw_targets.rtl.threshold import BLOCK_ROM_BITS, Threshold
+from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.top import Link
 from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
@@ -266,9 +267,8 @@ def _(kernel: FinnMvu, times: Times) -> Times:
 
 @_through.register
 def _(kernel: Depthwise, times: Times) -> Times:
-    block_rom = kernel.rom_style == "block" and kernel.taps * kernel.folds > 1
     multiply = product_stages(kernel.weight_bits, kernel.act_bits, kernel.arithmetic)
-    return _last_tap(kernel, times, 1 + int(block_rom) + multiply + 1)
+    return _last_tap(kernel, times, rom_cycles(kernel.rom_banks) + multiply + 1)
 
 
 @_through.register
@@ -324,9 +324,10 @@ def _(kernel: Upsample, times: Times) -> Times:
 
 @_through.register
 def _(kernel: Requant, times: Times) -> Times:
-    block_rom = kernel.rom_style == "block" and kernel.folds > 1
     multiply = product_stages(kernel.mult_bits, kernel.in_bits, kernel.arithmetic)
-    return _later(times, 1 + int(block_rom) + multiply + 2)
+    if kernel.arithmetic == "dsp" and kernel.parts > 1:
+        multiply += 1
+    return _later(times, rom_cycles(kernel.rom_banks) + multiply + 2)
 
 
 @_through.register(Table)
@@ -351,11 +352,11 @@ def mvu_stages(kernel: Mvu) -> int:
     buffer = 2 if columns <= 2 else 16 if columns <= 16 else 1 << (columns - 1).bit_length()
     width = kernel.simd * kernel.act_bits
     block_buffer = rows > 1 and buffer >= 128 and buffer * width >= 4096
-    block_rom = kernel.rom_style == "block" and columns * rows > 1
     multiply = product_stages(kernel.weight_bits, kernel.act_bits, kernel.arithmetic)
     if kernel.weight_bits <= 2:
         multiply = 1  # signs
-    return 1 + int(block_buffer or block_rom) + multiply + (kernel.simd - 1).bit_length()
+    read = max(1 + int(block_buffer), rom_cycles(kernel.rom_banks))
+    return read + multiply + (kernel.simd - 1).bit_length()
 
 
 def finn_mvu_stages(kernel: FinnMvu) -> int:

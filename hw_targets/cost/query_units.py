@@ -19,8 +19,8 @@ from hw_targets.cost.basis.arithmetic import (
     where,
 )
 from hw_targets.cost.layer import MIN_FIFO_DEPTH, WIDER_ADD, WIDER_MULT, WIDER_SHIFT
-from hw_targets.rtl.mvu import BLOCK_ROM_BITS, BLOCK_ROM_DEPTH
 from hw_targets.rtl.requant import LEAST_OUT_BITS, MOST_MULT_BITS, MOST_SHIFT
+from hw_targets.rtl.rom import BLOCK_ROM_BITS, BLOCK_ROM_DEPTH
 from hw_targets.rtl.swu import FRAME_STALL, SLACK_BEATS
 
 LEAST_DEPTH = float(MIN_FIFO_DEPTH)

@@ -129,7 +129,7 @@ def _beside(step: Step, folder: Path, log: Path, limit: Limit) -> Generator[_Tri
 
 
 def _same_file(source: Path, target: Path) -> None:
-    """A second name of a file. No symbolic link: tools in WebAssembly see their own folder alone."""
+    """A second name of a file; no symbolic link, which tools in WebAssembly do not follow out."""
     try:
         target.hardlink_to(source.resolve())
     except OSError:  # another file system, or one without

@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from hw_targets.rtl.kernel import IntArray, Kernel, Stream, pack, require
-from hw_targets.rtl.mvu import PRODUCT, WEIGHT_BITS, RomStyle, rom_style, sum_bits
+from hw_targets.rtl.mvu import PRODUCT, WEIGHT_BITS, sum_bits
+from hw_targets.rtl.rom import ROM, RomStyle, rom_banks, rom_style, side_by_side
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Depthwise(Kernel):
 
     module: ClassVar[str] = "lf_depthwise"
     source: ClassVar[str] = "depthwise.sv"
-    uses: ClassVar[tuple[str, ...]] = (PRODUCT, "reduce.sv")
+    uses: ClassVar[tuple[str, ...]] = (PRODUCT, ROM, "reduce.sv")
 
     channels: int
     taps: int
@@ -63,7 +64,17 @@ class Depthwise(Kernel):
     @property
     def rom_style(self) -> RomStyle:
         """Where the weights go, with `auto` decided from the size of the memory."""
-        return rom_style(self.memory, self.taps * self.folds, self.pe * self.held_bits)
+        return rom_style(self.memory, *self._rom)
+
+    @property
+    def rom_banks(self) -> int:
+        """Banks of block RAM that the weights are in; 0 for logic."""
+        return rom_banks(self.rom_style, *self._rom)
+
+    @property
+    def _rom(self) -> tuple[int, int]:
+        """Words and width of the memory of weights."""
+        return self.taps * self.folds, self.pe * self.held_bits
 
     @property
     def held_bits(self) -> int:
@@ -93,13 +104,14 @@ class Depthwise(Kernel):
             "ACT_SIGNED": int(self.act_signed),
             "ACC_BITS": self.acc_bits,
             "USE_DSP": int(self.arithmetic == "dsp"),
-            "ROM_STYLE": self.rom_style,
+            "ROM_BANKS": self.rom_banks,
         }
 
     def memories(self, arrays: Mapping[str, IntArray]) -> dict[str, list[str]]:
         """Word `tap * folds + fold` holds the weights of the fold's channels."""
         words = self._weights(arrays).T.reshape(-1, self.pe)
-        return {"WEIGHTS": [pack(word, self.held_bits) for word in words]}
+        rows = side_by_side(words, self.rom_banks)
+        return {"WEIGHTS": [pack(row, self.held_bits) for row in rows]}
 
     def reference(self, frames: IntArray, arrays: Mapping[str, IntArray]) -> IntArray:
         windows = np.asarray(frames, dtype=np.int64).reshape(

@@ -2,7 +2,7 @@
 // TAPS (`lf_reduce`).
 //
 // Weights stream from a ROM, word tap*FOLDS + fold.
-// Stages: read | (register, block memories only) | multiply | accumulate.
+// Stages: read (one to three, see lf_rom) | multiply | accumulate.
 `default_nettype none
 
 module lf_depthwise #(
@@ -14,7 +14,8 @@ module lf_depthwise #(
     parameter bit ACT_SIGNED  = 0,
     parameter int ACC_BITS    = 12,
     parameter bit USE_DSP     = 0,
-    parameter     ROM_STYLE   = "distributed",
+    // Of the weights' memory, see lf_rom.
+    parameter int ROM_BANKS   = 0,
     parameter     WEIGHTS     = "weights.mem",
     localparam int IN_WIDTH   = PE * ACT_BITS,
     localparam int OUT_WIDTH  = PE * ACC_BITS
@@ -31,12 +32,12 @@ module lf_depthwise #(
     localparam int WORDS = TAPS * FOLDS;
     localparam int ROM_WIDTH = PE * WEIGHT_BITS;
     localparam int ADDR = WORDS > 1 ? $clog2(WORDS) : 1;
-    // Block RAM answers late in the cycle: a register between it and the multipliers.
-    localparam bit EXTRA = ROM_STYLE == "block" && WORDS > 1;
+    // Clock cycles from an address to weights.
+    localparam int READ = ROM_BANKS > 1 ? 3 : ROM_BANKS > 0 ? 2 : 1;
     // Diagonals of two-bit digits, see lf_product.
     localparam int DIAGONALS = (WEIGHT_BITS + 1) / 2 + (ACT_BITS + 1) / 2 - 1;
     localparam int MULTIPLY = USE_DSP || DIAGONALS <= 2 ? 1 : $clog2(DIAGONALS);
-    localparam int LATENCY = 1 + EXTRA + MULTIPLY;
+    localparam int LATENCY = READ + MULTIPLY;
     localparam int PRODUCT_BITS = WEIGHT_BITS + ACT_BITS;
 
     logic [PE*PRODUCT_BITS-1:0] products;
@@ -51,49 +52,25 @@ module lf_depthwise #(
         else if (enable) valids <= LATENCY'({valids, s_axis_tvalid});
     end
 
-    // Operands as read.
-    logic [IN_WIDTH-1:0]  act_read;
-    logic [ROM_WIDTH-1:0] weight_read;
+    // Weights, and activations that wait for them.
+    logic [ADDR-1:0]             addr;
+    logic [ROM_WIDTH-1:0]        weight;
+    logic [READ:0][IN_WIDTH-1:0] acts;
 
-    always_ff @(posedge clk) if (enable) act_read <= s_axis_tdata;
-
-    if (WORDS == 1) begin : g_constant
-        logic [ROM_WIDTH-1:0] rom [1];
-        initial $readmemh(WEIGHTS, rom);
-        assign weight_read = rom[0];
-    end else begin : g_rom
-        logic [ADDR-1:0] addr;
-        always_ff @(posedge clk) begin
-            if (rst) addr <= '0;
-            else if (enable && s_axis_tvalid)
-                addr <= addr == ADDR'(WORDS - 1) ? '0 : addr + 1'b1;
-        end
-        if (EXTRA) begin : g_block
-            (* rom_style = "block" *) logic [ROM_WIDTH-1:0] rom [WORDS];
-            initial $readmemh(WEIGHTS, rom);
-            always_ff @(posedge clk) if (enable) weight_read <= rom[addr];
-        end else begin : g_logic
-            (* ram_style = "logic", rom_style = "distributed" *) logic [ROM_WIDTH-1:0] rom [WORDS];
-            initial $readmemh(WEIGHTS, rom);
-            always_ff @(posedge clk) if (enable) weight_read <= rom[addr];
-        end
+    always_ff @(posedge clk) begin
+        if (rst) addr <= '0;
+        else if (enable && s_axis_tvalid) addr <= addr == ADDR'(WORDS - 1) ? '0 : addr + 1'b1;
     end
 
-    // Operands as multiplied.
-    logic [IN_WIDTH-1:0]  act;
-    logic [ROM_WIDTH-1:0] weight;
+    lf_rom #(.WIDTH(ROM_WIDTH), .DEPTH(WORDS), .BANKS(ROM_BANKS), .WORDS(WEIGHTS)) u_weights (
+        .clk(clk), .enable(enable), .addr(addr), .data(weight)
+    );
 
-    if (EXTRA) begin : g_extra
-        always_ff @(posedge clk) begin
-            if (enable) begin
-                act    <= act_read;
-                weight <= weight_read;
-            end
-        end
-    end else begin : g_plain
-        assign act    = act_read;
-        assign weight = weight_read;
+    assign acts[0] = s_axis_tdata;
+    for (genvar r = 1; r <= READ; r++) begin : g_wait
+        always_ff @(posedge clk) if (enable) acts[r] <= acts[r-1];
     end
+    wire logic [IN_WIDTH-1:0] act = acts[READ];
 
     for (genvar p = 0; p < PE; p++) begin : g_lane
         wire logic [WEIGHT_BITS-1:0] w = weight[p*WEIGHT_BITS +: WEIGHT_BITS];

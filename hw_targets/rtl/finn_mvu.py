@@ -17,7 +17,7 @@ VERSIONS = {"DSP48E1": 1, "DSP48E2": 2}
 """Multiplier cell -> what FINN calls its version."""
 UNKNOWN_CELLS = ("DSP58",)
 """Multipliers for which FINN has a unit of another kind, which is not wrapped."""
-_OURS_ALONE = ("USE_DSP", "PACKED_ROWS", "MULTIPLIER_BITS")
+_OURS_ALONE = ("USE_DSP", "PACKED_ROWS", "MULTIPLIER_BITS", "ROM_BANKS")
 NO_DEPTHWISE = "FINN's RTL has a depthwise unit for DSP58 alone"
 
 
@@ -68,6 +68,11 @@ class FinnMvu(Mvu):
         """1: FINN packs rows inside the unit, and keeps weights as they are."""
         return 1
 
+    @property
+    def rom_banks(self) -> int:
+        """0: FINN's streamer has one memory, whatever it is made of."""
+        return 0
+
     def text(self, source: str) -> str:
         if source in finn_library.SOURCES:
             return finn_library.text(source)
@@ -76,7 +81,8 @@ class FinnMvu(Mvu):
     def parameters(self) -> dict[str, int | str]:
         ours = super().parameters()
         kept = {name: value for name, value in ours.items() if name not in _OURS_ALONE}
-        return {**kept, "NARROW_WEIGHTS": int(self.narrow), "VERSION": self.version}
+        own = {"NARROW_WEIGHTS": int(self.narrow), "VERSION": self.version}
+        return {**kept, "ROM_STYLE": self.rom_style, **own}
 
     @property
     def _without_least(self) -> bool:

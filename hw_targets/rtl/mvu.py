@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from hw_targets.rtl.kernel import IntArray, Kernel, Stream, pack, require
+from hw_targets.rtl.rom import ROM, RomStyle, rom_banks, rom_style, side_by_side
 
 WEIGHT_BITS = range(1, 9)
 PRODUCT = "product.sv"
 """Source of a product in LUTs."""
-BLOCK_ROM_BITS = 8192
-"""`memory="auto"`: weight memories of at least this many bits go to block RAM when deep enough."""
-BLOCK_ROM_DEPTH = 64
-
 FLOAT32_BITS = 25
 """Integers of so many bits in two's complement are exact in float32."""
-
-RomStyle = Literal["block", "distributed"]
 
 
 def shared_rows(weight_bits: int, act_bits: int, pe: int, multiplier_bits: int) -> int:
@@ -48,14 +43,6 @@ def sum_bits(terms: int, weight_bits: int, act_bits: int, act_signed: bool) -> i
     return max((-low - 1).bit_length(), high.bit_length()) + 1
 
 
-def rom_style(memory: Literal["auto"] | RomStyle, depth: int, width: int) -> RomStyle:
-    """Where a memory of constants goes, `auto` decided from its size."""
-    if memory != "auto":
-        return memory
-    large = depth * width >= BLOCK_ROM_BITS and depth >= BLOCK_ROM_DEPTH
-    return "block" if large else "distributed"
-
-
 @dataclass(frozen=True)
 class Mvu(Kernel):
     """`mh x mw` signed weights, `pe` rows and `simd` columns a clock cycle.
@@ -72,6 +59,7 @@ class Mvu(Kernel):
     source: ClassVar[str] = "mvu.sv"
     uses: ClassVar[tuple[str, ...]] = (
         PRODUCT,
+        ROM,
         "mvu_carry.sv",
         "mvu_packed.sv",
     )
@@ -127,8 +115,17 @@ class Mvu(Kernel):
     @property
     def rom_style(self) -> RomStyle:
         """Where the weights go, with `auto` decided from the size of the memory."""
-        depth = self.column_folds * self.row_folds
-        return rom_style(self.memory, depth, self.pe * self.simd * self.weight_bits)
+        return rom_style(self.memory, *self._rom)
+
+    @property
+    def rom_banks(self) -> int:
+        """Banks of block RAM that the weights are in; 0 for logic."""
+        return rom_banks(self.rom_style, *self._rom)
+
+    @property
+    def _rom(self) -> tuple[int, int]:
+        """Words and width of the memory of weights."""
+        return self.column_folds * self.row_folds, self.pe * self.simd * self.weight_bits
 
     @property
     def input(self) -> Stream:
@@ -155,14 +152,15 @@ class Mvu(Kernel):
             "USE_DSP": int(self.arithmetic == "dsp"),
             "PACKED_ROWS": self.packed_rows,
             "MULTIPLIER_BITS": self.multiplier_bits,
-            "ROM_STYLE": self.rom_style,
+            "ROM_BANKS": self.rom_banks,
         }
 
     def memories(self, arrays: Mapping[str, IntArray]) -> dict[str, list[str]]:
         """Word `nf * SF + sf` holds `weights[nf*PE + p, sf*SIMD + s]` as element `p*SIMD + s`.
 
         Of rows that share a multiplier each is one less where the one below it is negative: the
-        lower row's sign, extended, is what borrows from it. A weight of 1 bit is its sign.
+        lower row's sign, extended, is what borrows from it. A weight of 1 bit is its sign. Banks
+        lie side by side in wider words.
         """
         folded = self._weights(arrays).reshape(
             self.row_folds, self.pe, self.column_folds, self.simd
@@ -175,7 +173,8 @@ class Mvu(Kernel):
                 if row % self.packed_rows:
                     folded[:, row] -= folded[:, row - 1] < 0
         words = folded.transpose(0, 2, 1, 3).reshape(-1, self.pe * self.simd)
-        return {"WEIGHTS": [pack(word, self.weight_bits) for word in words]}
+        rows = side_by_side(words, self.rom_banks)
+        return {"WEIGHTS": [pack(row, self.weight_bits) for row in rows]}
 
     def reference(self, frames: IntArray, arrays: Mapping[str, IntArray]) -> IntArray:
         vectors = np.asarray(frames).reshape(len(frames), self.pixels, self.mw)
@@ -211,8 +210,3 @@ class Mvu(Kernel):
             "mvu: weights of 1 bit are -1 and 1, not 0",
         )
         return weights
-
-
-def for_multipliers(kernel: Kernel, bits: int) -> Kernel:
-    """The same kernel where multipliers' wider operands have so many bits (`Family.multiplier`)."""
-    return replace(kernel, multiplier_bits=bits) if isinstance(kernel, Mvu) else kernel

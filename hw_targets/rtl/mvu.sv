@@ -3,7 +3,7 @@
 // The input vector (SF = MW/SIMD beats) is kept in a replay buffer for NF = MH/PE passes; during
 // the last pass its words are freed one by one and the next vector moves in. With NF == 1 there is
 // no buffer. Weights stream from a ROM, word nf*SF + sf, element p*SIMD + s.
-// Stages: read | (register, block memories only) | multiply | adder tree | accumulate.
+// Stages: read (one to three, see lf_rom) | multiply | adder tree | accumulate.
 `default_nettype none
 
 module lf_mvu #(
@@ -19,7 +19,8 @@ module lf_mvu #(
     // Rows that share multipliers, and the width of those: above 1 with USE_DSP only.
     parameter int PACKED_ROWS = 1,
     parameter int MULTIPLIER_BITS = 18,
-    parameter     ROM_STYLE   = "distributed",
+    // Of the weights' memory, see lf_rom.
+    parameter int ROM_BANKS   = 0,
     parameter     WEIGHTS     = "weights.mem",
     localparam int IN_WIDTH   = SIMD * ACT_BITS,
     localparam int OUT_WIDTH  = PE * ACC_BITS
@@ -43,16 +44,17 @@ module lf_mvu #(
     // LUT RAM comes in 16 words, so a shorter buffer would save nothing.
     localparam int BUFFER = SF <= 2 ? 2 : SF <= 16 ? 16 : 1 << $clog2(SF);
     localparam bit BLOCK_BUFFER = NF > 1 && BUFFER >= 128 && BUFFER * IN_WIDTH >= 4096;
-    localparam bit BLOCK_ROM = ROM_STYLE == "block" && WORDS > 1;
-    // Block RAM answers late in the cycle: a register between it and the multipliers.
-    localparam bit EXTRA = BLOCK_BUFFER || BLOCK_ROM;
+    // Clock cycles from an address to activations and weights; block RAM has a register behind it.
+    localparam int ACT_READ = BLOCK_BUFFER ? 2 : 1;
+    localparam int WEIGHT_READ = ROM_BANKS > 1 ? 3 : ROM_BANKS > 0 ? 2 : 1;
+    localparam int READ = ACT_READ > WEIGHT_READ ? ACT_READ : WEIGHT_READ;
     // Weights of -1 and 1, or -1, 0 and 1, multiply nothing: activations are added or subtracted.
     localparam bit SIGNS = WEIGHT_BITS == 1 || (WEIGHT_BITS == 2 && !USE_DSP);
     // Diagonals of two-bit digits, see lf_product.
     localparam int DIAGONALS = (WEIGHT_BITS + 1) / 2 + (ACT_BITS + 1) / 2 - 1;
     localparam int MULTIPLY = USE_DSP || SIGNS || DIAGONALS <= 2 ? 1 : $clog2(DIAGONALS);
     localparam int LEVELS = $clog2(SIMD);
-    localparam int LATENCY = 1 + EXTRA + MULTIPLY + LEVELS;
+    localparam int LATENCY = READ + MULTIPLY + LEVELS;
     localparam int PRODUCT_BITS = WEIGHT_BITS + ACT_BITS;
     localparam int SUM_BITS = PRODUCT_BITS + LEVELS;
 
@@ -98,44 +100,32 @@ module lf_mvu #(
     end
 
     // Weights.
+    logic [ADDR-1:0]      addr;
     logic [ROM_WIDTH-1:0] weight_read;
 
-    if (WORDS == 1) begin : g_constant
-        logic [ROM_WIDTH-1:0] rom [1];
-        initial $readmemh(WEIGHTS, rom);
-        assign weight_read = rom[0];
-    end else begin : g_rom
-        logic [ADDR-1:0] addr;
-        always_ff @(posedge clk) begin
-            if (rst) addr <= '0;
-            else if (step) addr <= sf_end && nf_end ? '0 : addr + 1'b1;
-        end
-        if (BLOCK_ROM) begin : g_block
-            (* rom_style = "block" *) logic [ROM_WIDTH-1:0] rom [WORDS];
-            initial $readmemh(WEIGHTS, rom);
-            always_ff @(posedge clk) if (enable) weight_read <= rom[addr];
-        end else begin : g_logic
-            (* ram_style = "logic", rom_style = "distributed" *) logic [ROM_WIDTH-1:0] rom [WORDS];
-            initial $readmemh(WEIGHTS, rom);
-            always_ff @(posedge clk) if (enable) weight_read <= rom[addr];
-        end
+    always_ff @(posedge clk) begin
+        if (rst) addr <= '0;
+        else if (step) addr <= sf_end && nf_end ? '0 : addr + 1'b1;
     end
 
-    // Operands.
-    logic [IN_WIDTH-1:0]  act;
-    logic [ROM_WIDTH-1:0] weight;
+    lf_rom #(.WIDTH(ROM_WIDTH), .DEPTH(WORDS), .BANKS(ROM_BANKS), .WORDS(WEIGHTS)) u_weights (
+        .clk(clk), .enable(enable), .addr(addr), .data(weight_read)
+    );
 
-    if (EXTRA) begin : g_extra
-        always_ff @(posedge clk) begin
-            if (enable) begin
-                act    <= act_read;
-                weight <= weight_read;
-            end
-        end
-    end else begin : g_plain
-        assign act    = act_read;
-        assign weight = weight_read;
+    // Operands: what is read sooner waits for the other.
+    logic [READ:1][IN_WIDTH-1:0]            acts;
+    logic [READ:WEIGHT_READ][ROM_WIDTH-1:0] weights;
+
+    assign acts[1] = act_read;
+    assign weights[WEIGHT_READ] = weight_read;
+    for (genvar r = 2; r <= READ; r++) begin : g_act_wait
+        always_ff @(posedge clk) if (enable) acts[r] <= acts[r-1];
     end
+    for (genvar r = WEIGHT_READ + 1; r <= READ; r++) begin : g_weight_wait
+        always_ff @(posedge clk) if (enable) weights[r] <= weights[r-1];
+    end
+    wire logic [IN_WIDTH-1:0]  act    = acts[READ];
+    wire logic [ROM_WIDTH-1:0] weight = weights[READ];
 
     // Validity and the end of the vector travel beside the data.
     logic [LATENCY-1:0] valids;

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hw_targets.rtl.kernel import IntArray, Kernel, Stream, pack, require
-from hw_targets.rtl.mvu import PRODUCT, RomStyle, rom_style
+from hw_targets.rtl.multiplier import sides
+from hw_targets.rtl.mvu import PRODUCT
+from hw_targets.rtl.rom import ROM, RomStyle, rom_banks, rom_style, side_by_side
 
 MOST_SHIFT = 40
 MOST_MULT_BITS = 25
@@ -23,11 +26,15 @@ ANY_SLOPE = 1 << 20
 
 @dataclass(frozen=True)
 class Requant(Kernel):
-    """`out = clip((x * mult[c] + add[c]) >> shift)` to the range of `out_bits`; sums are exact."""
+    """`out = clip((x * mult[c] + add[c]) >> shift)` to the range of `out_bits`; sums are exact.
+
+    multiplier_bits: width of a multiplier's wider operand. Operands that are wider than a
+        multiplier's (`sides`) are cut in two, and what their parts give is added a cycle later.
+    """
 
     module: ClassVar[str] = "lf_requant"
     source: ClassVar[str] = "requant.sv"
-    uses: ClassVar[tuple[str, ...]] = (PRODUCT,)
+    uses: ClassVar[tuple[str, ...]] = (PRODUCT, ROM)
 
     channels: int
     pe: int
@@ -40,6 +47,7 @@ class Requant(Kernel):
     add_bits: int
     shift: int
     arithmetic: Literal["lut", "dsp"] = "dsp"
+    multiplier_bits: int = 18
 
     def __post_init__(self) -> None:
         sizes = self.channels, self.pe, self.pixels, self.in_bits, self.out_bits
@@ -59,6 +67,13 @@ class Requant(Kernel):
             most=MOST_SHIFT,
             kernel=self,
         )
+        narrow = sides(self.multiplier_bits)[1]
+        require(
+            max(self.in_bits + 1, self.mult_bits) < 2 * narrow,
+            "requant: operands of 2 * {narrow} bits or more need more than two parts: {kernel}",
+            narrow=narrow,
+            kernel=self,
+        )
 
     @property
     def folds(self) -> int:
@@ -76,9 +91,27 @@ class Requant(Kernel):
         return max((-low - 1).bit_length(), high.bit_length()) + 1
 
     @property
+    def parts(self) -> int:
+        """Multipliers a lane, where it has any."""
+        x_bits = self.in_bits + (not self.in_signed)
+        operands = sorted((x_bits, self.mult_bits), reverse=True)
+        pairs = zip(operands, sides(self.multiplier_bits), strict=True)
+        return prod(1 + (operand > side) for operand, side in pairs)
+
+    @property
     def rom_style(self) -> RomStyle:
         """Where the constants go."""
-        return rom_style("auto", self.folds, self.pe * (self.mult_bits + self.add_bits))
+        return rom_style("auto", *self._rom)
+
+    @property
+    def rom_banks(self) -> int:
+        """Banks of block RAM that the constants are in; 0 for logic."""
+        return rom_banks(self.rom_style, *self._rom)
+
+    @property
+    def _rom(self) -> tuple[int, int]:
+        """Words and width of the memory of constants."""
+        return self.folds, self.pe * (self.mult_bits + self.add_bits)
 
     @property
     def input(self) -> Stream:
@@ -105,7 +138,8 @@ class Requant(Kernel):
             "SHIFT": self.shift,
             "SUM_BITS": self.sum_bits,
             "USE_DSP": int(self.arithmetic == "dsp"),
-            "ROM_STYLE": self.rom_style,
+            "MULTIPLIER_BITS": self.multiplier_bits,
+            "ROM_BANKS": self.rom_banks,
         }
 
     def memories(self, arrays: Mapping[str, IntArray]) -> dict[str, list[str]]:
@@ -114,8 +148,8 @@ class Requant(Kernel):
         mask = (1 << self.mult_bits) - 1
         # Both together may have more bits than a machine word.
         both = (add.astype(object) << self.mult_bits) | (mult & mask).astype(object)
-        words = both.reshape(self.folds, self.pe)
-        return {"CONSTANTS": [pack(word, self.mult_bits + self.add_bits) for word in words]}
+        rows = side_by_side(both.reshape(self.folds, self.pe), self.rom_banks)
+        return {"CONSTANTS": [pack(row, self.mult_bits + self.add_bits) for row in rows]}
 
     def reference(self, frames: IntArray, arrays: Mapping[str, IntArray]) -> IntArray:
         mult, add = self._constants(arrays)

@@ -9,24 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from hw_targets.rtl.kernel import IntArray, Kernel, Stream, pack, require
-
-BLOCK_ROM_BITS = 8192
-"""A search stage whose memory has at least this many bits uses block RAM."""
-BLOCK_SHAPES = tuple((1 << 14 - step, width) for step, width in enumerate((1, 2, 4, 9, 18, 36)))
-"""Words by bits of a block RAM of 18 kbit: a DP16KD of ECP5, a RAMB18 of AMD."""
-BLOCK_COST = 256
-"""Bits chosen between banks that a block RAM is worth (Yosys 0.70, `memory_libmap`)."""
-
-
-def banks(depth: int, width: int) -> int:
-    """Banks side by side, of equal depth, that hold a constant memory in the cheapest way."""
-
-    def cost(words: int, bits: int) -> int:
-        side_by_side = -(-depth // words) * width
-        return BLOCK_COST * -(-side_by_side // bits) + side_by_side
-
-    words = min(BLOCK_SHAPES, key=lambda shape: cost(*shape))[0]
-    return -(-depth // words)
+from hw_targets.rtl.rom import BLOCK_ROM_BITS, banks, side_by_side
 
 
 @dataclass(frozen=True)
@@ -115,7 +98,7 @@ class Threshold(Kernel):
                 step = 1 << (self.out_bits - stage)
                 words = offsets[lane :: self.pe, step // 2 - 1 :: step]
                 key = f"THRESHOLDS.{lane}_{stage}"
-                rows = _side_by_side(words.reshape(-1), self._banks(stage))
+                rows = side_by_side(words.reshape(-1, 1), self._banks(stage))
                 memories[key] = [pack(row, self.in_bits + 1) for row in rows]
         return memories
 
@@ -138,13 +121,3 @@ class Threshold(Kernel):
         )
         require(bool((np.diff(thresholds, axis=1) >= 0).all()), "threshold: thresholds must ascend")
         return thresholds
-
-
-def _side_by_side(words: IntArray, count: int) -> IntArray:
-    """Words, a bank a column, the first bank first; banks have a power of two of words."""
-    if count <= 1:
-        return words.reshape(-1, 1)
-    depth = 1 << (-(-len(words) // count) - 1).bit_length()
-    padded = np.zeros(count * depth, dtype=np.int64)
-    padded[: len(words)] = words
-    return padded.reshape(count, depth).T

@@ -255,6 +255,7 @@ def requant(rng: Rng) -> Case:
         add_bits=add_bits,
         shift=min(max(shift, 0), MOST_SHIFT),
         arithmetic="dsp" if coin(rng) else "lut",
+        multiplier_bits=pick(rng, 16, 18, 25, 27),
     )
     constants = {}
     for name, bits in (("mult", mult_bits), ("add", add_bits)):

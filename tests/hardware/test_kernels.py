@@ -12,11 +12,13 @@ import pytest
 
 from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.kernel import Instance, IntArray, Kernel
-from hw_targets.rtl.mvu import Mvu, for_multipliers
+from hw_targets.rtl.multiplier import for_multipliers
+from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import Requant
+from hw_targets.rtl.rom import banks
 from hw_targets.rtl.table import Table
-from hw_targets.rtl.threshold import Threshold, banks
+from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.upsample import Upsample
 from tests.hardware.bench import simulate
 from tests.hardware.cases import GENERATORS, cases, random_frames
@@ -57,6 +59,30 @@ def test_thresholds_in_banks_of_block_ram(tmp_path: Path) -> None:
         [
             Instance(f"unit{n}", kernel, {"thresholds": values})
             for n, (kernel, values) in enumerate(zip(kernels, steps, strict=True))
+        ],
+        tmp_path,
+        seed=0,
+    )
+
+
+def test_constants_in_banks_of_block_ram(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    replayed = Mvu(700, 9, 2, 3, 1, 6, 8, True, arithmetic="dsp", memory="block")
+    short = Mvu(18, 192, 1, 3, 2, 4, 4, False, memory="block")
+    direct = Mvu(1100, 3, 1, 3, 2, 4, 4, False, memory="block")
+    depthwise = Depthwise(550, 4, 1, 2, 6, 5, True, memory="block")
+    requant = Requant(1100, 1, 1, 9, True, 7, True, 4, 8, 5)
+    kernels: list[Mvu | Depthwise | Requant] = [replayed, short, direct, depthwise, requant]
+    assert [kernel.rom_banks for kernel in kernels] == [3, 3, 3, 3, 3]
+    arrays = [
+        *({"weights": rng.integers(-7, 8, (mvu.mh, mvu.mw))} for mvu in (replayed, short, direct)),
+        {"weights": rng.integers(-32, 32, (550, 4))},
+        {"mult": rng.integers(-8, 8, 1100), "add": rng.integers(-128, 128, 1100)},
+    ]
+    _check(
+        [
+            Instance(f"unit{n}", kernel, values)
+            for n, (kernel, values) in enumerate(zip(kernels, arrays, strict=True))
         ],
         tmp_path,
         seed=0,

@@ -15,7 +15,7 @@ from hw_targets.cost.basis.threshold import STAGES, columns
 from hw_targets.cost.basis.trees import shared, tree
 from hw_targets.families import load_family
 from hw_targets.rtl.mvu import Mvu
-from hw_targets.rtl.threshold import BLOCK_ROM_BITS, banks
+from hw_targets.rtl.rom import BLOCK_ROM_BITS, banks
 
 FAMILIES = ("ecp5", "xc7")
 

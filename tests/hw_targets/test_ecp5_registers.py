@@ -16,6 +16,7 @@ from hw_targets.families import load_family
 from hw_targets.flows import ecp5_registers, netlist, yosys
 from hw_targets.flows.plan import BuildPlan
 from hw_targets.flows.simulator import Channel, build
+from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.kernel import Instance
 from hw_targets.rtl.manifest import memory_files
 from hw_targets.rtl.mvu import Mvu
@@ -32,18 +33,21 @@ def kernels() -> list[Instance]:
     """Multipliers shared and not, and block RAM of 18 and 36 bits with and without banks."""
     rng = np.random.default_rng(0)
     shared = Mvu(64, 64, 2, 4, 4, 4, 4, False, "dsp", "block")
-    own = Mvu(512, 4, 1, 4, 2, 8, 8, True, "dsp", "block")
+    own = Mvu(1050, 4, 1, 4, 2, 8, 8, True, "dsp", "block")
+    depthwise = Depthwise(300, 3, 2, 3, 6, 4, False, "lut", "block")
     thresholds = Threshold(200, 2, 1, 20, True, 6, False)
     steps = np.sort(rng.integers(-(2**18), 2**18, (200, 63)))
     return [
         Instance("shared", shared, {"weights": rng.integers(-7, 8, (64, 64))}),
-        Instance("own", own, {"weights": rng.integers(-127, 128, (4, 512))}),
+        Instance("own", own, {"weights": rng.integers(-127, 128, (4, 1050))}),
+        Instance("depthwise", depthwise, {"weights": rng.integers(-31, 32, (300, 3))}),
         Instance("thresholds", thresholds, {"thresholds": steps}),
     ]
 
 
 def test_the_packed_netlist_computes_what_the_kernels_do(tmp_path: Path) -> None:
     units = kernels()
+    assert [getattr(unit.kernel, "rom_banks", 0) for unit in units] == [1, 3, 1, 0]
     sources = write_bench(units, tmp_path)
     memories = [name for unit in units for name in memory_files(unit)]
     files: dict[str, bytes | Path] = {name: tmp_path / name for name in (*sources, *memories)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -39,6 +40,8 @@ CLASSES = 4
 TRAIN, TEST = 48, 12
 MOST_CYCLES = 20_000
 """Foldings of more cycles a frame are not drawn where there are others: simulations are to end."""
+MOST_LANES = 64
+"""Products a layer makes at once: a simulator's source grows with them, not with the network."""
 
 
 class RandomNet(nn.Module):
@@ -232,7 +235,8 @@ def _choice(rng: Rng, layer: LayerShape, act_bits: int) -> LayerChoice:
     columns, rows = layer.hardware_matrix
     lanes = [1] if layer.depthwise else [n for n in divisors(columns) if n <= 24]
     work = layer.pixels * columns * rows
-    pairs = [(pe, simd) for pe in divisors(rows) for simd in lanes]
+    every = [(pe, simd) for pe in divisors(rows) for simd in lanes]
+    pairs = sorted((pair for pair in every if prod(pair) <= MOST_LANES), key=prod)
     quick = [(pe, simd) for pe, simd in pairs if work <= MOST_CYCLES * pe * simd]
     pe, simd = map(int, rng.choice(quick or pairs[-1:]))
     # Matrices with zeros, of groups, have no weights of 1 bit.

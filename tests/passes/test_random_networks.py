@@ -13,7 +13,7 @@ from random_networks import compiled
 from hw_targets.flows.simulator import Stimulus
 from tests.hardware.side_by_side import simulator_of
 
-COUNT = int(os.environ.get("LIFTFLOW_NETWORKS", "10"))
+COUNT = int(os.environ.get("LIFTFLOW_NETWORKS", "20"))
 BATCH = 5
 FRAMES = 3
 PATIENCE = 2_000_000

@@ -129,6 +129,11 @@ def mvu(k: Fields, family: Family) -> Basis:
         # Columns that are constant are no part of a memory.
         changing = ceil(rom_bits * kept)
         blocks_of_weights, between = block_ram(words, changing, family, constant=True)
+    # Of several banks all are registered, and what is chosen once more, a cycle later.
+    chosen = block * flag(between > 0)
+    in_banks = chosen * (between + rom_bits)
+    # Activations wait for them, in three registers: a shift register where a LUT can be one.
+    shifted = float(family.shift_registers) * chosen * (1 - block_buffer) * vector
     lut = {
         "control": control,
         "products": varying * in_luts,
@@ -143,12 +148,13 @@ def mvu(k: Fields, family: Family) -> Basis:
         "rom": flag(words > FEW_WORDS) * stored,
         "rom_mux": (1 - block) * rom_bits * banks,
         "block_mux": block * between,
+        "shifted": shifted,
         "replay": (replay - block_buffer) * lut_ram(buffer, vector, family),
     }
     weights_ahead = extra * (1 - fixed) * rom_bits
     ff = {
         "control": control,
-        "latency": 2 * (1 + extra + multiply + levels),
+        "latency": 2 * (1 + extra + chosen + multiply + levels),
         "products": varying * in_registers + refused_registers,
         "constant": constant * in_registers,
         "products_hard": word_bits,
@@ -157,8 +163,8 @@ def mvu(k: Fields, family: Family) -> Basis:
         "accumulate": (accumulators + pe) * k["acc_bits"],
         "accumulate_hard": accumulators_inside * k["acc_bits"],
         "rom": (1 - fixed) * stored,
-        "vector": (1 - block_buffer) * vector,
-        "extra": extra * vector + outside * weights_ahead,
+        "vector": (1 - block_buffer) * vector - shifted,
+        "extra": (extra + chosen) * vector - 2 * shifted + outside * weights_ahead + in_banks,
         "extra_hard": inside * weights_ahead,
     }
     bram = block * blocks_of_weights
@@ -170,7 +176,7 @@ def mvu(k: Fields, family: Family) -> Basis:
         straight = block * flag(between <= 0) * weights_ahead
         taken = {
             "products_hard": word_bits,
-            "extra": block_buffer * vector + outside * straight,
+            "extra": block_buffer * vector + outside * straight + in_banks,
             "extra_hard": inside * straight,
         }
     return Basis(lut, ff, dsp=hard, bram=bram, inside=taken)

@@ -16,6 +16,7 @@ from hw_targets.cost.basis.arithmetic import (
 from hw_targets.cost.basis.mvu import TABLE_WORDS
 from hw_targets.cost.basis.terms import FEW_WORDS, Basis, Fields, block_ram, carry, distinct
 from hw_targets.families import Family
+from hw_targets.rtl.multiplier import sides
 
 FIXED_DIGITS = 1 / 3
 """Share of a constant's signed digits that are not 0 (Reitwiesner, "Binary Arithmetic", 1960)."""
@@ -33,13 +34,14 @@ def requant(k: Fields, family: Family) -> Basis:
     # An unsigned value takes a bit for the sign.
     x_bits = in_bits + 1 - k["in_signed"]
     wide, narrow = most(x_bits, mult_bits), least(x_bits, mult_bits)
-    across, along, side = _parts(wide, narrow, family)
+    across, along, low = _cut(wide, narrow, family)
     parts = across * along
-    # Sums of parts begin where the lower one ends.
-    added = (across - 1) * carry(product - side, family)
-    added = added + (along - 1) * across * carry(wide, family)
-    # Of a value one bit longer than a multiplier's side the sign is multiplied by LUTs.
-    odd = hard * (1 - family.multiplier.signed_only) * flag(x_bits == side + 1) * k["in_signed"]
+    cut = hard * flag(parts > 1)
+    # Registers behind the multipliers: every part of an operand with every one of the other.
+    in_parts = along * wide + across * narrow
+    # Bits that the sum of the upper parts has.
+    upper = k["sum_bits"] - low
+    added = carry(upper, family) + flag(parts > 2) * carry(least(upper, product - low + 1), family)
     diagonals = ceil(mult_bits / 2) + ceil(in_bits / 2) - 1
     multiply = where(dsp > 0, 1.0, most(1.0, clog2(diagonals)))
     block = k["block"] * flag(words > 1)
@@ -49,6 +51,11 @@ def requant(k: Fields, family: Family) -> Basis:
     if some(block):
         needed, muxed = block_ram(words, rom_bits, family, constant=True)
         bram, between = block * needed, block * muxed
+    # Of several banks all are registered, and what is chosen once more, a cycle later.
+    chosen = block * flag(between > 0)
+    in_banks = chosen * (between + rom_bits)
+    # Values wait for them, in three registers: a shift register where a LUT can be one.
+    shifted = float(family.shift_registers) * chosen * pe * in_bits
     sums = pe * carry(k["sum_bits"], family)
     inside = flag(hard > 0) * flag(parts == 1)
     # Bits below the shift only carry.
@@ -59,8 +66,7 @@ def requant(k: Fields, family: Family) -> Basis:
         "const": 1.0,
         "fold": clog2(words),
         "products": soft * digits * in_bits,
-        "parts": hard * added,
-        "odd": odd * mult_bits,
+        "parts": cut * added,
         "sums": (1 - inside) * sums,
         "sums_hard": inside * sums,
         "clip": pe * most(kept - k["out_bits"], 0.0),
@@ -68,45 +74,41 @@ def requant(k: Fields, family: Family) -> Basis:
         "rom": flag(words > FEW_WORDS) * stored,
         "rom_mux": (1 - block) * rom_bits * (ceil(words / TABLE_WORDS) - 1),
         "block_mux": between,
+        "shifted": shifted,
     }
     ff = {
         "const": 1.0,
         "fold": clog2(words),
-        "latency": 3 + block + multiply,
+        "latency": 3 + block + chosen + multiply + flag(cut > 0),
         "products": soft * product * diagonals * where(words > 1, 1.0, FIXED_PAIRS),
-        "products_hard": hard * product,
-        "values": (1 - inside) * pe * in_bits,
-        "values_hard": inside * pe * in_bits,
+        "products_hard": hard * in_parts,
+        "parts": cut * (k["sum_bits"] + upper),
+        "values": (1 - inside) * (pe * in_bits - shifted),
+        "values_hard": inside * (pe * in_bits - shifted),
         "rom": (1 - inside) * flag(words > 1) * stored,
         "rom_hard": inside * flag(words > 1) * stored,
         "waiting": flag(words > 1) * pe * add_bits * multiply,
         "sums": (1 - inside) * pe * kept,
         "sums_hard": inside * pe * kept,
         "clipped": pe * k["out_bits"],
-        "extra": block * (pe * in_bits + rom_bits),
+        "extra": block * (pe * in_bits + rom_bits) + chosen * pe * in_bits - 2 * shifted + in_banks,
     }
-    # Products that are made of parts are added before they are registered.
-    taken = {"products_hard": hard * product * flag(parts <= 1)}
+    taken = {
+        "products_hard": hard * in_parts,
+        "extra": (block - chosen) * rom_bits + in_banks,
+    }
     return Basis(lut, ff, dsp=hard * parts, bram=bram, inside=taken)
 
 
-def _parts(wide: Number, narrow: Number, family: Family) -> tuple[Number, Number, float]:
-    """Parts that the wider and the narrower operand are cut into, and bits of a lower part.
+def _cut(wide: Number, narrow: Number, family: Family) -> tuple[Number, Number, Number]:
+    """Parts of the wider and of the narrower operand, and bits below the upper parts' sum.
 
-    Source: Yosys' `mul2dsp`. A multiplier that is always signed takes a bit less of lower parts,
-    which have no sign; its wider side takes the wider operand. Else the top part may be one bit,
-    which no multiplier is taken for.
+    As `lf_requant` cuts them: where an operand has more bits than the multiplier's side, one fewer
+    of them, and a 0 for a sign, are its lower part.
     """
-    sides = sorted((family.multiplier.a_bits, family.multiplier.b_bits), reverse=True)
-    side = float(sides[1])
-    if family.multiplier.signed_only:
-        across, along = (
-            1 + ceil(most(bits - longest, 0.0) / (side - 1))
-            for bits, longest in zip((wide, narrow), sides, strict=True)
-        )
-        return across, along, side - 1
-    across, along = (most(ceil((bits - 1) / side), 1.0) for bits in (wide, narrow))
-    return across, along, side
+    longest, shortest = sides(family.multiplier.a_bits)
+    across, along = 1 + flag(wide > longest), 1 + flag(narrow > shortest)
+    return across, along, where(along > 1, shortest - 1.0, longest - 1.0)
 
 
 def table(k: Fields, family: Family) -> Basis:

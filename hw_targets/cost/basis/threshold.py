@@ -15,7 +15,7 @@ from hw_targets.cost.basis.terms import (
     of_few,
 )
 from hw_targets.families import Family
-from hw_targets.rtl.threshold import BLOCK_ROM_BITS
+from hw_targets.rtl.rom import BLOCK_ROM_BITS
 
 READ_FIRST_BITS = 5
 """Threshold memories of longer addresses are read a clock cycle ahead (`lf_threshold`)."""

@@ -71,6 +71,11 @@ def depthwise(k: Fields, family: Family) -> Basis:
     if some(block):
         needed, muxed = block_ram(words, rom_bits, family, constant=True)
         bram, between = bram + block * needed, block * muxed
+    # Of several banks all are registered, and what is chosen once more, a cycle later.
+    chosen = block * flag(between > 0)
+    in_banks = chosen * (between + rom_bits)
+    # Activations wait for them, in three registers: a shift register where a LUT can be one.
+    shifted = float(family.shift_registers) * chosen * pe * act_bits
     # Multipliers with adders of their own can take the sum in, and the registers around it.
     inside = flag(hard > 0)
     outside = 1 - inside
@@ -83,27 +88,34 @@ def depthwise(k: Fields, family: Family) -> Basis:
         "rom": flag(words > FEW_WORDS) * stored,
         "rom_mux": (1 - block) * rom_bits * (ceil(words / TABLE_WORDS) - 1),
         "block_mux": between,
+        "shifted": shifted,
     }
     operands = pe * act_bits
+    waiting = block * operands + chosen * operands - 2 * shifted
     ff = {
         **registers,
         "width": outside * width,
         "width_hard": inside * width,
         # What waits in LUT RAM has registers of its own behind it.
         "stored_hard": inside * (flag(k["folds"] > 1) - _in_block(k["folds"], width)) * width,
-        "latency": 1 + block + multiply,
+        "latency": 1 + block + chosen + multiply,
         "products": soft * cells + refused_cells,
         "products_hard": hard * (weight_bits + act_bits),
         "words": clog2(words),
         "rom": flag(words > 1) * stored,
-        "values": outside * operands,
-        "values_hard": inside * operands,
-        "extra": outside * block * (operands + rom_bits),
-        "extra_hard": inside * block * (operands + rom_bits),
+        "values": outside * (operands - shifted),
+        "values_hard": inside * (operands - shifted),
+        "extra": outside * (waiting + block * rom_bits) + in_banks,
+        "extra_hard": inside * (waiting + block * rom_bits),
     }
-    return Basis(
-        lut, ff, dsp=hard, bram=bram, inside={"products_hard": hard * (weight_bits + act_bits)}
-    )
+    # Weights that come from one bank go straight to the register behind it.
+    straight = (block - chosen) * rom_bits
+    taken = {
+        "products_hard": hard * (weight_bits + act_bits),
+        "extra": outside * straight + in_banks,
+        "extra_hard": inside * straight,
+    }
+    return Basis(lut, ff, dsp=hard, bram=bram, inside=taken)
 
 
 def _in_block(folds: Number, width: Number) -> Number:

@@ -1,0 +1,64 @@
+"""Memories of constants: where they go, and how their words lie in block RAM (`lf_rom`)."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROM = "rom.sv"
+"""Source of a memory of constants."""
+BLOCK_ROM_BITS = 8192
+"""`memory="auto"`: memories of at least this many bits go to block RAM when deep enough."""
+BLOCK_ROM_DEPTH = 64
+BLOCK_SHAPES = tuple((1 << 14 - step, width) for step, width in enumerate((1, 2, 4, 9, 18, 36)))
+"""Words by bits of a block RAM of 18 kbit: a DP16KD of ECP5, a RAMB18 of AMD."""
+BLOCK_COST = 256
+"""Bits chosen between banks that a block RAM is worth (Yosys 0.70, `memory_libmap`)."""
+
+RomStyle = Literal["block", "distributed"]
+T = TypeVar("T", bound=np.generic)
+
+
+def rom_style(memory: Literal["auto"] | RomStyle, depth: int, width: int) -> RomStyle:
+    """Where a memory of constants goes, `auto` decided from its size."""
+    if memory != "auto":
+        return memory
+    large = depth * width >= BLOCK_ROM_BITS and depth >= BLOCK_ROM_DEPTH
+    return "block" if large else "distributed"
+
+
+def banks(depth: int, width: int) -> int:
+    """Banks side by side, of equal depth, that hold a constant memory in the cheapest way."""
+
+    def cost(words: int, bits: int) -> int:
+        side_by_side = -(-depth // words) * width
+        return BLOCK_COST * -(-side_by_side // bits) + side_by_side
+
+    words = min(BLOCK_SHAPES, key=lambda shape: cost(*shape))[0]
+    return -(-depth // words)
+
+
+def rom_banks(style: RomStyle, depth: int, width: int) -> int:
+    """`BANKS` of a memory: 0 in logic, as a single word always is."""
+    return banks(depth, width) if style == "block" and depth > 1 else 0
+
+
+def rom_cycles(count: int) -> int:
+    """Clock cycles from an address to its word, of so many banks; a single word takes none."""
+    return 1 + min(count, 2)
+
+
+def side_by_side(words: NDArray[T], count: int) -> NDArray[T]:
+    """Words (depth, elements) of `count` banks: (depth of a bank, count * elements).
+
+    Element by element from the first bank on, which has the first words. Several banks have a
+    power of two of words each, zeros behind the last.
+    """
+    if count <= 1:
+        return words
+    depth = 1 << (-(-len(words) // count) - 1).bit_length()
+    padded = np.zeros((count * depth, words.shape[1]), dtype=words.dtype)
+    padded[: len(words)] = words
+    return padded.reshape(count, depth, -1).swapaxes(0, 1).reshape(depth, -1)

@@ -1,0 +1,57 @@
+// DEPTH constant words: in logic (BANKS = 0), or in so many banks of block RAM, which are the words'
+// parts from the lowest on.
+//
+// The word of `addr` is there one clock cycle of `enable` later from logic, two from one bank: block
+// RAM answers late in the cycle, so that a register follows. Of several banks all are read, and one
+// is chosen behind that register: three. A single word is always there.
+`default_nettype none
+
+module lf_rom #(
+    parameter int WIDTH = 8,
+    parameter int DEPTH = 2,
+    parameter int BANKS = 0,
+    parameter     WORDS = "rom.mem",
+    localparam int ADDR = DEPTH > 1 ? $clog2(DEPTH) : 1
+) (
+    input  wire logic             clk,
+    input  wire logic             enable,
+    input  wire logic [ADDR-1:0]  addr,
+    output      logic [WIDTH-1:0] data
+);
+    if (DEPTH == 1) begin : g_constant
+        logic [WIDTH-1:0] rom [1];
+        initial $readmemh(WORDS, rom);
+        assign data = rom[0];
+    end else if (BANKS == 0) begin : g_logic
+        (* ram_style = "logic", rom_style = "distributed" *) logic [WIDTH-1:0] rom [DEPTH];
+        initial $readmemh(WORDS, rom);
+        always_ff @(posedge clk) if (enable) data <= rom[addr];
+    end else if (BANKS == 1) begin : g_block
+        (* rom_style = "block" *) logic [WIDTH-1:0] rom [DEPTH];
+        logic [WIDTH-1:0] read;
+        initial $readmemh(WORDS, rom);
+        always_ff @(posedge clk) begin
+            if (enable) begin
+                read <= rom[addr];
+                data <= read;
+            end
+        end
+    end else begin : g_banks
+        localparam int WORD = $clog2((DEPTH + BANKS - 1) / BANKS);
+        (* rom_style = "block" *) logic [BANKS*WIDTH-1:0] rom [2**WORD];
+        logic [BANKS-1:0][WIDTH-1:0] read, words;
+        logic [ADDR-1:WORD] bank_read, bank;
+        initial $readmemh(WORDS, rom);
+        always_ff @(posedge clk) begin
+            if (enable) begin
+                read      <= rom[addr[WORD-1:0]];
+                bank_read <= addr[ADDR-1:WORD];
+                words     <= read;
+                bank      <= bank_read;
+                data      <= words[bank];
+            end
+        end
+    end
+endmodule
+
+`default_nettype wire
