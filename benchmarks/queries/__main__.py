@@ -80,7 +80,8 @@ def random_layers(count: int, seed: int = 0) -> LayerQuery:
 def random_singles(count: int, seed: int) -> list[LayerQuery]:
     """`count` layers of all kinds, one by one."""
     columns = vars(random_layers(count, seed))
-    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    # What a kind of layer has not drawn is one number for all.
+    rows = zip(*(np.broadcast_to(each, count).tolist() for each in columns.values()), strict=True)
     return [LayerQuery(*row) for row in rows]
 
 
