@@ -29,7 +29,7 @@ from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import Requant
-from hw_targets.rtl.rom import BLOCK_ROM_BITS, rom_cycles
+from hw_targets.rtl.rom import BLOCK_ROM_BITS, read_cycles
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import Threshold
@@ -268,7 +268,8 @@ def _(kernel: FinnMvu, times: Times) -> Times:
 @_through.register
 def _(kernel: Depthwise, times: Times) -> Times:
     multiply = product_stages(kernel.weight_bits, kernel.act_bits, kernel.arithmetic)
-    return _last_tap(kernel, times, rom_cycles(kernel.rom_banks) + multiply + 1)
+    read = read_cycles(kernel.rom_banks > 0, kernel.rom_banks, kernel.arithmetic)
+    return _last_tap(kernel, times, read + multiply + 1)
 
 
 @_through.register
@@ -327,7 +328,8 @@ def _(kernel: Requant, times: Times) -> Times:
     multiply = product_stages(kernel.mult_bits, kernel.in_bits, kernel.arithmetic)
     if kernel.arithmetic == "dsp" and kernel.parts > 1:
         multiply += 1
-    return _later(times, rom_cycles(kernel.rom_banks) + multiply + 2)
+    read = read_cycles(kernel.rom_banks > 0, kernel.rom_banks, kernel.arithmetic)
+    return _later(times, read + multiply + 2)
 
 
 @_through.register(Table)
@@ -355,7 +357,8 @@ def mvu_stages(kernel: Mvu) -> int:
     multiply = product_stages(kernel.weight_bits, kernel.act_bits, kernel.arithmetic)
     if kernel.weight_bits <= 2:
         multiply = 1  # signs
-    read = max(1 + int(block_buffer), rom_cycles(kernel.rom_banks))
+    block = block_buffer or kernel.rom_banks > 0
+    read = read_cycles(block, kernel.rom_banks, kernel.arithmetic)
     return read + multiply + (kernel.simd - 1).bit_length()
 
 

@@ -1,15 +1,20 @@
-"""Registers behind ECP5's multipliers and block RAMs move into them: a netlist in, a netlist out.
+"""Registers round ECP5's multipliers and block RAMs move into them: a netlist in, a netlist out.
 
     python ecp5_registers.py synthesised.json netlist.json
 
-MULT18X18D and DP16KD have an output register each. Yosys leaves it unused, and nextpnr takes the
-netlist as it is: the block's answer then crosses the chip to a register within the cycle in which
-it is worked out, 5.8 ns after the clock edge for block RAM where its own register takes 0.95 ns
+MULT18X18D and DP16KD have an output register each, and multipliers one for every operand. Yosys
+leaves them unused, and nextpnr takes the netlist as it is: the block's answer then crosses the chip
+to a register within the cycle in which it is worked out, 5.8 ns after the clock edge for block RAM
+where its own register takes 0.95 ns; operands cross it within the 3.5 ns that a product takes
 (Project Trellis' timing database, speed grade 6).
 
-A register moves where every bit the block gives goes to a flip-flop and nowhere else, and these
-share clock and enable and have no reset: what is behind them sees the same values in the same
-cycles. Such registers' values before the first enabled edge are not relied on.
+An output register moves where every bit the block gives goes to a flip-flop and nowhere else, and
+these share clock and enable and have no reset: what is behind them sees the same values in the same
+cycles. Input registers move where every bit of both operands that is no constant comes from such a
+flip-flop, whatever else that goes to: it is gone with the last one that takes it, so several
+multipliers may have a copy each. (With one operand's register alone nextpnr reckons as with none.)
+Such registers' values before the first enabled edge are not relied on. Block RAM comes first: it
+gains most.
 
 The netlist is Yosys' JSON. Only Python's standard library is needed: the file is part of the build
 plans that call it.
@@ -34,11 +39,10 @@ def pack(design: dict[str, Any]) -> dict[str, int]:
     moved = {"MULT18X18D": 0, "DP16KD": 0}
     for module in tops:
         netlist = _Netlist(module)
-        for cell in list(module["cells"].values()):
-            if cell["type"] == "MULT18X18D":
-                moved["MULT18X18D"] += _into_multiplier(netlist, cell)
-            elif cell["type"] == "DP16KD":
-                moved["DP16KD"] += _into_block_ram(netlist, cell)
+        for kind, move in (("DP16KD", _behind_block_ram), ("MULT18X18D", _behind_multiplier)):
+            for cell in [cell for cell in module["cells"].values() if cell["type"] == kind]:
+                moved[kind] += move(netlist, cell)
+        moved["MULT18X18D"] += _before_multipliers(netlist)
     return moved
 
 
@@ -67,7 +71,7 @@ class _Netlist:
             if not takers:
                 continue
             name, taken = takers[0]
-            enabled = self._enabled(self.cells.get(name)) if len(takers) == 1 else None
+            enabled = self.enabled(self.cells.get(name)) if len(takers) == 1 else None
             if enabled is None or taken != "DI":
                 return None
             found[port] = name
@@ -76,7 +80,7 @@ class _Netlist:
             return None
         return found, *control.pop()
 
-    def _enabled(self, cell: Cell | None) -> tuple[Bit, Bit] | None:
+    def enabled(self, cell: Cell | None) -> tuple[Bit, Bit] | None:
         """Clock and enable of a flip-flop that has just these; None for anything else."""
         if cell is None or cell["type"] != "TRELLIS_FF":
             return None
@@ -93,7 +97,7 @@ class _Netlist:
         return len(found)
 
 
-def _into_multiplier(netlist: _Netlist, cell: Cell) -> int:
+def _behind_multiplier(netlist: _Netlist, cell: Cell) -> int:
     ports = [port for port in cell["connections"] if port[0] == "P"]
     known = netlist.registers(cell, ports)
     if known is None or cell["parameters"].get("REG_OUTPUT_CLK", "NONE") != "NONE":
@@ -108,7 +112,49 @@ def _into_multiplier(netlist: _Netlist, cell: Cell) -> int:
     return netlist.move(cell, found)
 
 
-def _into_block_ram(netlist: _Netlist, cell: Cell) -> int:
+def _before_multipliers(netlist: _Netlist) -> int:
+    """Operands' registers; returns how many flip-flops nothing takes any more."""
+    drivers = {
+        cell["connections"]["Q"][0]: name
+        for name, cell in netlist.cells.items()
+        if cell["type"] == "TRELLIS_FF"
+    }
+    replaced: set[str] = set()
+    for name, cell in netlist.cells.items():
+        if cell["type"] != "MULT18X18D":
+            continue
+        ports = [p for p in cell["connections"] if p[0] in "AB" and p[1:].isdigit()]
+        bits = {port: cell["connections"][port][0] for port in ports}
+        operands = {port: bit for port, bit in bits.items() if isinstance(bit, int)}
+        found = {port: drivers.get(bit) for port, bit in operands.items()}
+        control = {netlist.enabled(netlist.cells.get(ff or "")) for ff in found.values()}
+        if len(control) != 1 or (shared := control.pop()) is None:
+            continue
+        clock, enable = shared
+        # The output's register has its own enable, the same one or another.
+        ports_of = {"CLK": clock, "CE": enable, "RST": "0"}
+        free = 0 if _same(cell, {f"{port}0": bit for port, bit in ports_of.items()}) else 1
+        for side in "AB":
+            cell["parameters"] |= {f"REG_INPUT{side}_{p}": f"{p}{free}" for p in ports_of}
+        _connect(cell, {f"{port}{free}": bit for port, bit in ports_of.items()})
+        for port, ff in found.items():
+            assert ff is not None
+            netlist.takers[operands[port]].remove((name, port))
+            cell["connections"][port] = netlist.cells[ff]["connections"]["DI"]
+            netlist.takers[cell["connections"][port][0]].append((name, port))
+            replaced.add(ff)
+    gone = [ff for ff in replaced if not netlist.takers[netlist.cells[ff]["connections"]["Q"][0]]]
+    for ff in gone:
+        del netlist.cells[ff]
+    return len(gone)
+
+
+def _same(cell: Cell, bits: dict[str, Bit]) -> bool:
+    """Has the cell no other nets on these ports?"""
+    return all(cell["connections"].get(port, [bit])[0] == bit for port, bit in bits.items())
+
+
+def _behind_block_ram(netlist: _Netlist, cell: Cell) -> int:
     """Ports A and B read by themselves; at 36 bits, both together give what port B reads."""
     options = cell["parameters"]
     wide = int(options["DATA_WIDTH_B"], 2) == 36

@@ -6,6 +6,8 @@ ccu2c_sim.vh. A cell, or a form of one, that is not here is refused.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hw_targets.netlist.parts import (
     ONE,
     ZERO,
@@ -135,11 +137,16 @@ def _block_ram(cell: Cell, words: Words, parts: Parts) -> None:
 
 
 def _multiplier(cell: Cell, words: Words, parts: Parts) -> None:
-    for stage in ("INPUTA", "INPUTB", "INPUTC", "PIPELINE"):
+    for stage in ("INPUTC", "PIPELINE"):
         cell.require(**{f"REG_{stage}_CLK": ("NONE",)})
     cell.require(REG_OUTPUT_CLK=("NONE", "CLK0"), REG_OUTPUT_CE=("CE0",), REG_OUTPUT_RST=("RST0",))
     signs = [cell.pin("SIGNEDA"), cell.pin("SIGNEDB")]
-    taken = words.each([*cell.pins("A", 18), *cell.pins("B", 18), *signs])
+    operands = [
+        each
+        for side in "AB"
+        for each in _operand(cell, words, parts, side, words.each(cell.pins(side, 18)))
+    ]
+    taken = [*operands, *words.each(signs)]
     product = words.each(cell.pins("P", 36))
     if cell.text("REG_OUTPUT_CLK", "NONE") == "CLK0":
         if words(cell.pin("RST0")) != ZERO:
@@ -147,6 +154,27 @@ def _multiplier(cell: Cell, words: Words, parts: Parts) -> None:
         parts.clocks.add(words(cell.pin("CLK0")))
         product = held(parts, words, product, word(words(cell.pin("CE0"))))
     multiplier(parts, taken, product)
+
+
+def _operand(
+    cell: Cell, words: Words, parts: Parts, side: str, given: Sequence[int]
+) -> Sequence[int]:
+    """The words that are multiplied: those given, or what a register has of them."""
+    name = f"REG_INPUT{side}"
+    used = {f"{name}_{pin}": (f"{pin}0", f"{pin}1") for pin in ("CE", "RST")}
+    cell.require(**{f"{name}_CLK": ("NONE", "CLK0", "CLK1"), **used})
+    clock = cell.text(f"{name}_CLK", "NONE")
+    if clock == "NONE":
+        return given
+    enable, reset = (cell.text(f"{name}_{pin}", f"{pin}0") for pin in ("CE", "RST"))
+    if words(cell.pin(reset)) != ZERO:
+        raise cell.refused("with a reset of its register is not known")
+    parts.clocks.add(words(cell.pin(clock)))
+    enabled = word(words(cell.pin(enable)))
+    held_by = {each: words.new() for each in dict.fromkeys(given) if each != ZERO}
+    for each, q in held_by.items():
+        register(parts, words, q, word(each), enabled, "0", to_set=False, high=False)
+    return [held_by.get(each, ZERO) for each in given]
 
 
 def _pll(cell: Cell, words: Words, parts: Parts) -> None:

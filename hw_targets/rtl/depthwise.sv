@@ -32,8 +32,8 @@ module lf_depthwise #(
     localparam int WORDS = TAPS * FOLDS;
     localparam int ROM_WIDTH = PE * WEIGHT_BITS;
     localparam int ADDR = WORDS > 1 ? $clog2(WORDS) : 1;
-    // Clock cycles from an address to weights.
-    localparam int READ = ROM_BANKS > 1 ? 3 : ROM_BANKS > 0 ? 2 : 1;
+    // Clock cycles from an address to weights; a multiplier, far from block RAM, has a register.
+    localparam int READ = ROM_BANKS > 0 ? (USE_DSP || ROM_BANKS > 1 ? 3 : 2) : 1;
     // Diagonals of two-bit digits, see lf_product.
     localparam int DIAGONALS = (WEIGHT_BITS + 1) / 2 + (ACT_BITS + 1) / 2 - 1;
     localparam int MULTIPLY = USE_DSP || DIAGONALS <= 2 ? 1 : $clog2(DIAGONALS);
@@ -54,7 +54,7 @@ module lf_depthwise #(
 
     // Weights, and activations that wait for them.
     logic [ADDR-1:0]             addr;
-    logic [ROM_WIDTH-1:0]        weight;
+    logic [ROM_WIDTH-1:0]        weight_read, weight;
     logic [READ:0][IN_WIDTH-1:0] acts;
 
     always_ff @(posedge clk) begin
@@ -63,8 +63,13 @@ module lf_depthwise #(
     end
 
     lf_rom #(.WIDTH(ROM_WIDTH), .DEPTH(WORDS), .BANKS(ROM_BANKS), .WORDS(WEIGHTS)) u_weights (
-        .clk(clk), .enable(enable), .addr(addr), .data(weight)
+        .clk(clk), .enable(enable), .addr(addr), .data(weight_read)
     );
+    if (USE_DSP && ROM_BANKS == 1) begin : g_far
+        always_ff @(posedge clk) if (enable) weight <= weight_read;
+    end else begin : g_near
+        assign weight = weight_read;
+    end
 
     assign acts[0] = s_axis_tdata;
     for (genvar r = 1; r <= READ; r++) begin : g_wait

@@ -44,10 +44,11 @@ module lf_mvu #(
     // LUT RAM comes in 16 words, so a shorter buffer would save nothing.
     localparam int BUFFER = SF <= 2 ? 2 : SF <= 16 ? 16 : 1 << $clog2(SF);
     localparam bit BLOCK_BUFFER = NF > 1 && BUFFER >= 128 && BUFFER * IN_WIDTH >= 4096;
-    // Clock cycles from an address to activations and weights; block RAM has a register behind it.
-    localparam int ACT_READ = BLOCK_BUFFER ? 2 : 1;
+    // Clock cycles from an address to weights, and to both operands: block RAM has a register behind
+    // it, and a multiplier, which is far from it, one of its own.
     localparam int WEIGHT_READ = ROM_BANKS > 1 ? 3 : ROM_BANKS > 0 ? 2 : 1;
-    localparam int READ = ACT_READ > WEIGHT_READ ? ACT_READ : WEIGHT_READ;
+    localparam bit FAR = BLOCK_BUFFER || ROM_BANKS > 0;
+    localparam int READ = FAR ? (USE_DSP || ROM_BANKS > 1 ? 3 : 2) : 1;
     // Weights of -1 and 1, or -1, 0 and 1, multiply nothing: activations are added or subtracted.
     localparam bit SIGNS = WEIGHT_BITS == 1 || (WEIGHT_BITS == 2 && !USE_DSP);
     // Diagonals of two-bit digits, see lf_product.

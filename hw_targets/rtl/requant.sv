@@ -34,8 +34,8 @@ module lf_requant #(
 );
     localparam int LANE = MULT_BITS + ADD_BITS;
     localparam int FOLD_BITS = FOLDS > 1 ? $clog2(FOLDS) : 1;
-    // Clock cycles from an address to constants.
-    localparam int READ = ROM_BANKS > 1 ? 3 : ROM_BANKS > 0 ? 2 : 1;
+    // Clock cycles from an address to constants; a multiplier, far from block RAM, has a register.
+    localparam int READ = ROM_BANKS > 0 ? (USE_DSP || ROM_BANKS > 1 ? 3 : 2) : 1;
     // Diagonals of two-bit digits, see lf_product.
     localparam int DIAGONALS = (MULT_BITS + 1) / 2 + (IN_BITS + 1) / 2 - 1;
     // What does not fit into one multiplier is cut: bits of the lower parts, 0 for what is whole.
@@ -65,7 +65,7 @@ module lf_requant #(
 
     // Constants, and values that wait for them.
     logic [FOLD_BITS-1:0]             fold;
-    logic [PE*LANE-1:0]               constant;
+    logic [PE*LANE-1:0]               constant_read, constant;
     logic [READ:0][PE*IN_BITS-1:0]    xs;
 
     always_ff @(posedge clk) begin
@@ -75,8 +75,13 @@ module lf_requant #(
     end
 
     lf_rom #(.WIDTH(PE*LANE), .DEPTH(FOLDS), .BANKS(ROM_BANKS), .WORDS(CONSTANTS)) u_constants (
-        .clk(clk), .enable(enable), .addr(fold), .data(constant)
+        .clk(clk), .enable(enable), .addr(fold), .data(constant_read)
     );
+    if (USE_DSP && ROM_BANKS == 1) begin : g_far
+        always_ff @(posedge clk) if (enable) constant <= constant_read;
+    end else begin : g_near
+        assign constant = constant_read;
+    end
 
     assign xs[0] = s_axis_tdata;
     for (genvar r = 1; r <= READ; r++) begin : g_wait

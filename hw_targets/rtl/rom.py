@@ -45,9 +45,13 @@ def rom_banks(style: RomStyle, depth: int, width: int) -> int:
     return banks(depth, width) if style == "block" and depth > 1 else 0
 
 
-def rom_cycles(count: int) -> int:
-    """Clock cycles from an address to its word, of so many banks; a single word takes none."""
-    return 1 + min(count, 2)
+def read_cycles(block: bool, count: int, arithmetic: str) -> int:
+    """Clock cycles from addresses to operands.
+
+    block: whether one of them comes from block RAM, which has a register. count: banks of the
+    constants, chosen behind that register. arithmetic: multipliers, "dsp", have one of their own.
+    """
+    return (3 if arithmetic == "dsp" or count > 1 else 2) if block else 1
 
 
 def side_by_side(words: NDArray[T], count: int) -> NDArray[T]:

@@ -51,12 +51,15 @@ ENDS = 3
         (ChannelAdd(6, 2, 1, 8, True, 8, 9), 2 + 2),
         # Read, two levels of a product of four-bit operands, sum.
         (Depthwise(4, 9, 3, 2, 4, 4, False, memory="distributed"), 53 + 1 + 2 + 1),
-        (Depthwise(4, 9, 3, 2, 4, 4, False, "dsp", "block"), 53 + 2 + 1 + 1),
+        # Read, and registers behind the block RAM and before the multiplier.
+        (Depthwise(4, 9, 3, 2, 4, 4, False, "dsp", "block"), 53 + 3 + 1 + 1),
         (Reduce(4, 9, 3, 2, 4, False, "sum"), 53 + 1),
         # A word can be read the cycle after it is written, and then nothing waits.
         (Upsample(2, 3, 2, 2, 2, 1, 4, False), 1 + 47 + 2),
         # Read, multiply, add, clip.
         (Requant(6, 2, 1, 16, True, 4, False, 18, 30, 20), 2 + 4),
+        # Wider than a multiplier: a cycle more for the sums of its parts.
+        (Requant(6, 2, 1, 19, True, 4, False, 18, 30, 20), 2 + 5),
         (Table(4, True, 4, False, 2, 7), 6 + 1),
         (LabelSelect(6, 3, 8, True), 1 + 3),
         (WidthConverter(1, 4, 4, 16), 15 + 1),
@@ -98,7 +101,7 @@ def test_stages_of_products_and_block_memories() -> None:
     assert mvu_stages(small) == 1 + 1 + 2
     wide = Mvu(8, 4, 4, 2, 1, 8, 8, False, memory="distributed")
     assert mvu_stages(wide) == 1 + 3 + 2
-    assert mvu_stages(Mvu(8, 4, 4, 2, 1, 8, 8, False, "dsp", "block")) == 1 + 1 + 1 + 2
+    assert mvu_stages(Mvu(8, 4, 4, 2, 1, 8, 8, False, "dsp", "block")) == 3 + 1 + 2
 
 
 def test_where_branches_meet_the_later_one_counts() -> None:

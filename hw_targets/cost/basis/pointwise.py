@@ -54,8 +54,10 @@ def requant(k: Fields, family: Family) -> Basis:
     # Of several banks all are registered, and what is chosen once more, a cycle later.
     chosen = block * flag(between > 0)
     in_banks = chosen * (between + rom_bits)
-    # Values wait for them, in three registers: a shift register where a LUT can be one.
-    shifted = float(family.shift_registers) * chosen * pe * in_bits
+    # Multipliers, far from block RAM, have a register before them.
+    again = dsp * block * (1 - chosen)
+    # Values wait, in three registers: a shift register where a LUT can be one.
+    shifted = float(family.shift_registers) * chosen * (1 - dsp) * pe * in_bits
     sums = pe * carry(k["sum_bits"], family)
     inside = flag(hard > 0) * flag(parts == 1)
     # Bits below the shift only carry.
@@ -79,7 +81,7 @@ def requant(k: Fields, family: Family) -> Basis:
     ff = {
         "const": 1.0,
         "fold": clog2(words),
-        "latency": 3 + block + chosen + multiply + flag(cut > 0),
+        "latency": 3 + block + chosen + again + multiply + flag(cut > 0),
         "products": soft * product * diagonals * where(words > 1, 1.0, FIXED_PAIRS),
         "products_hard": hard * in_parts,
         "parts": cut * (k["sum_bits"] + upper),
@@ -91,11 +93,21 @@ def requant(k: Fields, family: Family) -> Basis:
         "sums": (1 - inside) * pe * kept,
         "sums_hard": inside * pe * kept,
         "clipped": pe * k["out_bits"],
-        "extra": block * (pe * in_bits + rom_bits) + chosen * pe * in_bits - 2 * shifted + in_banks,
+        "extra": (block + chosen + again) * pe * in_bits
+        - 2 * shifted
+        + (block + again) * rom_bits
+        + in_banks,
     }
+    # Operands go to the registers of multipliers, of the constants the part that is one.
+    operands, near = pe * (in_bits + mult_bits), flag(hard > 0) * (1 - block)
+    part = near * flag(words > 1) * stored * mult_bits / (mult_bits + add_bits)
     taken = {
         "products_hard": hard * in_parts,
-        "extra": (block - chosen) * rom_bits + in_banks,
+        "values": near * (1 - inside) * pe * in_bits,
+        "values_hard": near * inside * pe * in_bits,
+        "rom": (1 - inside) * part,
+        "rom_hard": inside * part,
+        "extra": (block - chosen) * rom_bits + in_banks + flag(hard > 0) * block * operands,
     }
     return Basis(lut, ff, dsp=hard * parts, bram=bram, inside=taken)
 

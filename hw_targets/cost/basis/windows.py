@@ -74,8 +74,10 @@ def depthwise(k: Fields, family: Family) -> Basis:
     # Of several banks all are registered, and what is chosen once more, a cycle later.
     chosen = block * flag(between > 0)
     in_banks = chosen * (between + rom_bits)
-    # Activations wait for them, in three registers: a shift register where a LUT can be one.
-    shifted = float(family.shift_registers) * chosen * pe * act_bits
+    # Multipliers, far from block RAM, have a register before them.
+    again = dsp * block * (1 - chosen)
+    # Activations wait, in three registers: a shift register where a LUT can be one.
+    shifted = float(family.shift_registers) * chosen * (1 - dsp) * pe * act_bits
     # Multipliers with adders of their own can take the sum in, and the registers around it.
     inside = flag(hard > 0)
     outside = 1 - inside
@@ -91,29 +93,32 @@ def depthwise(k: Fields, family: Family) -> Basis:
         "shifted": shifted,
     }
     operands = pe * act_bits
-    waiting = block * operands + chosen * operands - 2 * shifted
+    behind = (block + chosen + again) * operands - 2 * shifted + (block + again) * rom_bits
     ff = {
         **registers,
         "width": outside * width,
         "width_hard": inside * width,
         # What waits in LUT RAM has registers of its own behind it.
         "stored_hard": inside * (flag(k["folds"] > 1) - _in_block(k["folds"], width)) * width,
-        "latency": 1 + block + chosen + multiply,
+        "latency": 1 + block + chosen + again + multiply,
         "products": soft * cells + refused_cells,
         "products_hard": hard * (weight_bits + act_bits),
         "words": clog2(words),
         "rom": flag(words > 1) * stored,
         "values": outside * (operands - shifted),
         "values_hard": inside * (operands - shifted),
-        "extra": outside * (waiting + block * rom_bits) + in_banks,
-        "extra_hard": inside * (waiting + block * rom_bits),
+        "extra": outside * behind + in_banks,
+        "extra_hard": inside * behind,
     }
-    # Weights that come from one bank go straight to the register behind it.
-    straight = (block - chosen) * rom_bits
+    # Weights that come from one bank go straight to the register behind it, and operands to those
+    # of multipliers.
+    straight, near = (block - chosen) * rom_bits, inside * (1 - block)
     taken = {
         "products_hard": hard * (weight_bits + act_bits),
+        "rom": near * flag(words > 1) * stored,
+        "values_hard": near * operands,
         "extra": outside * straight + in_banks,
-        "extra_hard": inside * straight,
+        "extra_hard": inside * (straight + block * (operands + rom_bits)),
     }
     return Basis(lut, ff, dsp=hard, bram=bram, inside=taken)
 

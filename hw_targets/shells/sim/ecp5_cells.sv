@@ -151,9 +151,12 @@ module DP16KD #(
         DATA_WIDTH_B == 36 ? out_b[35:18] : out_b[17:0];
 endmodule
 
-// 18 x 18 bits, each operand signed or not; the output may have a register, of clock and enable 0.
+// 18 x 18 bits, each operand signed or not. The output may have a register, of clock and enable 0,
+// and both operands one of clock and enable 0 or 1.
 module MULT18X18D #(
     parameter REG_INPUTA_CLK = "NONE", parameter REG_INPUTB_CLK = "NONE",
+    parameter REG_INPUTA_CE = "CE0", parameter REG_INPUTB_CE = "CE0",
+    parameter REG_INPUTA_RST = "RST0", parameter REG_INPUTB_RST = "RST0",
     parameter REG_INPUTC_CLK = "NONE", parameter REG_PIPELINE_CLK = "NONE",
     parameter REG_OUTPUT_CLK = "NONE", parameter REG_OUTPUT_CE = "CE0",
     parameter REG_OUTPUT_RST = "RST0"
@@ -161,13 +164,21 @@ module MULT18X18D #(
     input  A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0,
     input  B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0,
     input  C17, C16, C15, C14, C13, C12, C11, C10, C9, C8, C7, C6, C5, C4, C3, C2, C1, C0,
-    input  SIGNEDA, SIGNEDB, SOURCEA, SOURCEB, CLK0, CE0, RST0,
+    input  SIGNEDA, SIGNEDB, SOURCEA, SOURCEB, CLK0, CE0, RST0, CLK1, CE1, RST1,
     output P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19, P18,
            P17, P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0
 );
     wire [17:0] a = {A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0};
     wire [17:0] b = {B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0};
-    wire signed [36:0] product = $signed({SIGNEDA && A17, a}) * $signed({SIGNEDB && B17, b});
+
+    wire input_clock = REG_INPUTA_CLK == "CLK1" ? CLK1 : CLK0;
+    wire input_enable = REG_INPUTA_CE == "CE1" ? CE1 : CE0;
+    logic [17:0] a_held, b_held;
+    always @(posedge input_clock) if (input_enable) {a_held, b_held} <= {a, b};
+
+    wire [17:0] x = REG_INPUTA_CLK == "NONE" ? a : a_held;
+    wire [17:0] y = REG_INPUTB_CLK == "NONE" ? b : b_held;
+    wire signed [36:0] product = $signed({SIGNEDA && x[17], x}) * $signed({SIGNEDB && y[17], y});
 
     logic [35:0] registered;
     always @(posedge CLK0) if (CE0) registered <= product[35:0];
