@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from hw_targets.cost.layer import PLANNED_MULT_BITS
 from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.concat import Concat
@@ -24,7 +25,7 @@ from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.reduce import Reduce
-from hw_targets.rtl.requant import MOST_MULT_BITS, MOST_SHIFT, Requant
+from hw_targets.rtl.requant import MOST_SHIFT, Requant
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import Table
 from hw_targets.rtl.threshold import Threshold
@@ -174,7 +175,7 @@ def _requant(d: _Draw) -> Kernel:
     pe, folds = d.of(1, 1, 2, 3, 4, 8, 16), d.of(1, 2, 3, 4, 8, 16, 32, 64, 128)
     in_bits, out_bits = d.log(8, 22), d.of(4, 6, 7, 8, 8, 8)
     # As constants come out: products wider by what the steps of a layer differ.
-    mult_bits = min(in_bits + d.of(-3, 0, 2, 4, 6), MOST_MULT_BITS)
+    mult_bits = min(in_bits + d.of(-3, 0, 2, 4, 6), PLANNED_MULT_BITS)
     shift = min(max(in_bits + mult_bits - d.of(8, 10, 12, 14), 1), MOST_SHIFT)
     add_bits = shift + d.of(5, 7, 9)
     while pe > 1 and pe * folds * (mult_bits + add_bits) > 12288:

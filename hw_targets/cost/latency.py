@@ -325,10 +325,11 @@ def _(kernel: Upsample, times: Times) -> Times:
 
 @_through.register
 def _(kernel: Requant, times: Times) -> Times:
-    multiply = product_stages(kernel.mult_bits, kernel.in_bits, kernel.arithmetic)
-    if kernel.arithmetic == "dsp" and kernel.parts > 1:
+    arithmetic = "dsp" if kernel.in_multipliers else "lut"
+    multiply = product_stages(kernel.mult_bits, kernel.in_bits, arithmetic)
+    if kernel.in_multipliers and kernel.parts > 1:
         multiply += 1
-    read = read_cycles(kernel.rom_banks > 0, kernel.rom_banks, kernel.arithmetic)
+    read = read_cycles(kernel.rom_banks > 0, kernel.rom_banks, arithmetic)
     return _later(times, read + multiply + 2)
 
 

@@ -21,16 +21,18 @@ from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.parallel_window import ParallelWindow
-from hw_targets.rtl.requant import LEAST_OUT_BITS, MOST_MULT_BITS, MOST_SHIFT, Requant
+from hw_targets.rtl.requant import LEAST_OUT_BITS, MOST_SHIFT, Requant
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.width_converter import converters
 
 MIN_FIFO_DEPTH = 2
+PLANNED_MULT_BITS = 25
 WIDER_MULT, WIDER_SHIFT, WIDER_ADD = 6, 9, 6
 """Multipliers of accumulators have so many bits more than these, the shift so many fewer than both
 together, and what is added so many more than the shift: the constants are known only when a layer
-is trained. Nine in ten of 144 layers of random networks need no more for 7 or 8 bits.
+is trained. Nine in ten of 144 layers of random networks need no more for 7 or 8 bits, and
+few more than `PLANNED_MULT_BITS`.
 """
 
 
@@ -154,7 +156,7 @@ def quantizer_kernel(
     form = (channels, lanes, pixels, acc_bits, acc_signed, bits, signed)
     if channels == 1 or bits < LEAST_OUT_BITS:
         return Threshold(*form, -(1 << (bits - 1)) if signed else 0)
-    mult_bits = min(acc_bits + WIDER_MULT, MOST_MULT_BITS)
+    mult_bits = min(acc_bits + WIDER_MULT, PLANNED_MULT_BITS)
     shift = min(max(mult_bits + acc_bits - WIDER_SHIFT, 0), MOST_SHIFT)
     return Requant(*form, mult_bits, shift + WIDER_ADD, shift)
 

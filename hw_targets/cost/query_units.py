@@ -18,8 +18,14 @@ from hw_targets.cost.basis.arithmetic import (
     quotient,
     where,
 )
-from hw_targets.cost.layer import MIN_FIFO_DEPTH, WIDER_ADD, WIDER_MULT, WIDER_SHIFT
-from hw_targets.rtl.requant import LEAST_OUT_BITS, MOST_MULT_BITS, MOST_SHIFT
+from hw_targets.cost.layer import (
+    MIN_FIFO_DEPTH,
+    PLANNED_MULT_BITS,
+    WIDER_ADD,
+    WIDER_MULT,
+    WIDER_SHIFT,
+)
+from hw_targets.rtl.requant import LEAST_OUT_BITS, MOST_SHIFT
 from hw_targets.rtl.rom import BLOCK_ROM_BITS, BLOCK_ROM_DEPTH
 from hw_targets.rtl.swu import FRAME_STALL, SLACK_BEATS
 
@@ -236,7 +242,7 @@ def _back(
 def _requant(k: Fields) -> Fields:
     """`layer.quantizer_kernel` to many bits."""
     in_bits = k["in_bits"]
-    mult_bits = least(in_bits + WIDER_MULT, MOST_MULT_BITS)
+    mult_bits = least(in_bits + WIDER_MULT, PLANNED_MULT_BITS)
     shift = least(most(mult_bits + in_bits - WIDER_SHIFT, 0.0), MOST_SHIFT)
     add_bits = shift + WIDER_ADD
     width = k["pe"] * (mult_bits + add_bits)

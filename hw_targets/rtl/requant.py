@@ -15,13 +15,13 @@ from hw_targets.rtl.multiplier import sides
 from hw_targets.rtl.mvu import PRODUCT
 from hw_targets.rtl.rom import ROM, RomStyle, rom_banks, rom_style, side_by_side
 
-MOST_SHIFT = 40
-MOST_MULT_BITS = 25
-"""What the wider side of a DSP48 takes; on ECP5 two multipliers make one of more than 18."""
+MOST_SHIFT = 50
+MOST_MULT_BITS = 35
+"""What two multipliers of 18 bits take. Few layers need more than 25, where steps are close."""
 LEAST_OUT_BITS = 7
 """Results of fewer bits are cheaper compared with thresholds than multiplied."""
-ANY_SLOPE = 1 << 20
-"""More levels a step than any line needs."""
+ANY_SLOPE = 1 << 12
+"""More levels a step than any line needs; with `MOST_SHIFT` it fits into a machine word."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,6 @@ class Requant(Kernel):
             most=MOST_SHIFT,
             kernel=self,
         )
-        narrow = sides(self.multiplier_bits)[1]
-        require(
-            max(self.in_bits + 1, self.mult_bits) < 2 * narrow,
-            "requant: operands of 2 * {narrow} bits or more need more than two parts: {kernel}",
-            narrow=narrow,
-            kernel=self,
-        )
 
     @property
     def folds(self) -> int:
@@ -89,6 +82,12 @@ class Requant(Kernel):
         products = [x * m for x in (in_low, in_high) for m in (-mult, mult - 1)]
         low, high = min(products) - add, max(products) + add - 1
         return max((-low - 1).bit_length(), high.bit_length()) + 1
+
+    @property
+    def in_multipliers(self) -> bool:
+        """Whether multipliers make the products: not of operands in more than two parts."""
+        longest = max(self.in_bits + 1, self.mult_bits)
+        return self.arithmetic == "dsp" and longest < 2 * sides(self.multiplier_bits)[1]
 
     @property
     def parts(self) -> int:
@@ -137,7 +136,7 @@ class Requant(Kernel):
             "ADD_BITS": self.add_bits,
             "SHIFT": self.shift,
             "SUM_BITS": self.sum_bits,
-            "USE_DSP": int(self.arithmetic == "dsp"),
+            "USE_DSP": int(self.in_multipliers),
             "MULTIPLIER_BITS": self.multiplier_bits,
             "ROM_BANKS": self.rom_banks,
         }

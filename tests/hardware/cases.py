@@ -239,7 +239,7 @@ def upsample(rng: Rng) -> Case:
 
 def requant(rng: Rng) -> Case:
     pe, in_bits = pick(rng, 1, 2, 3), pick(rng, 1, 8, 13, 20)
-    mult_bits = pick(rng, 2, 5, 11, 18, 25)
+    mult_bits = pick(rng, 2, 5, 11, 18, 25, 34)
     out_bits, add_bits = int(rng.integers(1, 9)), pick(rng, 1, 9, 24, 32, 48)
     # From sums that are mostly clipped to such of which little is left.
     shift = max(in_bits + mult_bits, add_bits) - out_bits - pick(rng, -2, 0, 1, 3, 6)

@@ -124,7 +124,7 @@ def _check(instances: Sequence[Instance], folder: Path, seed: int) -> None:
         (Reduce, (4, 0, 1, 2, 4, False, "sum"), "at least 1"),
         (Reduce, (4, 9, 1, 2, 4, False, "mean"), "sum or max"),
         (Upsample, (4, 4, 4, 2, 2, 3, 4, False), "simd must divide"),
-        (Requant, (4, 2, 1, 8, True, 4, False, 18, 30, 41), "shift"),
+        (Requant, (4, 2, 1, 8, True, 4, False, 18, 30, 51), "shift"),
         (Table, (9, False, 4, False, 1, 1), "in_bits"),
     ],
 )
