@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 
 from compiler.stages import Resources, RtlDesign
 from hw_targets.boards import Board
@@ -17,16 +18,28 @@ def estimated(design: RtlDesign, board: Board) -> Resources:
     return Resources(**design.allocation.estimate)
 
 
-def require_fit(used: Mapping[str, float], budget: Mapping[str, float], board: str) -> None:
-    """Raise InfeasibleError naming every resource counted in `used` that is over its budget."""
+def require_fit(used: Mapping[str, float], board: Board, share: float) -> None:
+    """Raise InfeasibleError naming every resource in `used` that is over its share of the board.
+
+    What synthesis counts can be a little more than was estimated when the share was filled: the
+    mend is what a build takes that goes on all the same, where the board itself is large enough.
+    """
+    budget, whole = board.budget(share), board.budget(1.0)
+    counted = {name: count for name, count in used.items() if name in budget}
     over = [
         f"{name.upper()} {count:.0f} of {budget[name]:.0f}"
-        for name, count in used.items()
-        if name in budget and count > budget[name]
+        for name, count in counted.items()
+        if count > budget[name]
     ]
-    if over:
-        raise InfeasibleError(
-            f"the design needs more than its share of the board: {', '.join(over)}",
-            where=board,
-            mend="raise goals.share, lower goals.fps, or take a larger board",
-        )
+    if not over:
+        return
+    needed = max((n / whole[name] for name, n in counted.items() if whole[name]), default=2.0)
+    mend = "raise goals.share, lower goals.fps, or take a larger board"
+    if needed <= 1 and all(whole[name] or not n for name, n in counted.items()):
+        granted = ceil(100 * needed) / 100
+        mend = f"--set synthesize.share={granted:g} builds it as it is; else {mend}"
+    raise InfeasibleError(
+        f"the design needs more than its share of the board: {', '.join(over)}",
+        where=board.name,
+        mend=mend,
+    )

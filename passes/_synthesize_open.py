@@ -63,10 +63,10 @@ def implement(job: Job, ctx: Context) -> Implementation:
     budget = board.budget(job.share)
     # The tools run beside the simulations: each uses one core.
     with beside(1) as pool:
-        synthesis = pool.submit(_synthesise, plan, folder, job, budget, ctx)
+        synthesis = pool.submit(_synthesise, plan, folder, job, ctx)
         answers = check_shell(shell, design, job.shell_frames, ctx, job.limit)
         synthesised = synthesis.result()
-        placement = pool.submit(_place, plan, folder, job, budget, ctx)
+        placement = pool.submit(_place, plan, folder, job, ctx)
         if job.netlist_frames:
             check_netlist(shell, design, folder, answers, job.netlist_frames, ctx, job.limit)
         placed, reached = placement.result()
@@ -96,22 +96,18 @@ def implement(job: Job, ctx: Context) -> Implementation:
     )
 
 
-def _synthesise(
-    plan: BuildPlan, folder: Path, job: Job, budget: dict[str, float], ctx: Context
-) -> dict[str, float]:
+def _synthesise(plan: BuildPlan, folder: Path, job: Job, ctx: Context) -> dict[str, float]:
     """Resources of the netlist, checked before the long placement."""
     *_, netlist, _place_and_route, _pack = plan.steps
     plan.run(folder, ctx.say, until=netlist.name, limit=job.limit)
     synthesised = yosys.resources(folder / yosys.STATISTICS, load_family(job.board.family))
-    require_fit(synthesised, budget, job.board.name)
+    require_fit(synthesised, job.board, job.share)
     return synthesised
 
 
-def _place(
-    plan: BuildPlan, folder: Path, job: Job, budget: dict[str, float], ctx: Context
-) -> tuple[dict[str, float], float]:
+def _place(plan: BuildPlan, folder: Path, job: Job, ctx: Context) -> tuple[dict[str, float], float]:
     """(resources placed, MHz reached)."""
     plan.run(folder, ctx.say, limit=job.limit)
     report = nextpnr.report(folder / nextpnr.REPORT, job.board.flow)
-    require_fit(report.resources, budget, job.board.name)
+    require_fit(report.resources, job.board, job.share)
     return report.resources, report.slowest_mhz

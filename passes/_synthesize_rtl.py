@@ -83,7 +83,7 @@ def implement(job: Job, ctx: Context) -> Implementation:
     counting = vivado_rtl.utilisation(shell, design.folder, family)
     counted = counting.run(ctx.workdir / "utilisation", ctx.say, limit=job.limit)
     synthesised = yosys.resources(counted[yosys.STATISTICS], family)
-    require_fit(synthesised, budget, board.name)
+    require_fit(synthesised, board, job.share)
     frames = check_shell(shell, design, job.shell_frames, ctx)
 
     folder = ctx.workdir / vivado_rtl.FOLDER
@@ -98,7 +98,7 @@ def implement(job: Job, ctx: Context) -> Implementation:
     else:
         build(plan, folder, job.on, ctx, job.limit)
         made = reports(folder)
-        require_fit(made.resources, budget, board.name)
+        require_fit(made.resources, board, job.share)
         _prove_clock(made, job, ctx)
     return Implementation(
         name=design.name,

@@ -40,7 +40,7 @@ def implement(
         ctx.workdir / "utilisation", ctx.say, limit=limit
     )
     synthesised = yosys.resources(counted[yosys.STATISTICS], family)
-    require_fit(synthesised, budget, board.name)
+    require_fit(synthesised, board, share)
 
     folder = ctx.workdir / "finn"
     plan = finn_plan(design, board, clock_mhz)

@@ -150,9 +150,15 @@ def test_missed_clock_is_an_error_with_both_figures(
 
 def test_over_budget_names_the_numbers() -> None:
     used = {"lut": 100.0, "ff": 10.0, "dsp": 3.0, "bram": 1.0}
-    require_fit(used, {**used}, "board")
-    with pytest.raises(InfeasibleError, match="LUT 100 of 50, DSP 3 of 2"):
-        require_fit(used, {"lut": 50, "ff": 10, "dsp": 2, "bram": 1}, "board")
+    whole = load_board("ulx3s-85f")
+    few = whole.resources.model_copy(update={"lut": 200, "ff": 99, "dsp": 4, "bram": 4})
+    board = whole.model_copy(update={"resources": few})
+    require_fit(used, board, 0.75)
+    with pytest.raises(InfeasibleError, match="LUT 100 of 80, DSP 3 of 2") as caught:
+        require_fit(used, board, 0.4)
+    assert "--set synthesize.share=0.75 builds it as it is" in str(caught.value)
+    with pytest.raises(InfeasibleError, match="LUT 300 of 80; raise goals.share"):
+        require_fit({"lut": 300.0}, board, 0.4)
 
 
 def test_a_shell_that_answers_otherwise_is_a_defect(
