@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
+from math import ceil, inf
 
 from compiler.stages import Resources, RtlDesign
 from hw_targets.boards import Board
@@ -33,9 +33,9 @@ def require_fit(used: Mapping[str, float], board: Board, share: float) -> None:
     ]
     if not over:
         return
-    needed = max((n / whole[name] for name, n in counted.items() if whole[name]), default=2.0)
+    needed = max(n / whole[name] if whole[name] else inf for name, n in counted.items() if n)
     mend = "raise goals.share, lower goals.fps, or take a larger board"
-    if needed <= 1 and all(whole[name] or not n for name, n in counted.items()):
+    if needed <= 1:
         granted = ceil(100 * needed) / 100
         mend = f"--set synthesize.share={granted:g} builds it as it is; else {mend}"
     raise InfeasibleError(

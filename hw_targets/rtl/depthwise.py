@@ -8,13 +8,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from hw_targets.rtl.kernel import IntArray, Kernel, Stream, pack, require
+from hw_targets.rtl.kernel import IntArray, Stream, pack, require
 from hw_targets.rtl.mvu import PRODUCT, WEIGHT_BITS, sum_bits
-from hw_targets.rtl.rom import ROM, RomStyle, rom_banks, rom_style, side_by_side
+from hw_targets.rtl.rom import ROM, Constants, RomKernel, side_by_side
 
 
 @dataclass(frozen=True)
-class Depthwise(Kernel):
+class Depthwise(RomKernel):
     """`out[c] = sum over taps of weights[c, tap] * x[tap, c]`, `pe` channels a clock cycle.
 
     Windows come as `Swu` gives them, tap by tap with all channels of each.
@@ -62,19 +62,8 @@ class Depthwise(Kernel):
         return sum_bits(self.taps, self.weight_bits, self.act_bits, self.act_signed)
 
     @property
-    def rom_style(self) -> RomStyle:
-        """Where the weights go, with `auto` decided from the size of the memory."""
-        return rom_style(self.memory, *self._rom)
-
-    @property
-    def rom_banks(self) -> int:
-        """Banks of block RAM that the weights are in; 0 for logic."""
-        return rom_banks(self.rom_style, *self._rom)
-
-    @property
-    def _rom(self) -> tuple[int, int]:
-        """Words and width of the memory of weights."""
-        return self.taps * self.folds, self.pe * self.held_bits
+    def constants(self) -> Constants:
+        return Constants(self.memory, self.taps * self.folds, self.pe * self.held_bits)
 
     @property
     def held_bits(self) -> int:

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from hw_targets.rtl.kernel import IntArray, Kernel, Stream, pack, require
-from hw_targets.rtl.rom import ROM, RomStyle, rom_banks, rom_style, side_by_side
+from hw_targets.rtl.kernel import IntArray, Stream, pack, require
+from hw_targets.rtl.rom import ROM, Constants, RomKernel, side_by_side
 
 WEIGHT_BITS = range(1, 9)
 PRODUCT = "product.sv"
@@ -44,7 +44,7 @@ def sum_bits(terms: int, weight_bits: int, act_bits: int, act_signed: bool) -> i
 
 
 @dataclass(frozen=True)
-class Mvu(Kernel):
+class Mvu(RomKernel):
     """`mh x mw` signed weights, `pe` rows and `simd` columns a clock cycle.
 
     The input vector is kept in a small replay buffer for the `mh / pe` passes over the rows.
@@ -113,19 +113,9 @@ class Mvu(Kernel):
         return sum_bits(self.mw, self.weight_bits, self.act_bits, self.act_signed)
 
     @property
-    def rom_style(self) -> RomStyle:
-        """Where the weights go, with `auto` decided from the size of the memory."""
-        return rom_style(self.memory, *self._rom)
-
-    @property
-    def rom_banks(self) -> int:
-        """Banks of block RAM that the weights are in; 0 for logic."""
-        return rom_banks(self.rom_style, *self._rom)
-
-    @property
-    def _rom(self) -> tuple[int, int]:
-        """Words and width of the memory of weights."""
-        return self.column_folds * self.row_folds, self.pe * self.simd * self.weight_bits
+    def constants(self) -> Constants:
+        depth = self.column_folds * self.row_folds
+        return Constants(self.memory, depth, self.pe * self.simd * self.weight_bits)
 
     @property
     def input(self) -> Stream:

@@ -10,10 +10,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hw_targets.rtl.kernel import IntArray, Kernel, Stream, pack, require
+from hw_targets.rtl.kernel import IntArray, Stream, pack, require
 from hw_targets.rtl.multiplier import sides
 from hw_targets.rtl.mvu import PRODUCT
-from hw_targets.rtl.rom import ROM, RomStyle, rom_banks, rom_style, side_by_side
+from hw_targets.rtl.rom import ROM, Constants, RomKernel, side_by_side
 
 MOST_SHIFT = 50
 MOST_MULT_BITS = 35
@@ -25,7 +25,7 @@ ANY_SLOPE = 1 << 12
 
 
 @dataclass(frozen=True)
-class Requant(Kernel):
+class Requant(RomKernel):
     """`out = clip((x * mult[c] + add[c]) >> shift)` to the range of `out_bits`; sums are exact.
 
     multiplier_bits: width of a multiplier's wider operand. Operands that are wider than a
@@ -98,19 +98,8 @@ class Requant(Kernel):
         return prod(1 + (operand > side) for operand, side in pairs)
 
     @property
-    def rom_style(self) -> RomStyle:
-        """Where the constants go."""
-        return rom_style("auto", *self._rom)
-
-    @property
-    def rom_banks(self) -> int:
-        """Banks of block RAM that the constants are in; 0 for logic."""
-        return rom_banks(self.rom_style, *self._rom)
-
-    @property
-    def _rom(self) -> tuple[int, int]:
-        """Words and width of the memory of constants."""
-        return self.folds, self.pe * (self.mult_bits + self.add_bits)
+    def constants(self) -> Constants:
+        return Constants("auto", self.folds, self.pe * (self.mult_bits + self.add_bits))
 
     @property
     def input(self) -> Stream:
@@ -223,8 +212,8 @@ def fit_steps(steps: IntArray, least: int, most: int, in_low: int, in_high: int)
     the sum.
 
     steps: (channels, most - least), ascending; what lies outside of the range asks for nothing.
-    None where no `mult` of `MOST_MULT_BITS` fits at any shift up to `MOST_SHIFT`: the slopes that
-    thresholds rounded to integers allow are too narrow.
+    None where no `mult` of `MOST_MULT_BITS`, nor one whose products are machine words, fits at any
+    shift up to `MOST_SHIFT`: the slopes that thresholds rounded to integers allow are too narrow.
     """
     levels = np.arange(least + 1, most + 1, dtype=np.int64)
     # One beyond the range: never reached.
@@ -235,7 +224,8 @@ def fit_steps(steps: IntArray, least: int, most: int, in_low: int, in_high: int)
         # Open intervals of quotients of integers, slopes not below 0.
         mult = np.maximum((lower[:, 0] << shift) // lower[:, 1] + 1, 0)
         highest = -(-(upper[:, 0] << shift) // upper[:, 1]) - 1
-        if (mult >= 1 << (MOST_MULT_BITS - 1)).any():
+        widest = int(mult.max())
+        if widest >= 1 << (MOST_MULT_BITS - 1) or widest * max(-in_low, in_high) >= 1 << 62:
             return None
         if (mult > highest).any():
             continue

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hw_targets.rtl.kernel import Kernel
 
 ROM = "rom.sv"
 """Source of a memory of constants."""
@@ -21,12 +25,37 @@ RomStyle = Literal["block", "distributed"]
 T = TypeVar("T", bound=np.generic)
 
 
-def rom_style(memory: Literal["auto"] | RomStyle, depth: int, width: int) -> RomStyle:
-    """Where a memory of constants goes, `auto` decided from its size."""
-    if memory != "auto":
-        return memory
-    large = depth * width >= BLOCK_ROM_BITS and depth >= BLOCK_ROM_DEPTH
-    return "block" if large else "distributed"
+class Constants(NamedTuple):
+    """A kernel's memory of constants. memory: where it may go. depth: words. width: their bits."""
+
+    memory: Literal["auto"] | RomStyle
+    depth: int
+    width: int
+
+
+@dataclass(frozen=True)
+class RomKernel(Kernel):
+    """A kernel with constants in an `lf_rom`."""
+
+    @property
+    @abstractmethod
+    def constants(self) -> Constants:
+        """What they take."""
+
+    @property
+    def rom_style(self) -> RomStyle:
+        """Where they go, `auto` decided from the size of the memory."""
+        memory, depth, width = self.constants
+        if memory != "auto":
+            return memory
+        large = depth * width >= BLOCK_ROM_BITS and depth >= BLOCK_ROM_DEPTH
+        return "block" if large else "distributed"
+
+    @property
+    def rom_banks(self) -> int:
+        """`BANKS` of the memory: 0 in logic, as a single word always is."""
+        _, depth, width = self.constants
+        return banks(depth, width) if self.rom_style == "block" and depth > 1 else 0
 
 
 def banks(depth: int, width: int) -> int:
@@ -38,11 +67,6 @@ def banks(depth: int, width: int) -> int:
 
     words = min(BLOCK_SHAPES, key=lambda shape: cost(*shape))[0]
     return -(-depth // words)
-
-
-def rom_banks(style: RomStyle, depth: int, width: int) -> int:
-    """`BANKS` of a memory: 0 in logic, as a single word always is."""
-    return banks(depth, width) if style == "block" and depth > 1 else 0
 
 
 def read_cycles(block: bool, count: int, arithmetic: str) -> int:

@@ -112,6 +112,12 @@ def test_steps_beyond_the_range_ask_for_nothing() -> None:
     np.testing.assert_array_equal(np.clip(lines, 0, 3), wanted)
 
 
+def test_none_where_products_are_no_machine_words() -> None:
+    steps = np.ceil((np.arange(1, 256) - 0.5) * 64.37).astype(np.int64)[None]
+    assert fit_steps(steps, 0, 255, -(1 << 20), (1 << 20) - 1) is not None
+    assert fit_steps(steps, 0, 255, -(1 << 52), (1 << 52) - 1) is None
+
+
 def test_words_hold_constants_wider_than_a_machine_word() -> None:
     kernel = Requant(2, 1, 1, 20, True, 8, True, 25, 48, 40)
     mult, add = np.array([3, -(1 << 24)]), np.array([-(1 << 47), (1 << 47) - 1])

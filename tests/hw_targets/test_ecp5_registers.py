@@ -143,7 +143,7 @@ def test_only_a_register_behind_the_whole_block_moves(tmp_path: Path) -> None:
 OPERANDS = """
 module top(input clk, input rst, input en, input [7:0] a, input [7:0] b, input [7:0] c,
     output [15:0] both, output [15:0] other, output [15:0] half, output [15:0] reset,
-    output [7:0] seen);
+    output reg [15:0] apart, input en2, output [7:0] seen);
   reg [7:0] x, y, z, r;
   always @(posedge clk) if (en) begin
     x <= a;
@@ -153,6 +153,7 @@ module top(input clk, input rst, input en, input [7:0] a, input [7:0] b, input [
   always @(posedge clk) r <= rst ? 0 : a ^ c;
   assign both = $signed(x) * $signed(y);
   assign other = $signed(x) * $signed(z);
+  always @(posedge clk) if (en2) apart <= $signed(x ^ 8'h0) * $signed({z[0], y[6:0]});
   assign half = $signed(a) * $signed(z);
   assign reset = $signed(y) * $signed(r);
   assign seen = z;
@@ -166,16 +167,16 @@ def test_operands_are_registered_in_every_multiplier_that_takes_them(tmp_path: P
     before = sum(
         cell["type"] == "TRELLIS_FF" for cell in design["modules"]["top"]["cells"].values()
     )
-    # Of x alone nothing is left: y and z go elsewhere, too.
-    assert ecp5_registers.pack(design) == {"MULT18X18D": 8, "DP16KD": 0}
+    # Of x alone nothing is left: y and z go elsewhere, too. An output's enable may be another.
+    assert ecp5_registers.pack(design) == {"MULT18X18D": 8 + 16, "DP16KD": 0}
     cells = design["modules"]["top"]["cells"].values()
-    assert sum(cell["type"] == "TRELLIS_FF" for cell in cells) == before - 8
+    assert sum(cell["type"] == "TRELLIS_FF" for cell in cells) == before - 8 - 16
     multipliers = [cell for cell in cells if cell["type"] == "MULT18X18D"]
     clocks = [
         [cell["parameters"].get(f"REG_INPUT{side}_CLK", "NONE") for side in "AB"]
         for cell in multipliers
     ]
-    assert sorted(clocks) == [["CLK0"] * 2] * 2 + [["NONE"] * 2] * 2
+    assert sorted(clocks) == [["CLK0"] * 2] * 2 + [["CLK1"] * 2] + [["NONE"] * 2] * 2
 
 
 def test_a_netlist_that_is_none_is_told(tmp_path: Path) -> None:
