@@ -21,6 +21,7 @@ from hw_targets.cost.layer import (
 )
 from hw_targets.lanes import divisors, window_lanes
 from hw_targets.network import LayerShape
+from hw_targets.quantizers import quantizers
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Kernel, Stream
 from hw_targets.rtl.mvu import Mvu
@@ -124,17 +125,24 @@ def _join(layer: LayerShape, places: Places, signed: bool) -> Streamer:
 
 
 def _act(layer: LayerShape, places: Places, act_bits: tuple[int, ...]) -> Streamer:
-    """Threshold or bias, no wider than the matrix in front of it."""
+    """Threshold, multiplier or bias, no wider than the matrix in front of it."""
     lanes = divisors(layer.out_channels)
 
     def kernels(bits: int, out: int, lanes: int) -> tuple[Kernel, ...]:
         return with_fifo(act_kernel(layer, lanes, bits, out))
 
+    def multiplied(bits: int, out: int, lanes: int) -> tuple[Kernel, ...]:
+        if len(quantizers(layer.out_channels, out)) == 1:
+            return ()
+        return with_fifo(act_kernel(layer, lanes, bits, out, "multiplier"))
+
     def into(bits: int, lanes: int) -> Stream:
         return act_kernel(layer, lanes, bits, act_bits[0]).input
 
     allowed = np.array(lanes)[None] <= np.array(places.lanes)[:, None]
-    return Streamer(lanes, into, kernels, act_bits if layer.activation else None, allowed)
+    if not layer.activation:
+        return Streamer(lanes, into, kernels, allowed=allowed)
+    return Streamer(lanes, into, kernels, act_bits, allowed, multiplied)
 
 
 def _ends(layer: LayerShape, places: Places, prices: Prices) -> tuple[Block, Places]:

@@ -2,7 +2,7 @@
 
 A matrix edge a dominates b when swapping b for a is never worse, whatever its neighbours are: its
 own use and objective, plus the most that the edges right before and right behind it can grow by the
-swap, do not exceed b's, in any row. Between two nodes there is one such edge at most.
+swap, do not exceed b's, in any row.
 """
 
 from __future__ import annotations
@@ -63,10 +63,26 @@ def _arriving(graph: Graph, rows: Floats, part: slice, nodes: Indices) -> Floats
 
 
 def _leaving(graph: Graph, rows: Floats, part: slice, nodes: Indices) -> Floats:
-    """(nodes, contexts, n) rows of the edge to every node behind; infinite where none is."""
-    contexts, at = np.unique(graph.heads[part], return_inverse=True)
-    found = np.full((len(nodes), len(contexts), rows.shape[1]), np.inf)
+    """(nodes, contexts, n) rows of the edge to every node behind; infinite where none is.
+
+    Edges beside each other are told apart by their place among these: what one of b's gives way to
+    may be any of a's to the same node.
+    """
+    heads, count = graph.heads[part], _beside(graph, part)
+    contexts, at = np.unique(np.stack([heads, count]), axis=1, return_inverse=True)
+    at = at.reshape(-1)
+    found = np.full((len(nodes), contexts.shape[1], rows.shape[1]), np.inf)
     found[np.searchsorted(nodes, graph.tails[part]), at] = rows[part]
+    return found
+
+
+def _beside(graph: Graph, part: slice) -> Indices:
+    """How many edges before each, of a rank, lead from the same node to the same."""
+    pairs = graph.tails[part] * graph.nodes + graph.heads[part]
+    order = np.argsort(pairs, kind="stable")
+    _, starts, sizes = np.unique(pairs[order], return_index=True, return_counts=True)
+    found = np.empty(len(pairs), dtype=np.intp)
+    found[order] = np.arange(len(pairs)) - np.repeat(starts, sizes)
     return found
 
 

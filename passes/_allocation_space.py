@@ -7,7 +7,8 @@ kinds of edges, each with the width converters in front of its unit where lanes 
 * join: (bits, lanes) -> (bits, SIMD), converters alone;
 * matrix: (bits, SIMD) -> (accumulator bits, PE), one edge for each weight width, arithmetic and
   memory: FIFO and matrix-vector unit;
-* act: (accumulator bits, PE) -> (activation bits, lanes): threshold, or bias of the logits;
+* act: (accumulator bits, PE) -> (activation bits, lanes): threshold or multiplier, or bias of the
+  logits;
 * end: (bits, lanes) -> (bits, lanes): pooling, or label select and the sink.
 
 What a layer does not have leads on unchanged. So the input bits of a layer are the output bits of
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from hw_targets.families import RESOURCES
 from hw_targets.lanes import TIED, Lanes
 from hw_targets.network import NetworkShape
+from hw_targets.quantizers import Quantizer
 from passes._allocation_paths import Graph
 
 Arithmetic = Literal["lut", "dsp"]
@@ -54,6 +56,7 @@ class MatrixChoice:
     memory: Memory
     cycles: int
     lanes: Lanes = TIED
+    quantizer: Quantizer = "threshold"
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,10 @@ class Space:
     from which on another edge takes its place: converters that are smaller and keep up with it.
     weight_bits: (edges,) weights of the layer x bits. decided: (edges, 5) weight bits, PE, SIMD,
     DSP arithmetic and block memory of matrix edges; of the others bits and lanes of the unit, zeros
-    where there is none. uncalibrated: layer -> why edges of it were left out, the first reason.
-    unpriced: layers that have no edge of some kind left; with one of them there is no path, and no
-    edge. shared: of a network that branches. fixed, fixed_cycles: (4,) resources of that and its
-    cycles, within an interval.
+    where there is none, and of act edges 1 for a multiplier. uncalibrated: layer -> why edges of it
+    were left out, the first reason. unpriced: layers that have no edge of some kind left; with one
+    of them there is no path, and no edge. shared: of a network that branches. fixed, fixed_cycles:
+    (4,) resources of that and its cycles, within an interval.
     """
 
     network: NetworkShape
@@ -127,8 +130,9 @@ class Space:
     def within(self, interval: int) -> Space:
         """The same space with what keeps to `interval` cycles between frames, smallest converters.
 
-        Between two nodes at most one edge is left, but for matrix edges and edges to an end that is
-        fixed. None is left where what is shared cannot keep to it, or has no price then.
+        Between two nodes at most one edge is left, but for matrix edges, the two quantizers, and
+        edges to an end that is fixed. None is left where what is shared cannot keep to it, or has
+        no price then.
         """
         part = self.subset((self.cycles <= interval) & (interval < self.until))
         if self.shared is None:
@@ -170,6 +174,7 @@ class Space:
                     "block" if block else "distributed",
                     self._matrix_cycles(layer, pe, simd),
                     Lanes(*(rows[rank][1] for rank in (PAD, WINDOW, ACT, END))),
+                    "multiplier" if rows[ACT][2] else "threshold",
                 )
             )
         return tuple(found)

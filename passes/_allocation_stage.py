@@ -54,8 +54,8 @@ class Streamer:
     """A unit that may have any of some lanes, whatever lanes arrive.
 
     into: (bits, lanes) -> what it takes. kernels: (bits, bits it gives, lanes) -> what it is made
-    of, with FIFOs. outs: bits it can give, None for those that come. allowed: (lanes that arrive,
-    lanes).
+    of, with FIFOs; instead: the same made of other kernels, nothing where there are none. outs:
+    bits it can give, None for those that come. allowed: (lanes that arrive, lanes).
     """
 
     lanes: tuple[int, ...]
@@ -63,6 +63,12 @@ class Streamer:
     kernels: Callable[[int, int, int], tuple[Kernel, ...]]
     outs: tuple[int, ...] | None = None
     allowed: Allowed | None = None
+    instead: Callable[[int, int, int], tuple[Kernel, ...]] | None = None
+
+    @property
+    def made(self) -> tuple[Callable[[int, int, int], tuple[Kernel, ...]], ...]:
+        """The ways it can be made, the usual one first."""
+        return (self.kernels, self.instead) if self.instead else (self.kernels,)
 
 
 def stage(
@@ -71,7 +77,8 @@ def stage(
     """Edges from every place to the unit's, through width converters where lanes differ.
 
     Lanes that do not divide each other have two ways to meet, the second one for intervals that
-    the first is too slow for. merged: all of them lead to one node, the sink.
+    the first is too slow for. Of a unit that can be made in two ways, an edge says which
+    (`decided`, third). merged: all of them lead to one node, the sink.
     """
     allowed = unit.allowed
     if allowed is None:
@@ -83,37 +90,53 @@ def stage(
             into = unit.into(bits, unit.lanes[own])
             for way, (group, end) in enumerate(meetings(prices, places.lanes[arriving], into)):
                 ways[b, arriving, own, way], until[b, arriving, own, way] = group, end
-    units = np.array(
+    made = [
         [
-            [
-                [prices.group(unit.kernels(bits, out, lanes)) for lanes in unit.lanes]
-                for out in unit.outs or (bits,)
-            ]
+            [[kernels(bits, out, lanes) for lanes in unit.lanes] for out in unit.outs or (bits,)]
             for bits in places.bits
         ]
-    )
+        for kernels in unit.made
+    ]
+    units = _numbered(prices, made)
     outs = unit.outs or places.bits
-    b, arriving, o, own, way = (
+    m, b, arriving, o, own, way = (
         axis.ravel()
-        for axis in np.indices((*ways.shape[:2], units.shape[1], *ways.shape[2:]), dtype=np.int64)
+        for axis in np.indices(
+            (len(units), *ways.shape[:2], units.shape[2], *ways.shape[2:]), dtype=np.int64
+        )
     )
-    real = ways[b, arriving, own, way] >= 0
-    b, arriving, o, own, way = (axis[real] for axis in (b, arriving, o, own, way))
+    real = (ways[b, arriving, own, way] >= 0) & (units[m, b, o, own] >= 0)
+    m, b, arriving, o, own, way = (axis[real] for axis in (m, b, arriving, o, own, way))
     after = o if unit.outs else b
     decided = np.zeros((len(b), DECIDED), dtype=np.int64)
     decided[:, 0] = np.array(outs)[after]
     decided[:, 1] = np.array(unit.lanes)[own]
+    decided[:, 2] = m
     ends = Places(outs, unit.lanes)
     block = Block(
         tails=b * len(places.lanes) + arriving,
         heads=np.zeros_like(b) if merged else after * len(unit.lanes) + own,
         ends=1 if merged else len(ends),
-        groups=np.stack([ways[b, arriving, own, way], units[b, o, own]], axis=1),
+        groups=np.stack([ways[b, arriving, own, way], units[m, b, o, own]], axis=1),
         until=until[b, arriving, own, way],
         decided=decided,
         least=np.zeros_like(b),
     )
     return block, ends
+
+
+def _numbered(prices: Prices, made: list[list[list[list[tuple[Kernel, ...]]]]]) -> Integers:
+    """(ways, bits, outs, lanes) numbers of groups, -1 of a way besides the usual that is none."""
+    return np.array(
+        [
+            [
+                [[prices.group(unit) if unit or not way else -1 for unit in row] for row in table]
+                for table in tables
+            ]
+            for way, tables in enumerate(made)
+        ],
+        dtype=np.int64,
+    )
 
 
 def meetings(prices: Prices, lanes: int, into: Stream) -> list[tuple[int, int]]:

@@ -28,7 +28,7 @@ GOALS = ("accuracy", "speed", "hardware")
 
 @dataclass(frozen=True)
 class Allocate(Pass[ScoredModel, ScoredModel]):
-    """Choose bits, PE, SIMD, arithmetic and memory of every layer and lanes of its units at once.
+    """Choose bits, PE, SIMD, arithmetic, memory and quantizer of every layer, and all lanes, at once.
 
     One exact mixed-integer programme over all layers: least relevance-weighted quantization error
     at `fps` frames a second within `share` of the board; without `fps`, the most frames a second
@@ -262,6 +262,7 @@ def _allocation(
             choice.memory,
             choice.cycles,
             choice.lanes,
+            choice.quantizer,
         )
         for choice, act_bits in zip(found.choices, found.act_bits, strict=True)
     ]

@@ -173,11 +173,11 @@ def _reduce(d: _Draw) -> Kernel:
 
 def _requant(d: _Draw) -> Kernel:
     pe, folds = d.of(1, 1, 2, 3, 4, 8, 16), d.of(1, 2, 3, 4, 8, 16, 32, 64, 128)
-    in_bits, out_bits = d.log(8, 22), d.of(4, 6, 7, 8, 8, 8)
-    # As constants come out: products wider by what the steps of a layer differ.
-    mult_bits = min(in_bits + d.of(-3, 0, 2, 4, 6), PLANNED_MULT_BITS)
-    shift = min(max(in_bits + mult_bits - d.of(8, 10, 12, 14), 1), MOST_SHIFT)
-    add_bits = shift + d.of(5, 7, 9)
+    in_bits, out_bits = d.log(8, 22), d.of(2, 3, 4, 5, 6, 7, 8, 8)
+    # As constants come out: the more results, the finer; and wider by what a layer's steps differ.
+    mult_bits = min(max(in_bits + out_bits - d.of(2, 3, 4, 6), 2), PLANNED_MULT_BITS)
+    shift = min(max(in_bits + mult_bits - out_bits - d.of(2, 4, 5, 6), 1), MOST_SHIFT)
+    add_bits = shift + d.of(3, 5, 7, 9)
     while pe > 1 and pe * folds * (mult_bits + add_bits) > 12288:
         pe //= 2
     return Requant(

@@ -22,7 +22,7 @@ from hw_targets.families import RESOURCES
 from hw_targets.network import NetworkShape
 from passes import _allocation_solve as solve
 from passes._allocation_build import build_space
-from passes._allocation_space import Space
+from passes._allocation_space import ACT, RANKS, Space
 
 Row = dict[str, Any]
 Costs = NDArray[np.float64]
@@ -87,13 +87,13 @@ class Case:
         return build_space(self.network, self.board, (self.bits,), (self.bits,))
 
     def strict(self, arithmetic: Arithmetic) -> Space:
-        """Foldings alone: one arithmetic, memories placed by size, as FINN's are priced."""
+        """Foldings alone: one arithmetic, memories placed by size, thresholds, as FINN's are."""
         if arithmetic not in self._strict:
             self._strict[arithmetic] = self._foldings_alone(arithmetic)
         return self._strict[arithmetic]
 
     def _foldings_alone(self, arithmetic: Arithmetic) -> Space:
-        keep = np.ones(len(self.free), dtype=bool)
+        keep = (self.free.graph.ranks % RANKS != ACT) | (self.free.decided[:, 2] == 0)
         for index, layer in enumerate(self.network.layers):
             in_bits = self.bits if index else self.network.input_bits
             for edge in self.free.of_layer(index).tolist():
@@ -170,6 +170,7 @@ class Case:
             "lanes": [list(astuple(choice.lanes)) for choice in ours.choices],
             "arithmetic": [choice.arithmetic for choice in ours.choices],
             "memory": [choice.memory for choice in ours.choices],
+            "quantizer": [choice.quantizer for choice in ours.choices],
             "cost": _cost(ours.cost),
         }
 

@@ -74,6 +74,7 @@ def random_layers(count: int, seed: int = 0) -> LayerQuery:
         in_signed=drawn(0, 1),
         dsp=drawn(0, 1),
         block=drawn(0, 1),
+        multiplier=drawn(0, 1),
     )
 
 

@@ -50,6 +50,12 @@ def cost(
     simd: Annotated[int | None, typer.Option(help="Inputs of a row multiplied at once; 1.")] = None,
     dsp: Annotated[bool, typer.Option("--dsp", help="Multiply in hard multipliers.")] = False,
     block: Annotated[bool, typer.Option("--block", help="Weights in block RAM.")] = False,
+    multiplier: Annotated[
+        bool,
+        typer.Option(
+            "--multiplier", help="Multiply outputs of few bits, instead of thresholds for them."
+        ),
+    ] = False,
     signed: Annotated[
         bool,
         typer.Option("--signed", help="Inputs have a sign; of a QONNX file with --input-bits."),
@@ -150,6 +156,7 @@ def cost(
         asked_network = Asked(
             board, family, clock_mhz, share, fps, interval, pe, simd, tuple(fold or ()),
             "dsp" if dsp else "lut", "block" if block else "distributed",
+            "multiplier" if multiplier else "threshold",
         )  # fmt: skip
         cost_network(
             model, Given(weight_bits, act_bits, input_bits, signed), asked_network, as_json
@@ -188,6 +195,7 @@ def cost(
         in_signed=int(signed),
         dsp=int(dsp),
         block=int(block),
+        multiplier=int(multiplier),
         **pairs,
     )
     place = load_board(board)

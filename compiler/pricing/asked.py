@@ -14,6 +14,7 @@ from compiler.stages import LayerChoice
 from hw_targets.boards import Board
 from hw_targets.cost.coefficients import calibrated_families
 from hw_targets.errors import LiftFlowError
+from hw_targets.quantizers import Quantizer
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Asked:
     folds: tuple[str, ...]
     arithmetic: Literal["lut", "dsp"]
     memory: Literal["block", "distributed"]
+    quantizer: Quantizer
 
     def __post_init__(self) -> None:
         """Raises LiftFlowError for values that make no sense, alone or together."""
@@ -65,6 +67,7 @@ class Asked:
             "--fold": bool(self.folds),
             "--dsp": self.arithmetic == "dsp",
             "--block": self.memory == "block",
+            "--multiplier": self.quantizer == "multiplier",
         }
         return [flag for flag, found in given.items() if found]
 
@@ -91,7 +94,12 @@ def folded(
     if asked.by_hand:
         folds = _folds_by_hand(source, asked)
         choices = folding.by_hand(
-            source.network, source.widths, folds, asked.arithmetic, asked.memory
+            source.network,
+            source.widths,
+            folds,
+            asked.arithmetic,
+            asked.memory,
+            asked.quantizer,
         )
         return choices, "as given", 0
     place = board.name if board else family

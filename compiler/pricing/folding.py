@@ -22,6 +22,7 @@ from hw_targets.errors import LiftFlowError
 from hw_targets.families import RESOURCES, load_family
 from hw_targets.lanes import divisors
 from hw_targets.network import NetworkShape
+from hw_targets.quantizers import Quantizer
 from hw_targets.rtl.mvu import shared_rows
 from passes import _allocation_solve as solve
 from passes._allocation_branches import fixed_layers
@@ -233,6 +234,7 @@ def by_hand(
     folds: Sequence[tuple[int, int]],
     arithmetic: Literal["lut", "dsp"] = "lut",
     memory: Literal["block", "distributed"] = "distributed",
+    quantizer: Quantizer = "threshold",
 ) -> tuple[LayerChoice, ...]:
     """Choices with the (PE, SIMD) given, one pair a layer.
 
@@ -246,7 +248,9 @@ def by_hand(
         require_division(layer, pe, simd)
         mw, mh = layer.hardware_matrix
         cycles = layer.pixels * mw * mh // (pe * simd)
-        choices.append(LayerChoice(weight, act, pe, simd, arithmetic, memory, cycles))
+        choices.append(
+            LayerChoice(weight, act, pe, simd, arithmetic, memory, cycles, quantizer=quantizer)
+        )
     return tuple(choices)
 
 
@@ -254,7 +258,7 @@ def _folding(found: solve.Solution) -> Folding:
     choices = tuple(
         LayerChoice(
             choice.weight_bits, act, choice.pe, choice.simd,
-            choice.arithmetic, choice.memory, choice.cycles, choice.lanes,
+            choice.arithmetic, choice.memory, choice.cycles, choice.lanes, choice.quantizer,
         )
         for choice, act in zip(found.choices, found.act_bits, strict=True)
     )  # fmt: skip

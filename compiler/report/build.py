@@ -38,6 +38,7 @@ from compiler.stages import (
     FloatModel,
     Implementation,
     Insight,
+    LayerChoice,
     QonnxModel,
     QuantModel,
     Relevance,
@@ -46,6 +47,8 @@ from compiler.stages import (
     SimReport,
 )
 from hw_targets.boards import Board
+from hw_targets.network import LayerShape
+from hw_targets.quantizers import chosen_quantizer, possible
 
 RESOURCES = ("lut", "ff", "dsp", "bram")
 
@@ -320,11 +323,19 @@ def _layers(
                 simd=folded.simd if folded else None,
                 lanes=asdict(folded.lanes) if folded else None,
                 arithmetic=folded.arithmetic if folded else None,
+                quantizer=_quantizer(layer, folded) if folded else None,
                 cycles=folded.cycles if folded else None,
                 margin=_margin(scored, margins.get(layer.name)),
             )
         )
     return rows
+
+
+def _quantizer(layer: LayerShape, choice: LayerChoice) -> str | None:
+    """What makes a layer's accumulators activations; None where nothing does."""
+    if not layer.activation or not choice.act_bits:
+        return None
+    return possible(chosen_quantizer(choice), layer.out_channels, choice.act_bits)
 
 
 def _scores(relevance: Relevance | None, layer: str) -> list[float]:

@@ -110,7 +110,9 @@ class LayerRow(_Model):
 
     relevance: share of the network's summed channel relevance. scores_before, scores_after: of its
     channels in their order, as first attributed and after pruning, of the same unit. lanes: of the
-    units around the matrix-vector unit, 0 where they follow it or there is none.
+    units around the matrix-vector unit, 0 where they follow it or there is none. quantizer:
+    "threshold" or "multiplier", what makes its activations of accumulators; where no multiplier
+    gives the same integers, thresholds are built.
     """
 
     name: str
@@ -127,6 +129,7 @@ class LayerRow(_Model):
     pe: int | None
     simd: int | None
     arithmetic: str | None
+    quantizer: str | None = None
     cycles: int | None
     lanes: dict[str, int] | None = None
     margin: MarginRow | None = None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from compiler.stages.samples import FloatArray, InputFormat, LabelArray
 from hw_targets.lanes import TIED, Lanes
 from hw_targets.network import NetworkShape
+from hw_targets.quantizers import Quantizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -128,7 +129,8 @@ class LayerChoice:
     """What the allocator chose for one layer.
 
     act_bits is the width of the layer's output activation (0 where it gives the logits). lanes:
-    those of the units around the matrix-vector unit, where they do not follow it.
+    those of the units around the matrix-vector unit, where they do not follow it. quantizer: of its
+    output, where both are possible.
     """
 
     weight_bits: int
@@ -140,6 +142,7 @@ class LayerChoice:
     cycles: int
     """Matrix-vector cycles a frame."""
     lanes: Lanes = TIED
+    quantizer: Quantizer = "threshold"
 
 
 @dataclass(frozen=True)

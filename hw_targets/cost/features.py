@@ -99,6 +99,7 @@ _FIELDS: dict[type, tuple[str, ...]] = {
         "in_bits",
         "in_signed",
         "out_bits",
+        "out_signed",
         "mult_bits",
         "add_bits",
         "sum_bits",

@@ -115,7 +115,7 @@ class _Walk:
     def _quantizer(self, unit: Unit, x: list[Value]) -> Value:
         owner = self._owned.get(unit.name, "")
         name = f"{identifier(owner or unit.name)}_threshold"
-        make, layer = kernels.quantizer(unit, x[0]), self._layers.get(owner)
+        make, layer = kernels.quantizer(unit, x[0], owner), self._layers.get(owner)
         return self._add(name, x, replace(x[0], raw=""), make, layer, "act")
 
     def _max(self, unit: Unit, x: list[Value]) -> Value:

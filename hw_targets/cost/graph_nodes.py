@@ -11,6 +11,7 @@ from hw_targets.cost.layer import Choice, chosen_lanes, quantizer_kernel
 from hw_targets.errors import UnsupportedError
 from hw_targets.lanes import fewest
 from hw_targets.network import JOIN_BITS, LayerShape, Unit
+from hw_targets.quantizers import chosen_quantizer
 from hw_targets.rtl.add import Add
 from hw_targets.rtl.concat import Concat
 from hw_targets.rtl.duplicate import Duplicate
@@ -79,8 +80,11 @@ def refused(unit: Unit, what: str, mend: str) -> UnsupportedError:
     return UnsupportedError(f"no hardware: {what}", where=f"unit {unit.name}", mend=mend)
 
 
-def quantizer(unit: Unit, value: Value) -> Make:
-    """A table of narrow values, else thresholds; of accumulators what has constants a channel."""
+def quantizer(unit: Unit, value: Value, owner: str = "") -> Make:
+    """A table of narrow values, else thresholds; of accumulators what has constants a channel.
+
+    owner: the layer whose choice tells how accumulators are quantized.
+    """
 
     def make(into: Stream, lanes: int, choices: Choices) -> Kernel:
         bits = unit.width or JOIN_BITS
@@ -92,7 +96,8 @@ def quantizer(unit: Unit, value: Value) -> Make:
             return Table(into.bits, into.signed, bits, unit.signed, lanes, beats)
         form = (into.bits, into.signed, bits, unit.signed)
         if value.raw:
-            return quantizer_kernel(value.channels, lanes, value.pixels, *form)
+            how = chosen_quantizer(choices[owner]) if owner else "threshold"
+            return quantizer_kernel(value.channels, lanes, value.pixels, *form, how)
         # All else than accumulators has one scale for all channels.
         return Threshold(lanes, lanes, beats, *form, least)
 

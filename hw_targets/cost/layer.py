@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 from hw_targets.lanes import TIED, Lanes, lanes_of
 from hw_targets.network import LayerShape
+from hw_targets.quantizers import LEAST_OUT_BITS, Quantizer, chosen_quantizer, possible
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.fifo import Fifo
@@ -21,7 +22,7 @@ from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.parallel_window import ParallelWindow
-from hw_targets.rtl.requant import LEAST_OUT_BITS, MOST_SHIFT, Requant
+from hw_targets.rtl.requant import MOST_SHIFT, Requant
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.width_converter import converters
@@ -34,12 +35,17 @@ together, and what is added so many more than the shift: the constants are known
 is trained. Nine in ten of 144 layers of random networks need no more for 7 or 8 bits, and
 few more than `PLANNED_MULT_BITS`.
 """
+FEW_MULT, FEW_SHIFT, FEW_ADD = -3, 4, 3
+"""The same of results of fewer bits, to which these are added. Nine in ten of 123 such layers need
+no more, and all have constants.
+"""
 
 
 class Choice(Protocol):
     """Bits and folding of one layer, as the allocator decides them.
 
-    Lanes of its own that a unit has stand in an attribute `lanes`, which there need not be.
+    Lanes of its own that a unit has stand in an attribute `lanes`, which there need not be; nor
+    need there be a `quantizer`, of thresholds else.
     """
 
     @property
@@ -134,12 +140,18 @@ def matrix_fifo(mvu: Mvu) -> Fifo:
     return Fifo(mvu.input.width, max(MIN_FIFO_DEPTH, depth), mvu.input.beats)
 
 
-def act_kernel(layer: LayerShape, lanes: int, acc_bits: int, act_bits: int) -> Kernel:
+def act_kernel(
+    layer: LayerShape,
+    lanes: int,
+    acc_bits: int,
+    act_bits: int,
+    quantizer: Quantizer = "threshold",
+) -> Kernel:
     """Threshold or requantization, or for the logits bias, without its FIFO."""
     if not layer.activation:
         return bias_kernel(layer, lanes, acc_bits)
     return quantizer_kernel(
-        layer.out_channels, lanes, layer.pixels, acc_bits, True, act_bits, False
+        layer.out_channels, lanes, layer.pixels, acc_bits, True, act_bits, False, quantizer
     )
 
 
@@ -151,14 +163,23 @@ def quantizer_kernel(
     acc_signed: bool,
     bits: int,
     signed: bool,
+    quantizer: Quantizer = "threshold",
 ) -> Threshold | Requant:
-    """Quantizer of accumulators, which have a scale for each channel, without its FIFO."""
+    """Quantizer of accumulators, which have a scale for each channel, without its FIFO.
+
+    quantizer: which of the two, where both are possible.
+    """
     form = (channels, lanes, pixels, acc_bits, acc_signed, bits, signed)
-    if channels == 1 or bits < LEAST_OUT_BITS:
+    if possible(quantizer, channels, bits) == "threshold":
         return Threshold(*form, -(1 << (bits - 1)) if signed else 0)
-    mult_bits = min(acc_bits + WIDER_MULT, PLANNED_MULT_BITS)
-    shift = min(max(mult_bits + acc_bits - WIDER_SHIFT, 0), MOST_SHIFT)
-    return Requant(*form, mult_bits, shift + WIDER_ADD, shift)
+    wider, fewer, added = (
+        (WIDER_MULT, WIDER_SHIFT, WIDER_ADD)
+        if bits >= LEAST_OUT_BITS
+        else (bits + FEW_MULT, bits + FEW_SHIFT, bits + FEW_ADD)
+    )
+    mult_bits = min(max(acc_bits + wider, 1), PLANNED_MULT_BITS)
+    shift = min(max(mult_bits + acc_bits - fewer, 0), MOST_SHIFT)
+    return Requant(*form, mult_bits, shift + added, shift)
 
 
 def bias_kernel(layer: LayerShape, lanes: int, acc_bits: int) -> ChannelAdd:
@@ -226,7 +247,8 @@ def units_of(
         choice.arithmetic,
         choice.memory,
     )
-    act = act_kernel(layer, lanes.act, mvu.acc_bits, choice.act_bits)
+    how = chosen_quantizer(choice)
+    act = act_kernel(layer, lanes.act, mvu.acc_bits, choice.act_bits, how)
     return (
         *front_kernels(layer, lanes, in_bits, in_signed),
         mvu,

@@ -236,7 +236,9 @@ def _simd_complaint(q: dict[str, float], windows: bool) -> str:
     return ""
 
 
-_MAY_BE_ZERO = frozenset({"act_bits", "pad_h", "pad_w", "activation", "in_signed", "dsp", "block"})
+_MAY_BE_ZERO = frozenset(
+    {"act_bits", "pad_h", "pad_w", "activation", "in_signed", "dsp", "block", "multiplier"}
+)
 _RANGES = {
     "weight_bits": (WEIGHT_BITS.start, WEIGHT_BITS.stop - 1),
     "in_bits": (1, MOST_BITS),
@@ -245,5 +247,6 @@ _RANGES = {
     "in_signed": (0, 1),
     "dsp": (0, 1),
     "block": (0, 1),
+    "multiplier": (0, 1),
 }
 """Field -> least and greatest value."""

@@ -19,13 +19,17 @@ from hw_targets.cost.basis.arithmetic import (
     where,
 )
 from hw_targets.cost.layer import (
+    FEW_ADD,
+    FEW_MULT,
+    FEW_SHIFT,
     MIN_FIFO_DEPTH,
     PLANNED_MULT_BITS,
     WIDER_ADD,
     WIDER_MULT,
     WIDER_SHIFT,
 )
-from hw_targets.rtl.requant import LEAST_OUT_BITS, MOST_SHIFT
+from hw_targets.quantizers import LEAST_OUT_BITS
+from hw_targets.rtl.requant import MOST_SHIFT
 from hw_targets.rtl.rom import BLOCK_ROM_BITS, BLOCK_ROM_DEPTH
 from hw_targets.rtl.swu import FRAME_STALL, SLACK_BEATS
 
@@ -41,7 +45,8 @@ class LayerQuery:
     A dense layer has images and kernels of 1 x 1. in_h, in_w: the image before padding. pool: side
     of the maximum pooling behind the activation, 1 for none. activation: 0 for the layer that
     gives the logits, which is followed by bias and label select. in_signed, dsp, block: 0 or 1,
-    the last two for multipliers and block RAM instead of LUTs.
+    the last two for multipliers and block RAM instead of LUTs. multiplier: 1 for results of few
+    bits that are multiplied instead of compared with thresholds.
     """
 
     in_channels: Number
@@ -66,6 +71,7 @@ class LayerQuery:
     block: Number = 0.0
     dilation_h: Number = 1.0
     dilation_w: Number = 1.0
+    multiplier: Number = 0.0
 
     @property
     def above(self) -> Number:
@@ -99,7 +105,9 @@ def parts_of(q: LayerQuery) -> tuple[Number | NDArray[np.bool_], ...]:
         (q.kernel_h > 1) | (q.kernel_w > 1) | (q.stride_h > 1) | (q.stride_w > 1),
         q.activation > 0,
         (q.activation > 0) & (q.pool > 1),
-        (q.activation > 0) & (q.act_bits >= LEAST_OUT_BITS) & (q.out_channels > 1),
+        (q.activation > 0)
+        & (q.out_channels > 1)
+        & ((q.act_bits >= LEAST_OUT_BITS) | (q.multiplier > 0)),
         q.simd > q.in_channels,
         q.dsp > 0,
         q.block > 0,
@@ -240,16 +248,19 @@ def _back(
 
 
 def _requant(k: Fields) -> Fields:
-    """`layer.quantizer_kernel` to many bits."""
-    in_bits = k["in_bits"]
-    mult_bits = least(in_bits + WIDER_MULT, PLANNED_MULT_BITS)
-    shift = least(most(mult_bits + in_bits - WIDER_SHIFT, 0.0), MOST_SHIFT)
-    add_bits = shift + WIDER_ADD
+    """`layer.quantizer_kernel` by a multiplier."""
+    in_bits, bits, many = k["in_bits"], k["out_bits"], k["out_bits"] >= LEAST_OUT_BITS
+    wider = where(many, WIDER_MULT, bits + FEW_MULT)
+    fewer = where(many, WIDER_SHIFT, bits + FEW_SHIFT)
+    mult_bits = least(most(in_bits + wider, 1.0), PLANNED_MULT_BITS)
+    shift = least(most(mult_bits + in_bits - fewer, 0.0), MOST_SHIFT)
+    add_bits = shift + where(many, WIDER_ADD, bits + FEW_ADD)
     width = k["pe"] * (mult_bits + add_bits)
     block = flag((k["folds"] * width >= BLOCK_ROM_BITS) & (k["folds"] >= BLOCK_ROM_DEPTH))
     return {
         **k,
         "in_signed": 1.0,
+        "out_signed": 0.0,
         "mult_bits": mult_bits,
         "add_bits": add_bits,
         "sum_bits": clog2(pow2(in_bits + mult_bits - 2) + pow2(add_bits - 1)) + 1,

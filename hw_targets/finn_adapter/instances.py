@@ -16,6 +16,7 @@ from hw_targets.finn_adapter.parts import layers_of, part_of
 from hw_targets.finn_adapter.session import finn_session
 from hw_targets.lanes import TIED, fewest, lanes_of
 from hw_targets.network import NetworkShape
+from hw_targets.quantizers import chosen_quantizer, possible
 from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.concat import Concat
@@ -28,7 +29,7 @@ from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.pad import Pad
 from hw_targets.rtl.parallel_window import ParallelWindow
 from hw_targets.rtl.reduce import Reduce
-from hw_targets.rtl.requant import LEAST_OUT_BITS, Fit, Requant, fit_steps
+from hw_targets.rtl.requant import Fit, Requant, fit_steps
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import MOST_IN_BITS, Table
 from hw_targets.rtl.threshold import Threshold
@@ -214,7 +215,7 @@ class _Reader:
             }
         if len(steps) == 1:
             channels = lanes  # every lane has the same constants
-        elif bits >= LEAST_OUT_BITS and (fitted := _fitted(steps, least, into)):
+        elif self.multiplied(node, channels, bits) and (fitted := _fitted(steps, least, into)):
             requant = Requant(
                 channels=channels,
                 pe=lanes,
@@ -239,6 +240,12 @@ class _Reader:
             out_bias=least,
         )
         return kernel, {"thresholds": np.broadcast_to(steps, (channels, steps.shape[1])).copy()}
+
+    def multiplied(self, node: Any, channels: int, bits: int) -> bool:
+        """Whether accumulators are multiplied, not compared."""
+        layer = self.layers.get(node.name)
+        chosen = chosen_quantizer(self.choices[layer.name]) if layer else "threshold"
+        return possible(chosen, channels, bits) == "multiplier"
 
     def pool(self, node: Any, get: Any) -> Made:
         kernel, lanes, channels = get("KernelSize"), get("PE"), get("Channels")

@@ -18,8 +18,6 @@ from hw_targets.rtl.rom import ROM, Constants, RomKernel, side_by_side
 MOST_SHIFT = 50
 MOST_MULT_BITS = 35
 """What two multipliers of 18 bits take. Few layers need more than 25, where steps are close."""
-LEAST_OUT_BITS = 7
-"""Results of fewer bits are cheaper compared with thresholds than multiplied."""
 ANY_SLOPE = 1 << 12
 """More levels a step than any line needs; with `MOST_SHIFT` it fits into a machine word."""
 

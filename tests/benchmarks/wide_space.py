@@ -28,6 +28,7 @@ from hw_targets.cost.layer import (
 )
 from hw_targets.lanes import divisors
 from hw_targets.network import LayerShape, NetworkShape
+from hw_targets.quantizers import quantizers
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Kernel, Stream
 from passes._allocation_paths import Graph
@@ -112,7 +113,11 @@ def _stages(network: NetworkShape, bits: int) -> Iterator[Options]:
         yield _joining(layer, width, signed)
         yield _matrix(layer, width, signed, bits)
         acc = matrix_kernel(layer, bits, 1, 1, width, signed, "lut", "auto").acc_bits
-        acts = [act_kernel(layer, lanes, acc, bits) for lanes in outputs]
+        acts = [
+            act_kernel(layer, lanes, acc, bits, quantizer)
+            for lanes in outputs
+            for quantizer in quantizers(layer.out_channels, bits if layer.activation else 8)
+        ]
         yield _streaming(acts)
         ends = [end_kernels(layer, lanes, acts[0].output.bits) for lanes in outputs]
         if ends[0]:

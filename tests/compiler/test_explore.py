@@ -83,7 +83,9 @@ def test_a_network_that_branches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert len({design.interval for design in found}) > 1
         for design in found:
             choices = [
-                LayerChoice(c.weight_bits, a, c.pe, c.simd, c.arithmetic, c.memory, 0, c.lanes)
+                LayerChoice(
+                    c.weight_bits, a, c.pe, c.simd, c.arithmetic, c.memory, 0, c.lanes, c.quantizer
+                )
                 for c, a in zip(design.layers, design.act_bits, strict=True)
             ]
             whole = estimate_design(network_kernels(graph.network, choices, design.interval), board)

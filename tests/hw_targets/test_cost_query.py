@@ -16,6 +16,7 @@ from hw_targets.cost.layer import kernels_of, simd_limit
 from hw_targets.cost.query import LayerCost, LayerQuery, layer_cost
 from hw_targets.lanes import window_lanes
 from hw_targets.network import LayerShape
+from hw_targets.quantizers import Quantizer
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Choice:
     simd: int
     arithmetic: Literal["lut", "dsp"]
     memory: Literal["auto", "block", "distributed"]
+    quantizer: Quantizer
 
 
 def _divisors(number: int) -> list[int]:
@@ -68,6 +70,7 @@ def layers(draw: st.DrawFn) -> tuple[LayerShape, Choice, int, bool]:
         ),
         draw(st.sampled_from(("lut", "dsp"))),
         draw(st.sampled_from(("block", "distributed"))),
+        draw(st.sampled_from(("threshold", "multiplier"))),
     )
     return layer, choice, draw(st.integers(1, 8)), draw(st.booleans())
 
@@ -96,6 +99,7 @@ def query_of(layer: LayerShape, choice: Choice, in_bits: int, in_signed: bool) -
         in_signed=int(in_signed),
         dsp=int(choice.arithmetic == "dsp"),
         block=int(choice.memory == "block"),
+        multiplier=int(choice.quantizer == "multiplier"),
     )
 
 

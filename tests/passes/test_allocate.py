@@ -27,6 +27,7 @@ from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.families import RESOURCES
 from hw_targets.lanes import Lanes, divisors, window_lanes
 from hw_targets.network import LayerShape, NetworkShape
+from hw_targets.quantizers import quantizers
 from hw_targets.rtl.kernel import Kernel
 from passes import Context
 from passes import _allocation_bits as bits
@@ -115,7 +116,7 @@ def every_choice(task: Allocate, layer: LayerShape) -> list[LayerChoice]:
     front = list(product(channels, window_lanes(layer))) if conv else [(0, 0)]
     ends = outputs if layer.pool > 1 or not layer.activation else (0,)
     return [
-        LayerChoice(w, a, pe, simd, arithmetic, memory, 0, Lanes(pad, window, act, end))
+        LayerChoice(w, a, pe, simd, arithmetic, memory, 0, Lanes(pad, window, act, end), quantizer)
         for w, a, pe, simd, (pad, window), act, end in product(
             task.weight_bits,
             task.act_bits if layer.activation else (0,),
@@ -125,7 +126,9 @@ def every_choice(task: Allocate, layer: LayerShape) -> list[LayerChoice]:
             outputs,
             ends,
         )
-        for arithmetic, memory in product(("lut", "dsp"), ("distributed", "block"))
+        for arithmetic, memory, quantizer in product(
+            ("lut", "dsp"), ("distributed", "block"), quantizers(layer.out_channels, a or 8)
+        )
     ]
 
 
@@ -230,7 +233,9 @@ def test_a_path_costs_what_the_units_do_that_are_built_of_it(interval: int) -> N
         ):
             assert found is not None
             choices = [
-                LayerChoice(c.weight_bits, a, c.pe, c.simd, c.arithmetic, c.memory, 0, c.lanes)
+                LayerChoice(
+                    c.weight_bits, a, c.pe, c.simd, c.arithmetic, c.memory, 0, c.lanes, c.quantizer
+                )
                 for c, a in zip(found.choices, found.act_bits, strict=True)
             ]
             kernels = network_kernels(ODD, choices, found.interval)

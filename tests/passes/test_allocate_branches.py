@@ -79,7 +79,9 @@ def shape_of(name: str, folder: Path) -> NetworkShape:
 
 def choices_of(found: solve.Solution) -> list[LayerChoice]:
     return [
-        LayerChoice(c.weight_bits, a, c.pe, c.simd, c.arithmetic, c.memory, c.cycles, c.lanes)
+        LayerChoice(
+            c.weight_bits, a, c.pe, c.simd, c.arithmetic, c.memory, c.cycles, c.lanes, c.quantizer
+        )
         for c, a in zip(found.choices, found.act_bits, strict=True)
     ]
 

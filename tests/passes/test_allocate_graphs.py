@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import product
@@ -19,13 +19,16 @@ from torch import nn
 
 from compiler.stages import LayerChoice
 from hw_targets.boards import load_board
-from hw_targets.cost import estimate_many, network_kernels
-from hw_targets.cost.layer import needs_pad, needs_window
+from hw_targets.cost import estimate_many
+from hw_targets.cost.layer import needs_pad, needs_window, quantizer_kernel
+from hw_targets.cost.planned import priced_kernels
 from hw_targets.lanes import Lanes, divisors, window_lanes
 from hw_targets.network import LayerShape, NetworkShape
+from hw_targets.quantizers import quantizers
 from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.kernel import Kernel
 from hw_targets.rtl.mvu import Mvu
+from hw_targets.rtl.threshold import Threshold
 from passes import _allocation_solve as solve
 from passes._allocation_branches import fixed_layers, follows
 from passes._allocation_build import build_space
@@ -125,8 +128,12 @@ def every_choice(network: NetworkShape, index: int, acts: tuple[int, ...]) -> li
     ]
 
 
-def ways(kernel: Mvu | Depthwise) -> list[Mvu | Depthwise]:
-    """The same with every arithmetic and memory."""
+def ways(kernel: Mvu | Depthwise | Threshold) -> Sequence[Kernel]:
+    """The same with every arithmetic and memory, or with either quantizer."""
+    if isinstance(kernel, Threshold):
+        k = kernel
+        form = k.channels, k.pe, k.pixels, k.in_bits, k.in_signed, k.out_bits, k.out_signed
+        return [quantizer_kernel(*form, way) for way in quantizers(k.channels, k.out_bits)]
     arithmetics: tuple[Arithmetic, ...] = ("lut", "dsp")
     memories: tuple[Memory, ...] = ("distributed", "block")
     words = kernel.cycles // kernel.pixels
@@ -186,12 +193,14 @@ def brute_force(of: Case, fixed: dict[str, int]) -> float:
         spent = [c.weight_bits * s.weights for c, s in zip(choices, network.layers, strict=True)]
         if sum(spent) > (limits.mean_weight_bits + 1e-9) * network.weights:
             continue
-        kernels = network_kernels(network, choices, limits.interval)
-        if max(kernel.cycles for kernel in kernels) > limits.interval:
+        by_layer, shared, _ = priced_kernels(network, choices, limits.interval)
+        owned = [kernel for kernels in by_layer for kernel in kernels]
+        if max(kernel.cycles for kernel in (*owned, *shared)) > limits.interval:
             continue
-        matrices = [k for k in kernels if isinstance(k, Mvu | Depthwise)]
-        rest = sum(price(k) for k in kernels if not isinstance(k, Mvu | Depthwise))
-        tables = [np.array([price(way) for way in ways(kernel)]) for kernel in matrices]
+        free = [k for k in owned if isinstance(k, Mvu | Depthwise | Threshold)]
+        others = [k for k in owned if not isinstance(k, Mvu | Depthwise | Threshold)]
+        rest = sum(price(k) for k in (*others, *shared))
+        tables = [np.array([price(way) for way in ways(kernel)]) for kernel in free]
         every = reduce(lambda a, b: (a[:, None] + b[None]).reshape(-1, 4), tables) + rest
         fit = every[(every <= limits.budget + 1e-9).all(axis=1)]
         loss = sum(

@@ -14,7 +14,7 @@ from hw_targets.cost.basis.arithmetic import (
     where,
 )
 from hw_targets.cost.basis.mvu import TABLE_WORDS
-from hw_targets.cost.basis.terms import FEW_WORDS, Basis, Fields, block_ram, carry, distinct
+from hw_targets.cost.basis.terms import Basis, Fields, block_ram, carry, distinct, of_few
 from hw_targets.families import Family
 from hw_targets.rtl.multiplier import sides
 
@@ -46,6 +46,7 @@ def requant(k: Fields, family: Family) -> Basis:
     multiply = where(dsp > 0, 1.0, most(1.0, clog2(diagonals)))
     block = k["block"] * flag(words > 1)
     stored = (1 - block) * distinct(rom_bits, words)
+    few, more = of_few(words)
     bram: Number = 0.0
     between: Number = 0.0
     if some(block):
@@ -60,8 +61,15 @@ def requant(k: Fields, family: Family) -> Basis:
     shifted = float(family.shift_registers) * chosen * (1 - dsp) * pe * in_bits
     sums = pe * carry(k["sum_bits"], family)
     inside = flag(hard > 0) * flag(parts == 1)
+    # Values and what is added to them, behind block RAM, where multipliers do not take them in.
+    delayed = float(family.shift_registers) * block * hard * (in_bits + add_bits)
     # Bits below the shift only carry.
     kept = most(k["sum_bits"] - k["shift"], 1.0)
+    # Bits that tell whether a result lies outside: its sign and those above, or those above a
+    # result without one. With none of the latter, what is negative is all that is clipped.
+    signed, above = k["out_signed"], most(kept - k["out_bits"], 0.0)
+    outside = where(signed > 0, above + flag(above > 0), most(above - 1, 0.0))
+    clipped, rectified = pe * k["out_bits"] * flag(outside > 0), 1 - signed
     # A constant's product is a sum for every digit of it that is not 0.
     digits = mult_bits * where(words > 1, 1.0, FIXED_DIGITS)
     lut = {
@@ -71,12 +79,20 @@ def requant(k: Fields, family: Family) -> Basis:
         "parts": cut * added,
         "sums": (1 - inside) * sums,
         "sums_hard": inside * sums,
-        "clip": pe * most(kept - k["out_bits"], 0.0),
-        "clipped": pe * k["out_bits"],
-        "rom": flag(words > FEW_WORDS) * stored,
-        "rom_mux": (1 - block) * rom_bits * (ceil(words / TABLE_WORDS) - 1),
+        "clip": pe * outside,
+        "clipped": signed * clipped,
+        "clipped_unsigned": rectified * clipped,
+        "rectified": rectified * pe * k["out_bits"] * flag(outside == 0),
+        "rom": more * stored,
+        "rom_few": few * stored,
+        # A bit of as many words as the other inputs of a LUT tell apart is a LUT.
+        "rom_mux": (1 - block)
+        * rom_bits
+        * (ceil(words / TABLE_WORDS) - 1)
+        * flag(words > 2.0 ** (family.lut_inputs - 1)),
         "block_mux": between,
         "shifted": shifted,
+        "delayed": delayed,
     }
     ff = {
         "const": 1.0,
