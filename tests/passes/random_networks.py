@@ -249,6 +249,7 @@ def _choice(rng: Rng, layer: LayerShape, act_bits: int) -> LayerChoice:
         "dsp" if rng.random() < 0.3 else "lut",
         str(rng.choice(["auto", "block", "distributed"])),  # type: ignore[arg-type]
         work // (pe * simd),
+        quantizer="multiplier" if rng.random() < 0.5 else "threshold",
     )
 
 
