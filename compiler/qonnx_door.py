@@ -20,7 +20,8 @@ from compiler.qonnx.original import execute_original, require_alike
 from compiler.qonnx.read import read
 from compiler.stages import Allocation, Dataset, InputFormat, LabelArray, QonnxModel, streamed
 from hw_targets.boards import Board, load_board
-from hw_targets.cost.model import as_row, shell_estimate
+from hw_targets.cost.model import as_row
+from hw_targets.cost.shell import shell_estimate
 from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.families import RESOURCES, load_family
 from hw_targets.network import NetworkShape
@@ -154,7 +155,7 @@ def _allocation(network: NetworkShape, widths: Widths, board: Board, goals: Goal
             mend="use a board of another family",
         )
     clock = goals.clock_mhz or board.clock.default_mhz
-    room = fold.require_room(board, goals.share)
+    room = fold.require_room(board, goals.share, network)
     if goals.fps:
         found = fold.smallest(priced, room, fold.interval_of(goals.fps, clock))
     else:
@@ -166,7 +167,7 @@ def _allocation(network: NetworkShape, widths: Widths, board: Board, goals: Goal
             where=board.name,
             mend="lower --fps, raise --share, or take a larger board",
         )
-    use = found.cost + as_row(shell_estimate(board))
+    use = found.cost + as_row(shell_estimate(board, network))
     layers = network.layers
     weights = [layer.weights for layer in layers]
     return Allocation(

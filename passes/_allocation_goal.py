@@ -10,7 +10,8 @@ import numpy as np
 
 from hw_targets.boards import Board, load_board
 from hw_targets.cost.coefficients import calibrated_families
-from hw_targets.cost.model import as_row, shell_estimate
+from hw_targets.cost.model import as_row
+from hw_targets.cost.shell import shell_estimate
 from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.families import RESOURCES
 from hw_targets.network import NetworkShape
@@ -54,13 +55,15 @@ class Goal:
         """Resource name -> what the design, shell included, may use."""
         return self.board.budget(self.share)
 
-    def limits(self, mean_weight_bits: float, loss: float | None = None) -> solve.Limits:
-        """What is left for the network when the shell is in.
+    def limits(
+        self, network: NetworkShape, mean_weight_bits: float, loss: float | None = None
+    ) -> solve.Limits:
+        """What is left for the network when the shell is in, with room for its frames.
 
         Raises:
             LiftFlowError: the shell's size is not known.
         """
-        shell = shell_estimate(self.board)
+        shell = shell_estimate(self.board, network)
         if not shell.calibrated:
             raise LiftFlowError(
                 f"cost is uncalibrated: {shell.why}",
@@ -89,7 +92,7 @@ def feasible(
     goal = Goal(load_board(board), clock_mhz, fps, share)
     space = build_space(network, goal.board, (weight_bits,), (act_bits,))
     require_calibrated(space, goal)
-    found = solve.least_share(space, goal.limits(float(weight_bits)), 10.0)
+    found = solve.least_share(space, goal.limits(network, float(weight_bits)), 10.0)
     if found is None or found[0] > 1.0 + 1e-9:
         raise explain(network, goal, (weight_bits,), (act_bits,), float(weight_bits), 10.0)
 
@@ -111,7 +114,7 @@ def explain(
             mend=f"allow at least {fewest} bits on average or offer smaller weight_bits",
         )
     space = build_space(network, goal.board, (fewest,), (min(act_bits),))
-    limits = goal.limits(float(fewest))
+    limits = goal.limits(network, float(fewest))
     fastest = solve.least_interval(space, replace(limits, interval=NO_RATE), time_limit_s)
     reach = (
         "no frame rate at all"
@@ -141,7 +144,7 @@ def explain(
             where=goal.board.name,
             mend=mend,
         )
-    needed = least[1].cost + as_row(shell_estimate(goal.board))
+    needed = least[1].cost + as_row(shell_estimate(goal.board, network))
     allowed = np.array([goal.budget[name] for name in RESOURCES])
     worst = int((needed / np.maximum(allowed, 1e-9)).argmax())
     share = goal.share * float(needed[worst] / max(allowed[worst], 1e-9))

@@ -41,7 +41,7 @@ class BoardGoal:
         """
         space = build_space(network, self.goal.board, (self.weight_bits,), (self.act_bits,))
         require_calibrated(space, self.goal)
-        return fits(space, self.goal.limits(float(self.weight_bits)), TIME_S)
+        return fits(space, self.goal.limits(network, float(self.weight_bits)), TIME_S)
 
     def needed(
         self, plan: Callable[[], Plan], scores: Mapping[str, NDArray[np.float64]], thrift: float

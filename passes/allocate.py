@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from compiler.stages import Allocation, LayerChoice, ScoredModel
 from hw_targets.boards import load_board
-from hw_targets.cost.model import estimate_design
 from hw_targets.cost.planned import network_kernels
+from hw_targets.cost.shell import estimate_design
 from hw_targets.errors import LiftFlowError
 from hw_targets.families import RESOURCES, load_family
 from hw_targets.network import NetworkShape
@@ -28,7 +28,7 @@ GOALS = ("accuracy", "speed", "hardware")
 
 @dataclass(frozen=True)
 class Allocate(Pass[ScoredModel, ScoredModel]):
-    """Choose bits, PE, SIMD, arithmetic, memory and quantizer of every layer, and all lanes, at once.
+    """Choose bits, folding, lanes, arithmetic, memory and quantizer of every layer at once.
 
     One exact mixed-integer programme over all layers: least relevance-weighted quantization error
     at `fps` frames a second within `share` of the board; without `fps`, the most frames a second
@@ -215,7 +215,7 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
         return Goal(load_board(self.board), self.clock_mhz, self.fps, self.share)
 
     def _solve(self, space: Space, goal: Goal) -> solve.Solution | None:
-        limits = goal.limits(self.mean_weight_bits)
+        limits = goal.limits(space.network, self.mean_weight_bits)
         found = solve.least_error(space, limits, self.thrift, self.time_limit_s)
         chosen = self.goal or ("speed" if self.fps is None else "accuracy")
         if found is None or chosen == "accuracy":
@@ -267,7 +267,7 @@ def _allocation(
         for choice, act_bits in zip(found.choices, found.act_bits, strict=True)
     ]
     # Priced anew from the units that will be built: the sum over the path must be the same.
-    design = estimate_design(network_kernels(network, choices, found.interval), goal.board)
+    design = estimate_design(network_kernels(network, choices, found.interval), goal.board, network)
     return Allocation(
         board=goal.board.name,
         clock_mhz=goal.clock_mhz,

@@ -96,7 +96,7 @@ def run(board_name: str, seeds: int) -> list[dict[str, Any]]:
         built = time.perf_counter() - start
         require_calibrated(space, goal)
         for mean in MEAN_BITS:
-            limits = goal.limits(mean)
+            limits = goal.limits(network, mean)
             start = time.perf_counter()
             fastest = solve.least_interval(space, limits, task.time_limit_s)
             searched = time.perf_counter() - start

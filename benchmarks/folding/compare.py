@@ -17,7 +17,8 @@ from benchmarks.folding.setfolding import WIDTHS, Node, SetFolding
 from hw_targets import finn_adapter
 from hw_targets.boards import Board
 from hw_targets.cost.layer import matrix_kernel
-from hw_targets.cost.model import as_row, shell_estimate
+from hw_targets.cost.model import as_row
+from hw_targets.cost.shell import shell_estimate
 from hw_targets.families import RESOURCES
 from hw_targets.network import NetworkShape
 from passes import _allocation_solve as solve
@@ -138,7 +139,7 @@ class Case:
         FINN's are priced outside the calibrated domain too, by the same formulas; ours stay inside.
         """
         budget = np.array([self.board.budget(share)[name] for name in RESOURCES])
-        budget = budget - as_row(shell_estimate(self.board))
+        budget = budget - as_row(shell_estimate(self.board, self.network))
         with extrapolated():
             fits = [each for each in self.foldings(step) if (each.cost <= budget).all()]
         best = min(fits, key=lambda folded: (folded.interval, folded.cost[0]), default=None)

@@ -116,7 +116,9 @@ def folded(
     fps = asked.fps or goal
     interval = asked.interval or (folding.interval_of(fps, clock_mhz) if fps else None)
     share = asked.share or source.goals.share
-    room = folding.require_room(board, share) if board else folding.boundless(family)
+    room = (
+        folding.require_room(board, share, source.network) if board else folding.boundless(family)
+    )
     inside = f" in {share:.0%} of the board" if board else ""
     if interval is None:
         find = folding.fastest if board else folding.smallest

@@ -14,8 +14,8 @@ from compiler.pricing.folding import Folding, Priced
 from compiler.pricing.source import Source
 from compiler.stages import LayerChoice
 from hw_targets.boards import Board
-from hw_targets.cost.model import shell_estimate
 from hw_targets.cost.network import NetworkCost, network_cost
+from hw_targets.cost.shell import shell_estimate
 
 Status = Literal["fits", "too slow", "too large", "unknown"]
 ORDER: tuple[Status, ...] = ("fits", "too slow", "too large", "unknown")
@@ -70,7 +70,7 @@ def fit(
         if board.family not in priced:
             priced[board.family] = folding.price(source.network, source.widths, board.family)
         family = priced[board.family]
-        room = folding.room_on(board, share)
+        room = folding.room_on(board, share, source.network)
         if family.space is None or room is None:
             why = family.unknown or shell_estimate(board).why
             verdicts.append(Verdict(board, clock, "unknown", why=why))

@@ -15,9 +15,10 @@ from compiler.stages import LayerChoice
 from hw_targets.boards import Board, board_names, load_board
 from hw_targets.cost.coefficients import calibrated_families
 from hw_targets.cost.layer import simd_limit
-from hw_targets.cost.model import as_row, shell_estimate
+from hw_targets.cost.model import as_row
 from hw_targets.cost.network import layer_query, require_division
 from hw_targets.cost.query import layer_cost, uncalibrated
+from hw_targets.cost.shell import shell_estimate
 from hw_targets.errors import LiftFlowError
 from hw_targets.families import RESOURCES, load_family
 from hw_targets.lanes import divisors
@@ -154,18 +155,18 @@ def family_board(family: str) -> Board:
     return max(boards, key=lambda board: board.resources.lut)
 
 
-def room_on(board: Board, share: float) -> NDArray[np.float64] | None:
+def room_on(board: Board, share: float, network: NetworkShape) -> NDArray[np.float64] | None:
     """(4,) what a share of the board leaves for the network; None where the shell is unknown."""
-    shell = shell_estimate(board)
+    shell = shell_estimate(board, network)
     if not shell.calibrated:
         return None
     budget = board.budget(share)
     return np.maximum(np.array([budget[name] for name in RESOURCES]) - as_row(shell), 0.0)
 
 
-def require_room(board: Board, share: float) -> NDArray[np.float64]:
+def require_room(board: Board, share: float, network: NetworkShape) -> NDArray[np.float64]:
     """As `room_on`. Raises LiftFlowError where the shell is unknown."""
-    room = room_on(board, share)
+    room = room_on(board, share, network)
     if room is None:
         raise LiftFlowError(
             f"cost is uncalibrated: {shell_estimate(board).why}",

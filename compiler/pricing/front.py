@@ -10,9 +10,11 @@ import numpy as np
 
 from compiler.stages import ScoredModel
 from hw_targets.boards import Board
-from hw_targets.cost.model import as_row, shell_estimate
+from hw_targets.cost.model import as_row
+from hw_targets.cost.shell import shell_estimate
 from hw_targets.errors import UnsupportedError
 from hw_targets.families import RESOURCES
+from hw_targets.network import NetworkShape
 from passes import _allocation_solve as solve
 from passes._allocation_branches import no_hardware
 from passes._allocation_build import build_space
@@ -100,7 +102,7 @@ def explore(
 def _of_board(
     space: Space, task: Allocate, goal: Goal, rates: int, say: Callable[[str], None]
 ) -> list[Design]:
-    limits = goal.limits(task.mean_weight_bits)
+    limits = goal.limits(space.network, task.mean_weight_bits)
     fastest = solve.least_interval(space, limits, task.time_limit_s)
     if fastest is None:
         raise explain(
@@ -120,14 +122,14 @@ def _of_board(
             solved = solve.least_error(space, room, task.thrift, task.time_limit_s)
             if solved is None:
                 break
-            designs.append(_design(solved, goal))
+            designs.append(_design(solved, goal, space.network))
     unbeaten = [one for one in designs if not any(other.beats(one) for other in designs)]
     unique = {one._merits(): one for one in unbeaten}
     return sorted(unique.values(), key=Design._merits)
 
 
-def _design(solved: solve.Solution, goal: Goal) -> Design:
-    use = solved.cost + as_row(shell_estimate(goal.board))
+def _design(solved: solve.Solution, goal: Goal, network: NetworkShape) -> Design:
+    use = solved.cost + as_row(shell_estimate(goal.board, network))
     whole = np.array(list(goal.board.resources.as_dict().values()), dtype=np.float64)
     return Design(
         board=goal.board.name,

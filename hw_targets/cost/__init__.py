@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from hw_targets.cost.model import (
         Estimate,
         estimate,
-        estimate_design,
         estimate_many,
         estimate_units,
     )
     from hw_targets.cost.planned import network_kernels
+    from hw_targets.cost.shell import estimate_design
 
 _HOMES = {
     "Estimate": "model",
     "estimate": "model",
-    "estimate_design": "model",
+    "estimate_design": "shell",
     "estimate_many": "model",
     "estimate_units": "model",
     "kernels_of": "layer",

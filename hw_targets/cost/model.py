@@ -11,10 +11,9 @@ from math import nan
 import numpy as np
 from numpy.typing import NDArray
 
-from hw_targets.boards import Board
 from hw_targets.cost.basis import BASES, Basis, Fields, Number, Terms
 from hw_targets.cost.basis.arithmetic import most
-from hw_targets.cost.coefficients import FLOOR, Band, KernelFit, ShellFit, load_coefficients
+from hw_targets.cost.coefficients import FLOOR, Band, KernelFit, load_coefficients
 from hw_targets.cost.features import Unit, columns, domain, fields
 from hw_targets.families import RESOURCES, Family, load_family
 from hw_targets.rtl.kernel import Kernel
@@ -232,21 +231,12 @@ def estimate_many(kernels: Sequence[Unit], family: str) -> Matrix:
     return found
 
 
-def estimate_design(kernels: Iterable[Kernel], board: Board) -> Estimate:
-    """Modelled resources of a whole design: its kernels (FIFOs among them) and the shell.
-
-    On boards whose shell the vendor's tools build, the shell lies outside the design that is
-    estimated and measured here, and counts nothing.
-    """
-    return _estimate_all(list(kernels), board.family, shell_estimate(board))
-
-
 def estimate_units(kernels: Iterable[Kernel], family: str) -> Estimate:
     """Modelled resources of several kernels together, of a part of a design: no shell."""
-    return _estimate_all(list(kernels), family, _as_estimate(_NOTHING, _NO_MARGINS, ""))
+    return estimate_together(list(kernels), family, exactly(_NOTHING))
 
 
-def _estimate_all(kernels: Sequence[Kernel], family: str, shell: Estimate) -> Estimate:
+def estimate_together(kernels: Sequence[Kernel], family: str, shell: Estimate) -> Estimate:
     """Kernels and shell together.
 
     Kernels of one kind err alike, kinds each for themselves: margins are added within a kind, and
@@ -271,15 +261,9 @@ def _estimate_all(kernels: Sequence[Kernel], family: str, shell: Estimate) -> Es
     return _as_estimate(total, np.sqrt(squares), why)
 
 
-def shell_estimate(board: Board) -> Estimate:
-    """Measured resources of the board's shell, uncalibrated where nobody measured it."""
-    if board.flow == "vivado":
-        return _as_estimate(_NOTHING, _NO_MARGINS, "")
-    fitted = load_coefficients(board.family)
-    shell: ShellFit | None = fitted.shells.get(board.flow) if fitted else None
-    if shell is None:
-        return Estimate(None, None, None, None, f"shell of flow {board.flow!r} was never measured")
-    return _as_estimate((shell.lut, shell.ff, shell.dsp, shell.bram), _NO_MARGINS, "")
+def exactly(row: Iterable[float]) -> Estimate:
+    """Counts without error, in the order of `families.RESOURCES`."""
+    return _as_estimate(row, _NO_MARGINS, "")
 
 
 def as_row(value: Estimate) -> Matrix:

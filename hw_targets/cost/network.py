@@ -8,9 +8,10 @@ from typing import Generic, TypeVar
 
 from hw_targets.boards import Board
 from hw_targets.cost.layer import Choice, needs_pad, needs_window
-from hw_targets.cost.model import Estimate, estimate_design, estimate_units, shell_estimate
+from hw_targets.cost.model import Estimate, estimate_units
 from hw_targets.cost.planned import priced_kernels
 from hw_targets.cost.query import LayerQuery
+from hw_targets.cost.shell import estimate_design, shell_estimate
 from hw_targets.errors import LiftFlowError
 from hw_targets.lanes import TIED, Lanes, divisors, lanes_of, window_lanes
 from hw_targets.network import LayerShape, NetworkShape
@@ -83,8 +84,10 @@ def network_cost(
             for layer, choice, units in zip(network.layers, choices, by_layer, strict=True)
         ),
         branches=None if network.chain else estimate_units(shared, family),
-        shell=shell_estimate(board) if board else None,
-        total=estimate_design(kernels, board) if board else estimate_units(kernels, family),
+        shell=shell_estimate(board, network) if board else None,
+        total=estimate_design(kernels, board, network)
+        if board
+        else estimate_units(kernels, family),
         fifos=estimate_units((k for k in kernels if isinstance(k, Fifo)), family),
         converters=estimate_units((k for k in kernels if isinstance(k, WidthConverter)), family),
         interval=max(kernel.cycles for kernel in kernels),

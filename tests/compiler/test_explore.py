@@ -67,7 +67,7 @@ def test_what_it_says_is_what_the_units_cost(front: list[Design]) -> None:
     for design in front[:3]:
         choices = [Choice(*pair) for pair in zip(design.layers, design.act_bits, strict=True)]
         kernels = network_kernels(TINY, choices, design.interval)  # type: ignore[arg-type]
-        whole = estimate_design(kernels, load_board(design.board)).as_dict()
+        whole = estimate_design(kernels, load_board(design.board), TINY).as_dict()
         assert {name: round(value or 0.0, 3) for name, value in whole.items()} == {
             name: round(value, 3) for name, value in design.use.items()
         }
@@ -88,7 +88,8 @@ def test_a_network_that_branches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
                 )
                 for c, a in zip(design.layers, design.act_bits, strict=True)
             ]
-            whole = estimate_design(network_kernels(graph.network, choices, design.interval), board)
+            kernels = network_kernels(graph.network, choices, design.interval)
+            whole = estimate_design(kernels, board, graph.network)
             assert whole.as_dict() == pytest.approx(design.use)
 
 

@@ -15,6 +15,7 @@ from hw_targets.cost.model import Estimate, as_row
 from hw_targets.cost.network import layer_query, network_cost, require_division
 from hw_targets.cost.planned import layered_kernels
 from hw_targets.cost.query import layer_cost
+from hw_targets.cost.shell import shell_estimate
 from hw_targets.errors import LiftFlowError
 from hw_targets.network import LayerShape, NetworkShape
 from hw_targets.rtl.fifo import Fifo
@@ -44,7 +45,7 @@ BOARDS = ("ulx3s-85f", "pynq-z2")
 def test_layers_and_shell_add_up_to_the_whole_design(board: str) -> None:
     place = load_board(board)
     found = network_cost(NETWORK, CHOICES, place.family, place)
-    whole = estimate_design(network_kernels(NETWORK, CHOICES), place)
+    whole = estimate_design(network_kernels(NETWORK, CHOICES), place, NETWORK)
     assert found.total == whole
     assert found.shell is not None
     parts = [as_row(part.estimate) for part in found.layers] + [as_row(found.shell)]
@@ -129,3 +130,19 @@ def test_a_dilated_window_gives_its_taps_alone(lanes: int) -> None:
     window = window_kernel(apart, lanes, 4, False)
     assert window.output.elements == 8 * 8 * 3 * 3 * 4
     assert apart.hardware_matrix == (36, 8)
+
+
+def test_a_shell_holds_a_frame() -> None:
+    board = load_board("ulx3s-85f")
+    bare = shell_estimate(board)
+    small = dataclasses.replace(NETWORK, input_shape=(1, 8, 8))
+    assert shell_estimate(board, small) == bare, "64 elements of 5 bits lie in LUT RAM"
+    large = dataclasses.replace(NETWORK, input_shape=(3, 96, 96), input_bits=8)
+    held = shell_estimate(board, large)
+    assert (held.lut, held.ff) == (bare.lut, bare.ff)
+    # 27,648 bytes in blocks of 2,048 x 9.
+    assert held.bram == bare.bram + 14
+    answer = dataclasses.replace(NETWORK.layers[-1], out_channels=640, answers=True)
+    outputs = dataclasses.replace(small, layers=(*NETWORK.layers[:-1], answer))
+    assert shell_estimate(board, outputs).bram == bare.bram + 2
+    assert shell_estimate(load_board("pynq-z2"), large).bram == 0

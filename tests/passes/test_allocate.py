@@ -22,7 +22,8 @@ from compiler.stages import (
 )
 from hw_targets.boards import load_board
 from hw_targets.cost import estimate_many, kernels_of, network_kernels
-from hw_targets.cost.model import as_row, kernel_model, shell_estimate
+from hw_targets.cost.model import as_row, kernel_model
+from hw_targets.cost.shell import shell_estimate
 from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.families import RESOURCES
 from hw_targets.lanes import Lanes, divisors, window_lanes
@@ -140,7 +141,7 @@ def brute_force(task: Allocate, model: ScoredModel) -> float | None:
     limit = int(task.clock_mhz * 1e6 / task.fps)
     numbers: dict[Kernel, int] = {}
     room = np.array([board.budget(task.share)[r] for r in RESOURCES]) - as_row(
-        shell_estimate(board)
+        shell_estimate(board, network)
     )
     thrift = task.thrift / room * np.array([1.0, 0.1, 0.1, 0.1])
 
@@ -199,7 +200,7 @@ def test_equals_brute_force(seed: int, tmp_path: Path) -> None:
     assert found is not None
     assert found.gap <= 1e-6
     used = np.array([found.estimate[r] for r in RESOURCES], dtype=np.float64)
-    shell = as_row(shell_estimate(load_board(BOARD)))
+    shell = as_row(shell_estimate(load_board(BOARD), TINY))
     room = np.array([found.budget[r] for r in RESOURCES]) - shell
     value = found.loss + float((used - shell) @ (task.thrift / room * np.array([1, 0.1, 0.1, 0.1])))
     assert value == pytest.approx(best, rel=1e-6)

@@ -18,7 +18,8 @@ from compiler.stages import LayerChoice
 from hw_targets.boards import load_board
 from hw_targets.cost import estimate_many, network_kernels
 from hw_targets.cost.basis import BASES
-from hw_targets.cost.model import as_row, shell_estimate
+from hw_targets.cost.model import as_row
+from hw_targets.cost.shell import shell_estimate
 from hw_targets.errors import InfeasibleError, LiftFlowError
 from hw_targets.families import RESOURCES
 from hw_targets.network import NetworkShape
@@ -137,7 +138,7 @@ def test_the_estimate_is_the_solvers_sum(
     assert allocation is not None
     (solution,) = found
     assert solution is not None
-    shell = as_row(shell_estimate(load_board(BOARD)))
+    shell = as_row(shell_estimate(load_board(BOARD), model.network))
     used = np.array([allocation.estimate[name] for name in RESOURCES], dtype=np.float64)
     np.testing.assert_allclose(used - shell, solution.cost, rtol=1e-9)
     assert all(check.passed for check in ctx.checks)

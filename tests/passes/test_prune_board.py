@@ -30,7 +30,11 @@ def fastest(network: object, share: float = SHARE) -> float:
     """Frames a second of a network at 4 bits."""
     goal = Goal(load_board(BOARD), CLOCK, None, share)
     space = build_space(network, goal.board, (4,), (4,))  # type: ignore[arg-type]
-    found = solve.least_interval(space, goal.limits(4.0), 20.0)
+    found = solve.least_interval(
+        space,
+        goal.limits(network, 4.0),  # type: ignore[arg-type]
+        20.0,
+    )
     assert found is not None
     return CLOCK * 1e6 / found.interval
 
