@@ -18,11 +18,9 @@ from hw_targets.shells.protocol import HEADER, LATENCY
 from hw_targets.shells.samples import Encoding, channels_last
 from hw_targets.shells.shell import Shell
 from hw_targets.shells.simulator import build_netlist_simulator
-from passes._shell_check import patience, through_the_pins
+from passes._shell_check import WHERE_QUICK, patience, through_the_pins
 from passes.base import Context
 
-WHERE_QUICK = -1
-"""As many frames as `QUICK_FRAMES`, where that is about a minute's work."""
 QUICK_FRAMES = 20
 QUICK = 4e9
 """Cells x clock cycles of about a minute: 8e7 a second, measured on digits beside other work."""

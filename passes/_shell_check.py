@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from compiler.stages import FloatArray, RtlDesign
@@ -10,19 +12,42 @@ from hw_targets.shells.driver import LiftFlowDevice, Result
 from hw_targets.shells.protocol import Identity
 from hw_targets.shells.samples import Encoding, channels_last
 from hw_targets.shells.shell import Shell
-from hw_targets.shells.simulator import FOLDER, SimulatedBoard, SimulatedPort, build_simulator
+from hw_targets.shells.simulator import (
+    DIVIDER,
+    FOLDER,
+    SimulatedBoard,
+    SimulatedPort,
+    build_simulator,
+)
 from passes.base import Context
 
+WHERE_QUICK = -1
+"""As many samples as usual, where that is about a minute's work."""
+USUAL_FRAMES, LEAST_FRAMES = 50, 5
+QUICK_CYCLES = 2e7
+"""Clock cycles of a board that are simulated in one or two minutes."""
+LINE_BITS = 10
+"""On the serial line for a byte."""
 PATIENCE_FRAMES = 20
 PATIENCE_BITS = 100
 """A simulated board counts as silent after so many latencies and bits of its serial line."""
 
 
 def check_shell(
-    shell: Shell, design: RtlDesign, frames: int, ctx: Context, limit: Limit = USUAL
+    shell: Shell,
+    design: RtlDesign,
+    frames: int,
+    ctx: Context,
+    limit: Limit = USUAL,
+    least: int = 0,
 ) -> tuple[Result, ...]:
-    """Send test samples through the simulated pins; the answers, every one the model's."""
-    samples = ctx.data.test_x[:frames]
+    """Send test samples through the simulated pins; the answers, every one the model's.
+
+    frames: samples to send, `least` at least; `WHERE_QUICK` for `USUAL_FRAMES`, or fewer where
+    they are large.
+    """
+    wanted = _quick(design) if frames == WHERE_QUICK else frames
+    samples = ctx.data.test_x[: max(wanted, least)]
     if not len(samples):
         return ()
     ctx.say("compiling the simulated board", None)
@@ -47,6 +72,13 @@ def check_shell(
         required="all",
     )
     return answers
+
+
+def _quick(design: RtlDesign) -> int:
+    """Samples that `QUICK_CYCLES` are enough for; most of them pass on the serial line."""
+    sent = prod(design.network.input_shape) * -(-design.input.bits // 8)
+    cycles = sent * LINE_BITS * DIVIDER + (design.sim.interval if design.sim else 0)
+    return int(min(max(QUICK_CYCLES // cycles, LEAST_FRAMES), USUAL_FRAMES))
 
 
 def patience(design: RtlDesign, divider: int) -> int:

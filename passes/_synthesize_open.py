@@ -64,7 +64,7 @@ def implement(job: Job, ctx: Context) -> Implementation:
     # The tools run beside the simulations: each uses one core.
     with beside(1) as pool:
         synthesis = pool.submit(_synthesise, plan, folder, job, ctx)
-        answers = check_shell(shell, design, job.shell_frames, ctx, job.limit)
+        answers = check_shell(shell, design, job.shell_frames, ctx, job.limit, job.netlist_frames)
         synthesised = synthesis.result()
         placement = pool.submit(_place, plan, folder, job, ctx)
         if job.netlist_frames:

@@ -18,7 +18,7 @@ from hw_targets.shells.dma_shell import processor_of
 from hw_targets.shells.platforms import PLATFORMS
 from hw_targets.shells.shell import DEFAULT_BAUD
 from passes import _synthesize_open, _synthesize_rtl, _synthesize_vivado
-from passes._netlist_check import WHERE_QUICK
+from passes._shell_check import WHERE_QUICK
 from passes.base import Context, Pass
 
 Flow = Literal["auto", "finn", "vivado-rtl"]
@@ -40,8 +40,9 @@ class Synthesize(Pass[RtlDesign, Implementation]):
     the build runs there, and what its reports say is of this compilation.
     board: a board's name or TOML file. clock_mhz: of the accelerator. share: of the board, that the
     design may use. baud: of the shell's serial line. seeds: placements to try until the clock is
-    met. shell_frames: test samples sent through the simulated shell. netlist_frames: the same
-    through its netlist, 0 for none, -1 for 20 where that is about a minute's work.
+    met. shell_frames: test samples sent through the simulated shell, -1 for 50, or fewer (5 at
+    least) where they are large. netlist_frames: the same through its netlist, 0 for none, -1 for 20
+    where that is about a minute's work.
     allow_missed_clock: a design that no seed brings to its clock is no error; the report has the
     clock it reached. tool_minutes: what a call of a tool may take, 0 for each step's own: 8 hours
     for Yosys and a placement, 2 for a compiler, 1 for the simulated board's next answer, half an
@@ -79,7 +80,7 @@ class Synthesize(Pass[RtlDesign, Implementation]):
     share: float = 0.7
     baud: int = DEFAULT_BAUD
     seeds: int = 3
-    shell_frames: int = 50
+    shell_frames: int = WHERE_QUICK
     netlist_frames: int = WHERE_QUICK
     allow_missed_clock: bool = False
     flow: Flow = "auto"
@@ -90,6 +91,7 @@ class Synthesize(Pass[RtlDesign, Implementation]):
         self.require(
             {
                 "tool_minutes": (self.tool_minutes >= 0, "0 or more"),
+                "shell_frames": (self.shell_frames >= WHERE_QUICK, "-1 or more"),
                 "netlist_frames": (self.netlist_frames >= WHERE_QUICK, "-1 or more"),
             }
         )
@@ -161,7 +163,7 @@ class Synthesize(Pass[RtlDesign, Implementation]):
             self.share,
             self.baud,
             self.seeds,
-            max(self.shell_frames, self.netlist_frames),
+            self.shell_frames,
             self.netlist_frames,
             self.allow_missed_clock,
             self.limit,

@@ -41,6 +41,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Implementation, Cont
     return Synthesize(seeds=1, netlist_frames=20).run(design(folder / "rtl"), ctx), ctx
 
 
+@pytest.mark.parametrize(("side", "frames"), [(8, 50), (32, 27), (96, 5)])
+def test_large_frames_are_few_on_the_simulated_board(
+    side: int, frames: int, tmp_path: Path
+) -> None:
+    small = design(tmp_path / "rtl")
+    shape = replace(small.network, input_shape=(9, side, side))
+    large = replace(small, network=shape, input=replace(small.input, bits=8))
+    assert _shell_check._quick(large) == frames
+
+
 def test_bitstream_with_figures_and_proof(made: tuple[Implementation, Context]) -> None:
     result, ctx = made
     assert result.bitstream is not None

@@ -81,6 +81,7 @@ def parallel_window(k: Fields, family: Family) -> Basis:
         "buffer": soft * lut_ram(depth, word, family),
         "banks": between,
         "parts": taps * ceil((beats - 1) / muxes(family)),
+        "parts_many": taps * flag(beats > 2 * muxes(family)),
         "beats": parts * clog2(beats),
     }
     ff = {
@@ -134,17 +135,24 @@ def maxpool(k: Fields, family: Family) -> Basis:
     return Basis(lut, ff, dsp=0.0, bram=bram)
 
 
+def _counter(count: Number) -> Number:
+    """Bits of a counter, none where there is one thing to count."""
+    return clog2(count + 1) * flag(count > 1)
+
+
 def upsample(k: Fields, family: Family) -> Basis:
     """A buffer of a row, or of a pixel, in LUT or block RAM, read several times."""
     width, depth = k["simd"] * k["bits"], k["buffer_depth"]
     block = in_block_ram(depth, width, family)
     address = clog2(depth)
     counters = (
-        clog2(k["folds"] + 1)
-        + clog2(k["in_w"] + 1)
-        + clog2(k["scale_h"] + 1)
-        + clog2(k["scale_w"] + 1)
+        _counter(k["folds"])
+        + _counter(k["in_w"]) * flag(k["scale_h"] > 1)
+        + _counter(k["scale_h"])
+        + _counter(k["scale_w"])
     )
+    # The reader goes back a pixel, or a row.
+    back = address * (flag(k["scale_w"] > 1) + flag(k["scale_h"] > 1))
     between = (1 - block) * width * (ceil(depth / lut_ram_cell(family).shapes[-1][0]) - 1)
     bram = block
     if some(block):
@@ -153,6 +161,7 @@ def upsample(k: Fields, family: Family) -> Basis:
     lut = {
         "const": 1.0,
         "address": address,
+        "back": back,
         "counters": counters,
         "buffer": (1 - block) * lut_ram(depth, width, family),
         "banks": between,
@@ -160,6 +169,7 @@ def upsample(k: Fields, family: Family) -> Basis:
     ff = {
         "const": 1.0,
         "address": address,
+        "back": address * flag(back > 0),
         "counters": counters,
         "width": width,
         "fetched": (1 - block) * width,
