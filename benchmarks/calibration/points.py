@@ -269,6 +269,13 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         Mvu(256, 64, 4, 64, 1, 4, 4, False, "dsp", "block"),
         Mvu(64, 64, 16, 64, 1, 4, 4, False, "dsp", "block"),
         Mvu(2048, 64, 1, 64, 1, 3, 4, False, "dsp", "block"),
+        # Rows unfolded as a whole, and wide kernels.
+        Mvu(150, 16, 75, 2, 1, 4, 4, False, "lut", "distributed"),
+        Mvu(150, 16, 150, 1, 1, 4, 4, False, "lut", "distributed"),
+        Mvu(256, 8, 128, 2, 1, 2, 2, False, "lut", "distributed"),
+        Mvu(784, 16, 98, 1, 1, 2, 4, False, "lut", "block"),
+        Mvu(200, 8, 100, 2, 1, 4, 4, False, "dsp", "distributed"),
+        Mvu(256, 16, 256, 1, 1, 2, 2, False, "lut", "distributed"),
         # Weights of one bit, which no draw has.
         Mvu(144, 16, 8, 4, 1, 1, 1, False, "lut", "block"),
         Mvu(128, 24, 4, 8, 1, 1, 2, False, "lut", "distributed"),

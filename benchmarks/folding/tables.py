@@ -14,7 +14,7 @@ from benchmarks.folding.setfolding import WIDTHS
 
 PAGE = Path(__file__).parents[2] / "docs" / "folding.md"
 KINDS = ("strict", "free")
-TITLES = ("foldings alone", "+ arithmetic, memory")
+TITLES = ("foldings alone", "all choices")
 HEAD = """# Folding beside FINN's SetFolding
 
 Frames a second of our folding over those of FINN's `SetFolding`, at equal modelled resources and
@@ -32,7 +32,8 @@ DSPs and block RAM; its speed is by our cycle model.
 
 - *{strict}*: only PE, SIMD and lanes of the other units differ; arithmetic and memories are those
   FINN's was priced with.
-- *{free}*: the solver may choose these too, a layer each. This is what the compiler does.
+- *{free}*: the solver may choose these too, a layer each, and thresholds or a multiplier behind
+  it. This is what the compiler does.
 
 A cell is the geometric mean, then the least, of the ratio to FINN; in brackets points where nothing
 of ours fits into what FINN's folding takes, which have no ratio.

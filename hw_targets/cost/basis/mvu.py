@@ -44,6 +44,14 @@ WEIGHT_SPREAD = 2.2
 """Standard deviations between weight 0 and the largest one: trained weights are bell-shaped."""
 
 
+def further_tables(words: Number, family: Family) -> Number:
+    """Tables that a bit of a constant memory takes beside the first.
+
+    None where all inputs of a LUT but one tell its words apart: it is found as that LUT then.
+    """
+    return (ceil(words / TABLE_WORDS) - 1) * flag(words > 2.0 ** (family.lut_inputs - 1))
+
+
 def mvu(k: Fields, family: Family) -> Basis:
     """Products, an adder tree and an accumulator a row; weights from a memory; a vector kept."""
     simd, pe, weight_bits, act_bits = k["simd"], k["pe"], k["weight_bits"], k["act_bits"]
@@ -123,7 +131,7 @@ def mvu(k: Fields, family: Family) -> Basis:
     # Rows that lack a carry: a bit more to accumulate, and an addition where nothing accumulates.
     lacking_luts = lacking * (with_carry - several * sum_luts)
     stored = (1 - block) * distinct(rom_bits, words)
-    banks = ceil(words / TABLE_WORDS) - 1
+    banks = further_tables(words, family)
     blocks_of_weights, between = block, block
     if some(block):
         # Columns that are constant are no part of a memory.

@@ -13,7 +13,7 @@ from hw_targets.cost.basis.arithmetic import (
     some,
     where,
 )
-from hw_targets.cost.basis.mvu import TABLE_WORDS
+from hw_targets.cost.basis.mvu import further_tables
 from hw_targets.cost.basis.terms import Basis, Fields, block_ram, carry, distinct, of_few
 from hw_targets.families import Family
 from hw_targets.rtl.multiplier import sides
@@ -86,11 +86,7 @@ def requant(k: Fields, family: Family) -> Basis:
         "rectified": rectified * pe * k["out_bits"] * flag(outside == 0),
         "rom": more * stored,
         "rom_few": few * stored,
-        # A bit of as many words as the other inputs of a LUT tell apart is a LUT.
-        "rom_mux": (1 - block)
-        * rom_bits
-        * (ceil(words / TABLE_WORDS) - 1)
-        * flag(words > 2.0 ** (family.lut_inputs - 1)),
+        "rom_mux": (1 - block) * rom_bits * further_tables(words, family),
         "block_mux": between,
         "shifted": shifted,
         "delayed": delayed,
