@@ -330,7 +330,7 @@ def _(kernel: Requant, times: Times) -> Times:
     if kernel.in_multipliers and kernel.parts > 1:
         multiply += 1
     read = read_cycles(kernel.rom_banks > 0, kernel.rom_banks, arithmetic)
-    return _later(times, read + multiply + 2)
+    return _later(times, read + kernel.read_again + multiply + 2)
 
 
 @_through.register(Table)

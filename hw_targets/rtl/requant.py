@@ -18,6 +18,8 @@ from hw_targets.rtl.rom import ROM, Constants, RomKernel, side_by_side
 MOST_SHIFT = 50
 MOST_MULT_BITS = 35
 """What two multipliers of 18 bits take. Few layers need more than 25, where steps are close."""
+FEW_FOLDS = 16
+"""Words of constants in logic from which on a multiplier has registers of its own behind them."""
 ANY_SLOPE = 1 << 12
 """More levels a step than any line needs; with `MOST_SHIFT` it fits into a machine word."""
 
@@ -86,6 +88,11 @@ class Requant(RomKernel):
         """Whether multipliers make the products: not of operands in more than two parts."""
         longest = max(self.in_bits + 1, self.mult_bits)
         return self.arithmetic == "dsp" and longest < 2 * sides(self.multiplier_bits)[1]
+
+    @property
+    def read_again(self) -> bool:
+        """Whether constants in logic have a register more, the multiplier's."""
+        return self.in_multipliers and not self.rom_banks and self.folds > FEW_FOLDS
 
     @property
     def parts(self) -> int:

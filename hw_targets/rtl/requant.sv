@@ -2,7 +2,8 @@
 //
 // Constants come from a memory, word `fold`, element {add, mult} of every lane.
 // Stages: read (one to three, see lf_rom) | multiply | add | clip; the last of the reading and the
-// next two of a lane are the registers of a DSP block.
+// next two of a lane are the registers of a DSP block. Behind constants of several levels of LUTs, as
+// behind block RAM, a multiplier has a register of its own: the way to it is long.
 `default_nettype none
 
 module lf_requant #(
@@ -34,8 +35,11 @@ module lf_requant #(
 );
     localparam int LANE = MULT_BITS + ADD_BITS;
     localparam int FOLD_BITS = FOLDS > 1 ? $clog2(FOLDS) : 1;
-    // Clock cycles from an address to constants; a multiplier, far from block RAM, has a register.
-    localparam int READ = ROM_BANKS > 0 ? (USE_DSP || ROM_BANKS > 1 ? 3 : 2) : 1;
+    // More words than this are several levels of LUTs.
+    localparam int FEW_FOLDS = 16;
+    localparam bit FAR = USE_DSP && (ROM_BANKS == 1 || ROM_BANKS == 0 && FOLDS > FEW_FOLDS);
+    // Clock cycles from an address to constants.
+    localparam int READ = (ROM_BANKS > 1 ? 3 : ROM_BANKS == 1 ? 2 : 1) + FAR;
     // Diagonals of two-bit digits, see lf_product.
     localparam int DIAGONALS = (MULT_BITS + 1) / 2 + (IN_BITS + 1) / 2 - 1;
     // What does not fit into one multiplier is cut: bits of the lower parts, 0 for what is whole.
@@ -77,7 +81,7 @@ module lf_requant #(
     lf_rom #(.WIDTH(PE*LANE), .DEPTH(FOLDS), .BANKS(ROM_BANKS), .WORDS(CONSTANTS)) u_constants (
         .clk(clk), .enable(enable), .addr(fold), .data(constant_read)
     );
-    if (USE_DSP && ROM_BANKS == 1) begin : g_far
+    if (FAR) begin : g_far
         always_ff @(posedge clk) if (enable) constant <= constant_read;
     end else begin : g_near
         assign constant = constant_read;

@@ -17,6 +17,7 @@ from hw_targets.cost.basis.mvu import further_tables
 from hw_targets.cost.basis.terms import Basis, Fields, block_ram, carry, distinct, of_few
 from hw_targets.families import Family
 from hw_targets.rtl.multiplier import sides
+from hw_targets.rtl.requant import FEW_FOLDS
 
 FIXED_DIGITS = 1 / 3
 """Share of a constant's signed digits that are not 0 (Reitwiesner, "Binary Arithmetic", 1960)."""
@@ -55,7 +56,8 @@ def requant(k: Fields, family: Family) -> Basis:
     # Of several banks all are registered, and what is chosen once more, a cycle later.
     chosen = block * flag(between > 0)
     in_banks = chosen * (between + rom_bits)
-    # Multipliers, far from block RAM, have a register before them.
+    # Multipliers, far from block RAM and from constants of many LUTs, have a register before them.
+    far = dsp * (1 - block) * flag(words > FEW_FOLDS)
     again = dsp * block * (1 - chosen)
     # Values wait, in three registers: a shift register where a LUT can be one.
     shifted = float(family.shift_registers) * chosen * (1 - dsp) * pe * in_bits
@@ -94,7 +96,7 @@ def requant(k: Fields, family: Family) -> Basis:
     ff = {
         "const": 1.0,
         "fold": clog2(words),
-        "latency": 3 + block + chosen + again + multiply + flag(cut > 0),
+        "latency": 3 + block + chosen + again + far + multiply + flag(cut > 0),
         "products": soft * product * diagonals * where(words > 1, 1.0, FIXED_PAIRS),
         "products_hard": hard * in_parts,
         "parts": cut * (k["sum_bits"] + upper),
@@ -110,9 +112,10 @@ def requant(k: Fields, family: Family) -> Basis:
         - 2 * shifted
         + (block + again) * rom_bits
         + in_banks,
+        "far": far * (rom_bits + pe * in_bits),
     }
     # Operands go to the registers of multipliers, of the constants the part that is one.
-    operands, near = pe * (in_bits + mult_bits), flag(hard > 0) * (1 - block)
+    operands, near = pe * (in_bits + mult_bits), flag(hard > 0) * (1 - block) * (1 - far)
     part = near * flag(words > 1) * stored * mult_bits / (mult_bits + add_bits)
     taken = {
         "products_hard": hard * in_parts,
@@ -121,6 +124,7 @@ def requant(k: Fields, family: Family) -> Basis:
         "rom": (1 - inside) * part,
         "rom_hard": inside * part,
         "extra": (block - chosen) * rom_bits + in_banks + flag(hard > 0) * block * operands,
+        "far": flag(hard > 0) * far * operands,
     }
     return Basis(lut, ff, dsp=hard * parts, bram=bram, inside=taken)
 
