@@ -32,18 +32,20 @@ the folders without a data set are drawn from a seed.
   and frames came at the pace of the slowest unit, which is what a depth by peak occupancy takes;
   *least*: two words each, FINN's default where nothing is sized, which stops where branches meet.
 - *sizing*: seconds it took, with compiling; *total*: seconds of all passes up to the simulation.
+- *made*: a row is of the compiler and the RTL of that day.
 """
 PLACED = """
 ## Placed and routed
 
 With `--synthesis`, on an ECP5 of speed grade 6, of the first seed that met 100 MHz; shell
-included. LUTs, registers, multipliers and block RAMs as estimated before synthesis, and as placed.
+included. Examples of the board that are not listed have not met it. LUTs, registers, multipliers
+and block RAMs as estimated before synthesis, and as placed.
 """
 PLACED_COLUMNS = ("network", "board", "MHz", "LUT", "placed", "FF", "placed", "DSP", "placed",
                   "BRAM", "placed")  # fmt: skip
 COLUMNS = ("network", "board", "MACs", "units", "weight bits", "activation bits", "exact", "frames",
            "mismatches", "interval", "bound", "latency", "FIFO bits", "held",
-           "least", "sizing s", "total s")  # fmt: skip
+           "least", "sizing s", "total s", "made")  # fmt: skip
 
 
 def page(rows: Sequence[Row], train: int = 512) -> str:
@@ -91,6 +93,7 @@ def cells(row: Row) -> list[str]:
         ),
         "" if sizing is None else f"{sizing:.0f}",
         f"{row['total_s'] - row.get('seconds', {}).get('synthesize', 0.0):.0f}",
+        row["date"],
     ]
 
 

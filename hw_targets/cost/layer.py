@@ -36,8 +36,8 @@ is trained. Nine in ten of 144 layers of random networks need no more for 7 or 8
 few more than `PLANNED_MULT_BITS`.
 """
 FEW_MULT, FEW_SHIFT, FEW_ADD = -3, 4, 3
-"""The same of results of fewer bits, to which these are added. Nine in ten of 123 such layers need
-no more, and all have constants.
+"""The same of results of fewer bits, to which these are added. Nine in ten layers of random
+networks need no more.
 """
 
 

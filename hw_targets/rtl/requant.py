@@ -19,7 +19,7 @@ MOST_SHIFT = 50
 MOST_MULT_BITS = 35
 """What two multipliers of 18 bits take. Few layers need more than 25, where steps are close."""
 FEW_FOLDS = 16
-"""Words of constants in logic from which on a multiplier has registers of its own behind them."""
+"""Behind more words of constants in logic than these a multiplier has registers of its own."""
 ANY_SLOPE = 1 << 12
 """More levels a step than any line needs; with `MOST_SHIFT` it fits into a machine word."""
 
