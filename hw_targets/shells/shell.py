@@ -29,6 +29,7 @@ SOURCES = (
     "lf_uart_rx.sv",
     "lf_uart_tx.sv",
     "lf_frame_rx.sv",
+    "lf_frame_memory.sv",
     "lf_frame_buffer.sv",
     "lf_frame_tx.sv",
     "lf_result_buffer.sv",

@@ -87,6 +87,20 @@ def test_any_width_of_stream_and_all_outputs(tmp_path: Path) -> None:
         assert {result.cycles for result in results} == {3 + 100}
 
 
+def test_frames_of_several_block_rams(tmp_path: Path) -> None:
+    """In with a few words in the last bank, out with a single one."""
+    unit = standin(tmp_path, beats=2 * 2048 + 4, outputs=(1, 7, 2048 + 1))
+    with simulated(tmp_path, unit) as port:
+        device = LiftFlowDevice(port)
+        device.identify()
+        sent = frames(2, elements=4100)
+        results = device.infer(sent).results
+        assert [result.outputs for result in results] == [
+            expected_outputs(frame, 7, 2049) for frame in sent
+        ]
+        assert {result.cycles for result in results} == {4100 + 2049}
+
+
 @pytest.mark.parametrize(
     ("frame", "status"),
     [

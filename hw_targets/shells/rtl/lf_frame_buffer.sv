@@ -24,8 +24,6 @@ module lf_frame_buffer #(
     localparam logic [BYTE_BITS-1:0]    LAST_BYTE = BYTE_BITS'(BYTES - 1);
     localparam logic [ADDRESS_BITS-1:0] LAST_BEAT = ADDRESS_BITS'(BEATS - 1);
 
-    logic [WIDTH-1:0] memory [BEATS];
-
     logic [8*BYTES-1:0]      word;
     logic [BYTE_BITS-1:0]    byte_index;
     logic [ADDRESS_BITS-1:0] write_address;
@@ -55,23 +53,18 @@ module lf_frame_buffer #(
     end
 
     logic [ADDRESS_BITS-1:0] read_address;
-    logic                    reading, fetched;
-    // Block RAM answers late in the cycle: a register of its own.
-    logic [WIDTH-1:0]        word_read;
+    logic                    reading;
+    logic [1:0]              fetching;
     wire                     advance = !m_axis_tvalid || m_axis_tready;
 
-    always_ff @(posedge clk) begin
-        if (write_enable) memory[write_address] <= word[WIDTH-1:0];
-        if (advance) begin
-            word_read    <= memory[read_address];
-            m_axis_tdata <= word_read;
-        end
-    end
+    lf_frame_memory #(.WIDTH(WIDTH), .WORDS(BEATS)) memory (
+        .clk, .write_enable, .write_address, .write_data(word[WIDTH-1:0]),
+        .read_enable(advance), .read_address, .read_data(m_axis_tdata)
+    );
 
     always_ff @(posedge clk) begin
         if (advance) begin
-            fetched       <= reading;
-            m_axis_tvalid <= fetched;
+            {m_axis_tvalid, fetching} <= {fetching, reading};
             if (reading) begin
                 read_address <= read_address + 1'b1;
                 if (read_address == LAST_BEAT) reading <= 1'b0;
@@ -83,7 +76,7 @@ module lf_frame_buffer #(
         end
         if (rst) begin
             reading       <= 1'b0;
-            fetched       <= 1'b0;
+            fetching      <= '0;
             m_axis_tvalid <= 1'b0;
         end
     end

@@ -2,7 +2,7 @@
 //
 // `start` takes command, status and length, which must then hold until `done`, a pulse that comes
 // when the last byte has left the line: the board is ready for the next frame then. The payload is
-// asked for byte by byte: `payload_data` has four cycles to follow `payload_index`, which counts up
+// asked for byte by byte: `payload_data` has eight cycles to follow `payload_index`, which counts up
 // with every `payload_next`.
 module lf_frame_tx (
     input  logic        clk,
