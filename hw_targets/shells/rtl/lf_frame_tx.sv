@@ -31,6 +31,7 @@ module lf_frame_tx (
     state_t      state;
     logic [15:0] crc;
     logic [15:0] crc_next;
+    logic [15:0] left;  // bytes of the payload not yet sent
 
     lf_crc16 checksum (.crc(crc), .data(tx_data), .next(crc_next));
 
@@ -62,15 +63,17 @@ module lf_frame_tx (
             REST:       if (start) state <= SYNC;
             SYNC: begin
                 payload_index <= '0;
+                left <= length;
                 if (sent) state <= COMMAND;
             end
             COMMAND:    if (sent) state <= STATUS;
             STATUS:     if (sent) state <= LENGTH_LOW;
             LENGTH_LOW: if (sent) state <= LENGTH_HIGH;
-            LENGTH_HIGH: if (sent) state <= length == '0 ? CRC_LOW : PAYLOAD;
+            LENGTH_HIGH: if (sent) state <= left == '0 ? CRC_LOW : PAYLOAD;
             PAYLOAD: if (sent) begin
                 payload_index <= payload_index + 1'b1;
-                if (payload_index + 1'b1 == length) state <= CRC_LOW;
+                left <= left - 1'b1;
+                if (left == 16'd1) state <= CRC_LOW;
             end
             CRC_LOW:    if (sent) state <= CRC_HIGH;
             CRC_HIGH:   if (sent) state <= DRAIN;
