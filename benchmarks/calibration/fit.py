@@ -68,7 +68,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
 }
 """What makes two points of a kernel the same shape: left out together when a fit is tested."""
 
-DRAWN = {("xcup", "Mvu"): "xc7"}
+DRAWN = {("xcup", kernel): "xc7" for kernel in ("Mvu", "Threshold")}
 """Family and kernel of few points -> the family of like LUTs whose coefficients draw them."""
 LEAST_PRIOR = 0.1
 """What a coefficient is drawn to at least: one of 0 is no physical value."""

@@ -16,6 +16,7 @@ from hw_targets.rtl.manifest import Manifest
 from hw_targets.rtl.top import TOP
 
 _READ = "read_slang --threads 1"
+_KEEP = " --keep-hierarchy"
 
 
 def whole(design: Design, family: Family, folder: Path) -> dict[str, Any]:
@@ -48,7 +49,8 @@ def by_unit(design: Design, family: Family, folder: Path) -> dict[str, Any]:
         for name, module in modules.items()
     }
     first, *rest = _script(manifest, family).splitlines()
-    first = first.replace(_READ, f"{_READ} --keep-hierarchy")
+    if _KEEP not in first:
+        first = first.replace(_READ, _READ + _KEEP)
     keep = [f"setattr -mod -set keep_hierarchy 1 {path}" for path in paths.values()]
     start = time.monotonic()
     run_yosys("\n".join([first, *keep, *rest]) + "\n", folder)

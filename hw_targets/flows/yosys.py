@@ -12,6 +12,7 @@ from hw_targets.errors import LiftFlowError, MissingToolError
 from hw_targets.families import Family
 from hw_targets.flows.plan import Step
 from hw_targets.flows.tools import YOSYS
+from hw_targets.rtl.rom import ROM
 
 STATISTICS = "stat.json"
 NETLIST = "netlist.json"
@@ -55,13 +56,16 @@ def script(top: str, sources: Sequence[str], family: Family, *, netlist: str | N
             where="yosys",
             mend="use Vivado, or a board of another family",
         )
-    synthesise = _RECIPES[family.synth.split()[0]]
+    recipe = _RECIPES[family.synth.split()[0]]
+    apart = recipe in _APART and any(Path(source).name == ROM for source in sources)
     lines = [
-        "read_slang --threads 1 --allow-use-before-declare --allow-dup-initial-drivers "
+        f"read_slang --threads 1{' --keep-hierarchy' if apart else ''} "
+        "--allow-use-before-declare --allow-dup-initial-drivers "
         f"--ignore-assertions --top {top} " + " ".join(sources),
         # AMD's tools call a ROM of LUTs "distributed"; Yosys takes that for RAM and finds no cell.
         'setattr -set rom_style "logic" a:rom_style=distributed',
-        *synthesise(family.synth, top, f" -json {netlist}" if netlist else ""),
+        *([f"setattr -mod -set keep_hierarchy 1 {_LOOKUPS}"] if apart else []),
+        *recipe(family.synth, top, f" -json {netlist}" if netlist else "", apart),
     ]
     if netlist != SYNTHESISED:
         lines += ending(top, verilog=netlist == NETLIST)
@@ -76,11 +80,19 @@ def ending(top: str, *, verilog: bool) -> list[str]:
     ]
 
 
-def _xilinx(command: str, top: str, output: str) -> list[str]:
-    return [f"{command} -top {top} -flatten -noiopad -noclkbuf{output}"]
+def _xilinx(command: str, top: str, output: str, apart: bool) -> list[str]:
+    options = f"{command} -top {top} -flatten -noiopad -noclkbuf"
+    if not apart:
+        return [f"{options}{output}"]
+    luts = "techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6"
+    return [
+        f"{options} -run :map_ffs",
+        *_lookups("abc9 -luts 2:2,3,6:5,10,20", luts),
+        f"{options} -run map_ffs:{output}",
+    ]
 
 
-def _ice40(command: str, top: str, output: str) -> list[str]:
+def _ice40(command: str, top: str, output: str, _apart: bool) -> list[str]:
     """There is no RAM of LUTs: small memories are block RAM or registers, as Yosys finds best."""
     return [
         "setattr -unset ram_style a:ram_style=distributed",
@@ -88,22 +100,25 @@ def _ice40(command: str, top: str, output: str) -> list[str]:
     ]
 
 
-def _ecp5(command: str, top: str, output: str) -> list[str]:
+def _ecp5(command: str, top: str, output: str, apart: bool) -> list[str]:
     """Few resets and enables, no wide multiplexers: nextpnr gets done sooner, and faster hardware.
 
     Yosys makes a reset of its own for every few registers that some condition zeroes. A tile of
     ECP5 takes two, so nextpnr's legaliser would search for most of the placement: rare ones become
-    logic here, for a few LUTs more. Wide multiplexers are placed as rigid groups, and left out.
+    logic here, for a few LUTs more. Wide multiplexers are placed as rigid groups, and left out but
+    for lookups, which take twice the LUTs without.
     """
     options = f"{command} -nowidelut -top {top}"
+    luts = "techmap -map +/lattice/cells_map_trellis.v"
     return [
         f"{options} -run :map_ffs",
+        *(_lookups("abc9 -W 300", luts) if apart else []),
         f"dfflegalize {_ECP5_REGISTERS} -mince {LEAST_ENABLED} -minsrst {LEAST_RESET}",
         f"{options} -run map_ffs:{output}",
     ]
 
 
-def _gowin(command: str, top: str, output: str) -> list[str]:
+def _gowin(command: str, top: str, output: str, _apart: bool) -> list[str]:
     return [f"{command} -top {top}{output}"]
 
 
@@ -113,6 +128,22 @@ _RECIPES = {
     "synth_ice40": _ice40,
     "synth_gowin": _gowin,
 }
+_APART = (_xilinx, _ecp5)
+"""Recipes that map a constant memory of several LUTs a bit by itself (`lf_lookup`)."""
+_LOOKUPS = "lf_lookup*"
+"""Every instance is a module of its own, named after its place; a design may have none."""
+
+
+def _lookups(*mapping: str) -> list[str]:
+    """Lines that map lookups to cells of the family, then put them where they are used."""
+    return [
+        f"select {_LOOKUPS}",
+        *mapping,
+        "select -clear",
+        f"setattr -mod -unset keep_hierarchy {_LOOKUPS}",
+        "flatten",
+        "opt -fast",
+    ]
 
 
 def counting(name: str, inputs: Sequence[str], family: Family) -> Step:

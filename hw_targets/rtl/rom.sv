@@ -18,10 +18,16 @@ module lf_rom #(
     input  wire logic [ADDR-1:0]  addr,
     output      logic [WIDTH-1:0] data
 );
+    localparam int LUT_WORDS = 16;  // that any LUT holds, a bit each
+
     if (DEPTH == 1) begin : g_constant
         logic [WIDTH-1:0] rom [1];
         initial $readmemh(WORDS, rom);
         assign data = rom[0];
+    end else if (BANKS == 0 && DEPTH > LUT_WORDS) begin : g_lookup
+        logic [WIDTH-1:0] word;
+        lf_lookup #(.WIDTH(WIDTH), .DEPTH(DEPTH), .WORDS(WORDS)) lookup (.addr, .data(word));
+        always_ff @(posedge clk) if (enable) data <= word;
     end else if (BANKS == 0) begin : g_logic
         (* ram_style = "logic", rom_style = "distributed" *) logic [WIDTH-1:0] rom [DEPTH];
         initial $readmemh(WORDS, rom);
@@ -52,6 +58,24 @@ module lf_rom #(
             end
         end
     end
+endmodule
+
+// Constant words of several LUTs a bit, in logic.
+//
+// Yosys maps it by itself (`hw_targets.flows.yosys`): together with the counter that `addr` comes
+// from it would find words in the counter's next state, and take up to nine times the LUTs.
+module lf_lookup #(
+    parameter int WIDTH = 8,
+    parameter int DEPTH = 32,
+    parameter     WORDS = "rom.mem",
+    localparam int ADDR = $clog2(DEPTH)
+) (
+    input  wire logic [ADDR-1:0]  addr,
+    output      logic [WIDTH-1:0] data
+);
+    (* ram_style = "logic", rom_style = "distributed" *) logic [WIDTH-1:0] rom [DEPTH];
+    initial $readmemh(WORDS, rom);
+    assign data = rom[addr];
 endmodule
 
 `default_nettype wire

@@ -67,17 +67,21 @@ module lf_swu #(
     logic [POS-1:0] read_pos;
     logic [POS-1:0] free_pos;
 
-    // Writer.
+    // Writer. That there is room again is seen a cycle late, for the memory may be far away.
     wire logic [POS-1:0] held = write_pos - free_pos;
-    wire logic full = held == POS'(DEPTH);
-    wire logic push = s_axis_tvalid && s_axis_tready;
+    logic                full;
+    wire logic           push = s_axis_tvalid && s_axis_tready;
 
     assign s_axis_tready = !full;
 
     always_ff @(posedge clk) begin
         if (push) memory[write_pos[ADDR-1:0]] <= s_axis_tdata;
-        if (rst) write_pos <= '0;
-        else if (push) write_pos <= write_pos + 1'b1;
+        full <= held == POS'(DEPTH) || (push && held == POS'(DEPTH - 1));
+        if (push) write_pos <= write_pos + 1'b1;
+        if (rst) begin
+            write_pos <= '0;
+            full      <= 1'b0;
+        end
     end
 
     // Reader: counters of what is left, and whether they are at their end.

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from hw_targets.rtl.kernel import IntArray, Kernel, Stream, pack, require
-from hw_targets.rtl.rom import BLOCK_ROM_BITS, banks, side_by_side
+from hw_targets.rtl.rom import BLOCK_ROM_BITS, ROM, banks, side_by_side
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Threshold(Kernel):
 
     module: ClassVar[str] = "lf_threshold"
     source: ClassVar[str] = "threshold.sv"
+    uses: ClassVar[tuple[str, ...]] = (ROM,)
 
     channels: int
     pe: int

@@ -130,6 +130,8 @@ module lf_threshold_rom #(
     input  wire logic [ADDR-1:0]  late,
     output      logic [WIDTH-1:0] data
 );
+    localparam int LUT_WORDS = 16;  // as in lf_rom
+
     if (BANKS > 0) begin : g_block
         // All banks are read, and one is chosen behind a register: block RAM leaves no time for it.
         localparam int WORD = BANKS > 1 ? $clog2((DEPTH + BANKS - 1) / BANKS) : ADDR;
@@ -147,6 +149,14 @@ module lf_threshold_rom #(
             assign data = words[late[ADDR-1:WORD]];
         end else begin : g_one
             assign data = words;
+        end
+    end else if (DEPTH > LUT_WORDS) begin : g_lookup
+        logic [WIDTH-1:0] word;
+        lf_lookup #(.WIDTH(WIDTH), .DEPTH(DEPTH), .WORDS(FILE)) lookup (.addr, .data(word));
+        if (READ > 0) begin : g_registered
+            always_ff @(posedge clk) if (enable) data <= word;
+        end else begin : g_direct
+            assign data = word;
         end
     end else begin : g_logic
         (* ram_style = "logic", rom_style = "distributed" *) logic [WIDTH-1:0] rom [DEPTH];

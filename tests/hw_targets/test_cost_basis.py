@@ -11,7 +11,7 @@ from hw_targets.cost.basis import BASES
 from hw_targets.cost.basis.logits import _maxima
 from hw_targets.cost.basis.mvu import MANY_WORDS, _content
 from hw_targets.cost.basis.terms import block_ram, carry, distinct
-from hw_targets.cost.basis.threshold import STAGES, columns
+from hw_targets.cost.basis.threshold import columns
 from hw_targets.cost.basis.trees import shared, tree
 from hw_targets.families import load_family
 from hw_targets.rtl.mvu import Mvu
@@ -31,7 +31,7 @@ def test_stages_of_a_search_are_counted_together(folds: int, stages: int) -> Non
     read = [int(depth > 32) for depth in depths]
     waits = [one + kept for one, kept in zip(read, block, strict=True)]
     assert basis.ff["stages"] == stages + sum(waits)
-    span, differing = columns(bits, stages)
+    differing = columns(bits, stages)
     in_block = [depth for depth, kept in zip(depths, block, strict=True) if kept]
     rams = [block_ram(float(depth), float(bits), family, constant=True) for depth in in_block]
     assert basis.ff["read"] == pe * (differing * sum(read) + sum(muxed for _, muxed in rams))
@@ -51,13 +51,14 @@ def test_stages_of_a_search_are_counted_together(folds: int, stages: int) -> Non
     later = [(depth, kept) for depth, kept in zip(depths, block, strict=True)][1:]
     narrow = basis.lut["small"] + basis.lut["shallow"]
     assert narrow == pe * differing * sum(depth <= 16 for depth, _ in later)
-    deep = [(0, folds)] if read[0] and not block[0] else []
-    deep += [(s, depth) for s, (depth, kept) in enumerate(later, 1) if depth > 16 and not kept]
-    assert basis.lut["rom"] == pe / 16 * sum(depth for _, depth in deep)
-    random = sum(depth * (span + 1 - stage) for stage, depth in deep)
-    assert basis.lut["random"] == pe / 16 * random
-    early = sum(depth * (STAGES - stage) for stage, depth in deep)
-    assert basis.lut["early"] == pe / 16 * differing * early
+    stored = [(stage, depth) for stage, depth in enumerate(depths) if not block[stage]]
+    rom = sum(depth * (differing - max(stage - 4, 0)) for stage, depth in stored if depth > 16)
+    assert basis.lut["rom"] == pe / 16 * rom
+    wide = sum(depth * (differing - max(stage - 6, 0)) for stage, depth in stored if depth > 64)
+    assert amd.lut["rom"] == pe / 64 * wide
+    # The first stage's, where its address no longer comes a clock cycle ahead.
+    tables = sum(depth <= 64 for _, depth in stored[1:]) + (16 < folds <= 64)
+    assert amd.lut["small"] + amd.lut["shallow"] == pe * differing * tables
     compared = stages * carry(bits, family) + sum(between for _, between in rams)
     assert basis.lut["compare"] == pe * compared
     assert basis.bram == pe * sum(count for count, _ in rams)
@@ -65,7 +66,7 @@ def test_stages_of_a_search_are_counted_together(folds: int, stages: int) -> Non
 
 def test_thresholds_need_fewer_columns_than_sums_have_bits() -> None:
     for stages in range(1, 9):
-        found = [columns(float(bits), float(stages))[1] for bits in range(1, 33)]
+        found = [columns(float(bits), float(stages)) for bits in range(1, 33)]
         assert (np.diff(found) >= 0).all()
         assert all(stages < many <= bits for bits, many in enumerate(found, 1) if bits > stages)
         assert found[-1] == 28
@@ -76,7 +77,7 @@ def test_thresholds_need_fewer_columns_than_sums_have_bits() -> None:
         constant = {key: np.full(swept.shape, value) for key, value in fields.items()}
         lut = BASES["Threshold"]({**constant, name: swept}, load_family(family)).lut
         narrow = lut["small"] + lut["shallow"]
-        for memory in (narrow, lut["rom"], lut["random"], lut["early"]):
+        for memory in (narrow, lut["rom"]):
             assert (np.diff(memory) >= 0).all(), name
 
 

@@ -29,27 +29,18 @@ from hw_targets.cost.basis.terms import (
     blocks,
     carry,
     distinct,
+    further_luts,
     lut_ram,
 )
 from hw_targets.cost.basis.trees import shared, tree
 from hw_targets.families import Family
 
-TABLE_WORDS = 16
-"""Words that a LUT holds: Yosys shares tables of four inputs, also where LUTs have six."""
 MANY_WORDS = 32
 """Words from which on every weight bit is taken to vary, and all rows to differ."""
 MANY_ROWS = 64
 """Rows for which it is tabulated how many agree; in units of more a greater share does."""
 WEIGHT_SPREAD = 2.2
 """Standard deviations between weight 0 and the largest one: trained weights are bell-shaped."""
-
-
-def further_tables(words: Number, family: Family) -> Number:
-    """Tables that a bit of a constant memory takes beside the first.
-
-    None where all inputs of a LUT but one tell its words apart: it is found as that LUT then.
-    """
-    return (ceil(words / TABLE_WORDS) - 1) * flag(words > 2.0 ** (family.lut_inputs - 1))
 
 
 def mvu(k: Fields, family: Family) -> Basis:
@@ -131,7 +122,7 @@ def mvu(k: Fields, family: Family) -> Basis:
     # Rows that lack a carry: a bit more to accumulate, and an addition where nothing accumulates.
     lacking_luts = lacking * (with_carry - several * sum_luts)
     stored = (1 - block) * distinct(rom_bits, words)
-    banks = further_tables(words, family)
+    further = further_luts(words, family)
     blocks_of_weights, between = block, block
     if some(block):
         # Columns that are constant are no part of a memory.
@@ -157,7 +148,7 @@ def mvu(k: Fields, family: Family) -> Basis:
         "accumulate": accumulators * sum_luts + lacking_luts,
         "accumulate_hard": accumulators_inside * sum_luts,
         "rom": flag(words > FEW_WORDS) * stored,
-        "rom_mux": (1 - block) * rom_bits * banks,
+        "rom_mux": (1 - block) * rom_bits * further,
         "block_mux": block * between,
         "shifted": shifted,
         "replay": (replay - block_buffer) * lut_ram(buffer, vector, family),

@@ -13,8 +13,15 @@ from hw_targets.cost.basis.arithmetic import (
     some,
     where,
 )
-from hw_targets.cost.basis.mvu import further_tables
-from hw_targets.cost.basis.terms import Basis, Fields, block_ram, carry, distinct, of_few
+from hw_targets.cost.basis.terms import (
+    Basis,
+    Fields,
+    block_ram,
+    carry,
+    distinct,
+    further_luts,
+    of_few,
+)
 from hw_targets.families import Family
 from hw_targets.rtl.multiplier import sides
 from hw_targets.rtl.requant import FEW_FOLDS
@@ -88,7 +95,7 @@ def requant(k: Fields, family: Family) -> Basis:
         "rectified": rectified * pe * k["out_bits"] * flag(outside == 0),
         "rom": more * stored,
         "rom_few": few * stored,
-        "rom_mux": (1 - block) * rom_bits * further_tables(words, family),
+        "rom_mux": (1 - block) * rom_bits * further_luts(words, family),
         "block_mux": between,
         "shifted": shifted,
         "delayed": delayed,

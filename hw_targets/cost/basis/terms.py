@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hw_targets.cost.basis.arithmetic import (
     Number,
+    ceil,
     expm1,
     flag,
     least,
@@ -28,6 +29,11 @@ FEW_WORDS = 5
 ROM_BITS = 16.0
 """Bits of a constant memory in logic that cost as much as one in `LutRam.cost`."""
 FOUR_WAY_INPUTS = 6
+WIDEST_INPUTS = {4: 7, 6: 8}
+"""By a LUT's inputs, those of the largest one made of several with cells that are no LUTs.
+
+L6MUX21 and MUXF8, as Yosys maps them.
+"""
 CARRY_PAIR = "CCU2C"
 """ECP5's carry cell: two bits, hence two LUTs whether both are used or one."""
 
@@ -92,6 +98,16 @@ def of_few(words: Number) -> tuple[Number, Number]:
     """
     more = flag(words > FEW_WORDS)
     return flag(words > 2) - more, more
+
+
+def further_luts(words: Number, family: Family) -> Number:
+    """LUTs that a bit of a constant memory in logic takes beside the first.
+
+    They lie behind multiplexers that cost nothing, as far as those go (`lf_lookup`).
+    """
+    free = 2.0 ** WIDEST_INPUTS[family.lut_inputs]
+    luts = ceil(words / 2.0**family.lut_inputs)
+    return luts - 1 + (ceil(words / free) - 1) / muxes(family)
 
 
 def lut_ram(depth: Number, width: Number, family: Family) -> Number:

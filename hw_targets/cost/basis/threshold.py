@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, least, most, pow2, some
+from hw_targets.cost.basis.arithmetic import Number, clog2, flag, least, most, pow2, some
 from hw_targets.cost.basis.terms import (
     Basis,
     Fields,
@@ -32,18 +32,16 @@ SHARED_BITS = 3.0
 """Columns above a channel's span: channels differ, and the sign and its inverse are one each."""
 SHIFTED = 3
 """Registers that a LUT as a shift register stands for."""
-STAGES = 12
-"""As many stages as no search has: words of stage s count as `STAGES` - s early ones."""
 
 
-def columns(bits: Number, stages: Number) -> tuple[Number, Number]:
-    """Bits that the thresholds of a channel span, and different columns of a memory of them.
+def columns(bits: Number, stages: Number) -> Number:
+    """Different columns of a memory of thresholds.
 
     An accumulator holds every sum that could occur, thresholds lie where sums do occur: round the
     middle, so that all leading bits of an offset are the inverse of its sign.
     """
     span = most(most(stages, LEAST_SPAN), bits - SPARE_BITS)
-    return span, least(span + SHARED_BITS, bits)
+    return least(span + SHARED_BITS, bits)
 
 
 def threshold(k: Fields, family: Family) -> Basis:
@@ -58,9 +56,9 @@ def threshold(k: Fields, family: Family) -> Basis:
     fold, one = clog2(folds), flag(folds <= 1)
     words = 2.0**family.lut_inputs
     reads = stages - most(least(READ_FIRST_BITS + 1 - fold, stages), 0.0)
-    span, differing = columns(bits, stages)
+    differing = columns(bits, stages)
 
-    in_block, block_words, block_order, between, bram = _in_block(pe, stages, bits, folds, family)
+    in_block, block_words, block_same, between, bram = _in_block(pe, stages, bits, folds, family)
     # Block RAM takes two cycles.
     waits = reads + in_block
 
@@ -69,38 +67,36 @@ def threshold(k: Fields, family: Family) -> Basis:
         return most(least(address - fold, stages - 1), 0.0)
 
     small, shallow = upto(SMALL_BITS), upto(family.lut_inputs)
-    # The address of the first stage counts by itself, so that Yosys reads its memory a clock cycle
-    # ahead: equal bits of all lanes share a register. Of one fold it does so in every stage.
-    counted = flag(fold <= READ_FIRST_BITS)
+    # The address of the first stage counts by itself, so that Yosys reads a small memory a clock
+    # cycle ahead: equal bits of all lanes share a register. Of one fold it does so in every stage.
+    counted = flag(fold <= SMALL_BITS)
     first = counted * distinct(pe * differing, folds)
     few, more = of_few(folds)
-    banks = ceil(folds / words) - 1
-    # Memories of more words than a LUT holds, together: words, and words times their stage.
+    shallow_first = flag(fold <= family.lut_inputs) - counted
+    # Words of memories of more than a LUT holds, together.
     ends, begins = pow2(stages), pow2(shallow + 1)
-    deep = folds * (ends - begins + 1 - counted) - block_words
-    order = folds * ((stages - 2) * ends - (shallow - 1) * begins) - block_order
+    deep = folds * (ends - begins + 1 - counted - shallow_first) - block_words
+    # Leading columns that are constant over a whole LUT, all whose words are of one channel.
+    later = most(stages - 1 - family.lut_inputs, 0.0)
+    constant = folds * words * ((later - 1) * pow2(later + 1) + 2) - block_same
     # Three registers from one comparison to the next, without reset, before memories in block RAM:
     # values (but those of the first stage), bits found, and folds (but behind the last stage).
     shifted = float(family.shift_registers) * (
         pe * (bits * (in_block - flag(in_block >= stages)) + _last(in_block, stages))
     )
     shifted_folds = float(family.shift_registers) * fold * most(in_block - 1, 0.0)
-    lut_words = pe / words
-    ahead = one * pe * differing * most(stages - reads - 2, 0.0)
+    ahead = one * pe * differing * most(least(stages - reads, SMALL_BITS + 1.0) - 2, 0.0)
     lut = {
         "fold": fold,
         "stages": stages + waits,
         "lanes": pe * stages,
         "compare": pe * (stages * carry(bits, family) + between / muxes(family)),
         "first_few": few * first,
-        "first": more * first * (1 + 2 * banks),
+        "first": more * first,
         "small": pe * differing * small,
-        "shallow": pe * differing * (shallow - small),
+        "shallow": pe * differing * (shallow - small + shallow_first),
         "ahead": ahead,
-        "rom": lut_words * deep,
-        # Columns below the distance of two thresholds.
-        "random": lut_words * ((span + 1) * deep - order),
-        "early": lut_words * differing * (STAGES * deep - order),
+        "rom": pe / words * (differing * deep - constant),
         "shifted": shifted + shifted_folds,
     }
     values = bits * (stages - 1 + waits)
@@ -130,13 +126,15 @@ def _last(count: Number, stages: Number) -> Number:
 def _in_block(
     pe: Number, stages: Number, bits: Number, folds: Number, family: Family
 ) -> tuple[Number, Number, Number, Number, Number]:
-    """Stages with memories in block RAM: count, words, words times stage, bits between, blocks.
+    """Stages with memories in block RAM: count, words, constants, bits between banks, blocks.
+
+    Constants: words times leading columns that would be constant over a whole LUT.
 
     The memory has one bit more than the input, for thresholds that nothing reaches: no layer that
     was trained has any, and a column that is constant is dropped.
     """
     count: Number = 0.0 * pe
-    held, order, between, bram = count, count, count, count
+    held, constant, between, bram = count, count, count, count
     if some(flag(folds * pow2(stages - 1) * (bits + 1) >= BLOCK_ROM_BITS)):
         last = int(stages.max()) if isinstance(stages, np.ndarray) else int(stages)
         for stage in range(last):
@@ -145,6 +143,6 @@ def _in_block(
             if some(block):
                 needed, muxed = block_ram(depth, bits, family, constant=True)
                 count, held = count + block, held + block * depth
-                order = order + block * depth * stage
+                constant = constant + block * depth * max(stage - family.lut_inputs, 0)
                 between, bram = between + block * muxed, bram + block * needed
-    return count, held, order, between, bram
+    return count, held, constant, between, bram

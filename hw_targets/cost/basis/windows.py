@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hw_targets.cost.basis.arithmetic import Number, ceil, clog2, flag, most, some, where
-from hw_targets.cost.basis.mvu import further_tables, product_cells
+from hw_targets.cost.basis.mvu import product_cells
 from hw_targets.cost.basis.terms import (
     FEW_WORDS,
     Basis,
@@ -14,6 +14,7 @@ from hw_targets.cost.basis.terms import (
     carry,
     carry_pairs,
     distinct,
+    further_luts,
     lut_ram,
     lut_ram_cell,
     resets_are_few,
@@ -88,7 +89,7 @@ def depthwise(k: Fields, family: Family) -> Basis:
         "sums_hard": inside * pe * carry(k["acc_bits"], family),
         "words": clog2(words),
         "rom": flag(words > FEW_WORDS) * stored,
-        "rom_mux": (1 - block) * rom_bits * further_tables(words, family),
+        "rom_mux": (1 - block) * rom_bits * further_luts(words, family),
         "block_mux": between,
         "shifted": shifted,
     }
