@@ -25,6 +25,8 @@ from hw_targets.netlist.parts import (
 )
 from hw_targets.netlist.read import Cell
 
+MULTIPLEXERS = {"PFUMX": ("BLUT", "ALUT", "C0"), "L6MUX21": ("D0", "D1", "SD")}
+"""Cell -> its pins: what 0 chooses, what 1 chooses, and what chooses."""
 EBR_WORDS = 64
 """Parameters INITVAL_00 to INITVAL_3F, 320 bits each."""
 
@@ -33,6 +35,7 @@ def add(cell: Cell, words: Words, parts: Parts) -> None:
     """What a cell is, added to `parts`. Raises UnsupportedError."""
     make = {
         "LUT4": _lut4,
+        **dict.fromkeys(MULTIPLEXERS, _multiplexer),
         "CCU2C": _ccu2c,
         "TRELLIS_FF": _register,
         "TRELLIS_DPR16X4": _lut_ram,
@@ -48,6 +51,11 @@ def add(cell: Cell, words: Words, parts: Parts) -> None:
 def _lut4(cell: Cell, words: Words, parts: Parts) -> None:
     inputs = words.each([cell.pin(name) for name in "ABCD"])
     combine(parts, words(cell.pin("Z")), table(cell.number("INIT"), inputs), inputs)
+
+
+def _multiplexer(cell: Cell, words: Words, parts: Parts) -> None:
+    inputs = words.each([cell.pin(name) for name in MULTIPLEXERS[cell.kind]])
+    combine(parts, words(cell.pin("Z")), table(0b11001010, inputs), inputs)
 
 
 def _ccu2c(cell: Cell, words: Words, parts: Parts) -> None:

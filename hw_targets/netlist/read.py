@@ -12,6 +12,8 @@ from hw_targets.errors import LiftFlowError, UnsupportedError
 
 Bit = int | str
 """A net's number, or "0", "1" or "x"."""
+NOTE = "$scopeinfo"
+"""No hardware: Yosys' note of where a module was before it was flattened."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ def read_netlist(path: Path, top: str) -> Netlist:
     """
     try:
         module = json.loads(path.read_bytes())["modules"][top]
-        cells = tuple(_cell(name, each) for name, each in module["cells"].items())
+        cells = tuple(
+            _cell(name, each) for name, each in module["cells"].items() if each["type"] != NOTE
+        )
         ports = module["ports"]
         sides = {
             side: {n: tuple(p["bits"]) for n, p in ports.items() if p["direction"] == side}
