@@ -63,7 +63,7 @@ endmodule
 // Constant words of several LUTs a bit, in logic.
 //
 // Yosys maps it by itself (`hw_targets.flows.yosys`): together with the counter that `addr` comes
-// from it would find words in the counter's next state, and take up to nine times the LUTs.
+// from it would find words in the counter's next state, and take several times the LUTs.
 module lf_lookup #(
     parameter int WIDTH = 8,
     parameter int DEPTH = 32,
