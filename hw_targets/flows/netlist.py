@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 from hw_targets.families import Family
-from hw_targets.flows import ecp5_registers, yosys
+from hw_targets.flows import ecp5_carries, ecp5_registers, yosys
 from hw_targets.flows.plan import Step
 from hw_targets.flows.tools import PYTHON, YOSYS
 
 Check = Callable[[Path], object]
 
-PACKER = "ecp5_registers.py"
+PACKERS: Mapping[str, ModuleType] = {
+    "pack-registers": ecp5_registers,
+    "pack-carries": ecp5_carries,
+}
+"""Steps behind Yosys by their names, and the module that each runs, on ECP5."""
+PACKED = "packed.json"
+"""The netlist between them."""
 FINAL_SCRIPT = "netlist.ys"
 """Reads the netlist back: what is simulated and counted is what is placed."""
 
@@ -26,12 +34,19 @@ def files(top: str, sources: Sequence[str], family: Family) -> dict[str, bytes |
     """
     if not family.output_registers:
         return {yosys.SCRIPT: _script(top, sources, family, yosys.NETLIST)}
-    lines = [f"read_json {yosys.NETLIST}", *yosys.ending(top, verilog=True)]
+    # Carries that nobody takes are constants for nextpnr; Verilog has no such outputs.
+    ending = ("bufnorm -conn", *yosys.ending(top, verilog=True))
+    lines = [f"read_json {yosys.NETLIST}", *ending]
     return {
         yosys.SCRIPT: _script(top, sources, family, yosys.SYNTHESISED),
-        PACKER: Path(ecp5_registers.__file__),
+        **{path.name: path for path in map(_file, PACKERS.values())},
         FINAL_SCRIPT: ("\n".join(lines) + "\n").encode(),
     }
+
+
+def _file(module: ModuleType) -> Path:
+    assert module.__file__ is not None
+    return Path(module.__file__)
 
 
 def _script(top: str, sources: Sequence[str], family: Family, netlist: str) -> bytes:
@@ -45,20 +60,28 @@ def steps(inputs: Sequence[str], family: Family) -> tuple[Step, ...]:
     if not family.output_registers:
         products, checks = (yosys.NETLIST, *final), {**_WHOLE, **counted}
         return (_yosys("synthesise", yosys.SCRIPT, inputs, products, checks),)
-    pack = Step(
-        name="pack-registers",
-        tool=PYTHON,
-        attempts=((PACKER, yosys.SYNTHESISED, yosys.NETLIST),),
-        inputs=(PACKER, yosys.SYNTHESISED),
-        products=(yosys.NETLIST,),
-        minutes=60.0,
-        checks=_WHOLE,
-    )
+    netlists = (yosys.SYNTHESISED, PACKED, yosys.NETLIST)
     whole = {yosys.SYNTHESISED: yosys.whole_netlist}
+    packs = (
+        _pack(name, _file(module).name, before, after)
+        for (name, module), (before, after) in zip(PACKERS.items(), pairwise(netlists), strict=True)
+    )
     return (
         _yosys("synthesise", yosys.SCRIPT, inputs, (yosys.SYNTHESISED,), whole),
-        pack,
+        *packs,
         _yosys("write-netlist", FINAL_SCRIPT, (yosys.NETLIST,), final, counted),
+    )
+
+
+def _pack(name: str, script: str, before: str, after: str) -> Step:
+    return Step(
+        name=name,
+        tool=PYTHON,
+        attempts=((script, before, after),),
+        inputs=(script, before),
+        products=(after,),
+        minutes=60.0,
+        checks={after: yosys.whole_netlist},
     )
 
 
