@@ -22,14 +22,13 @@ from pathlib import Path
 from benchmarks.calibration.sweep import WORK
 from benchmarks.calibration.synthesis import (
     recipe_digest,
-    run_yosys,
+    resources,
     sources_digest,
     yosys_version,
 )
 from hw_targets.cost.basis.products import MOST_BITS, Products, products_file
 from hw_targets.cost.basis.terms import lut_ram
 from hw_targets.families import Family, family_names, load_family
-from hw_targets.flows import yosys
 from hw_targets.rtl.kernel import RTL_DIR
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import PRODUCT, WEIGHT_BITS
@@ -107,8 +106,7 @@ def _synthesise(text: str, source: str, name: str, family: Family) -> dict[str, 
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(RTL_DIR / source, folder / source)
     (folder / "top.sv").write_text(text)
-    run_yosys(yosys.script("top", ["top.sv", source], family), folder)
-    return yosys.resources(folder / yosys.STATISTICS, family)
+    return resources("top", ["top.sv", source], family, folder)
 
 
 def as_text(products: Products) -> str:

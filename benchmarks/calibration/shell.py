@@ -16,7 +16,7 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.calibration.sweep import WORK
-from benchmarks.calibration.synthesis import run_yosys, yosys_version
+from benchmarks.calibration.synthesis import resources, yosys_version
 from hw_targets.boards import Board, load_board
 from hw_targets.cost.coefficients import (
     VERSION,
@@ -27,7 +27,6 @@ from hw_targets.cost.coefficients import (
 )
 from hw_targets.cost.shell import block_rams
 from hw_targets.families import RESOURCES, load_family
-from hw_targets.flows import yosys
 from hw_targets.rtl.kernel import Stream
 from hw_targets.shells.accelerator import Accelerator
 from hw_targets.shells.shell import Shell
@@ -68,9 +67,7 @@ def measure(board: Board, taken: Frame, given: Frame, folder: Path) -> dict[str,
         _STUB.format(high=streams[0].width - 1, out_high=streams[1].width - 1)
     )
     family = load_family(board.family)
-    text = yosys.script(shell.top, ("stub.sv", *shell.sources), family)
-    run_yosys(text, folder)
-    return yosys.resources(folder / yosys.STATISTICS, family)
+    return resources(shell.top, ("stub.sv", *shell.sources), family, folder)
 
 
 def measured_shell(board: Board) -> ShellFit:

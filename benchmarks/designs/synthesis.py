@@ -5,10 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.calibration.synthesis import run_yosys
+from benchmarks.calibration.synthesis import (
+    counting_text,
+    placed_cells,
+    resources,
+    run_yosys,
+    script,
+)
 from hw_targets.families import Family
 from hw_targets.flows import yosys
 from hw_targets.rtl.design import Design
@@ -28,9 +35,8 @@ def whole(design: Design, family: Family, folder: Path) -> dict[str, Any]:
     """
     manifest = design.write(folder)
     start = time.monotonic()
-    run_yosys(_script(manifest, family), folder)
-    resources = yosys.resources(folder / yosys.STATISTICS, family)
-    return {"resources": resources, "seconds": round(time.monotonic() - start, 1)}
+    counted = resources(manifest.top, list(manifest.sources), family, folder)
+    return {"resources": counted, "seconds": round(time.monotonic() - start, 1)}
 
 
 def by_unit(design: Design, family: Family, folder: Path) -> dict[str, Any]:
@@ -54,20 +60,28 @@ def by_unit(design: Design, family: Family, folder: Path) -> dict[str, Any]:
     keep = [f"setattr -mod -set keep_hierarchy 1 {path}" for path in paths.values()]
     start = time.monotonic()
     run_yosys("\n".join([first, *keep, *rest]) + "\n", folder)
-    counted = json.loads((folder / yosys.STATISTICS).read_text())["modules"]
-    units = {
-        name: family.count(counted[f"\\{path}"]["num_cells_by_type"])
-        for name, path in paths.items()
-    }
+    counted = _cells(folder, family)
+    units = {name: family.count(counted[path]) for name, path in paths.items()}
     return {"units": units, "seconds": round(time.monotonic() - start, 1)}
 
 
 def digest(design: Design, family: Family, folder: Path) -> str:
     """Short digest of RTL, memories and script: a row with another one is out of date."""
     manifest = design.write(folder)
-    text = manifest.digest + _script(manifest, family)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    text = (manifest.digest + _script(manifest, family)).encode() + counting_text(family)
+    return hashlib.sha256(text).hexdigest()[:12]
+
+
+def _cells(folder: Path, family: Family) -> dict[str, Counter[str]]:
+    """Module -> its cells by type."""
+    if family.output_registers:
+        return placed_cells(folder)
+    modules = json.loads((folder / yosys.STATISTICS).read_text())["modules"]
+    return {
+        name.removeprefix("\\"): Counter(module["num_cells_by_type"])
+        for name, module in modules.items()
+    }
 
 
 def _script(manifest: Manifest, family: Family) -> str:
-    return yosys.script(manifest.top, list(manifest.sources), family)
+    return script(manifest.top, list(manifest.sources), family)

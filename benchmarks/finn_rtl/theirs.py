@@ -12,7 +12,6 @@ import numpy as np
 from benchmarks.calibration import synthesis
 from benchmarks.calibration.points import arrays_for
 from hw_targets.families import Family
-from hw_targets.flows import yosys
 from hw_targets.rtl import finn_library
 from hw_targets.rtl.finn_mvu import FinnMvu
 from hw_targets.rtl.kernel import RTL_DIR
@@ -57,9 +56,7 @@ def synthesise_alone(unit: Mvu, family: Family, folder: Path) -> dict[str, float
     for source in kernel.sources:
         (folder / source).write_text(kernel.text(source))
     (folder / "top.sv").write_text(_top(kernel))
-    script = yosys.script("top", ["top.sv", *kernel.sources], family)
-    synthesis.run_yosys(script, folder)
-    return yosys.resources(folder / yosys.STATISTICS, family)
+    return synthesis.resources("top", ["top.sv", *kernel.sources], family, folder)
 
 
 def _top(kernel: FinnMvu) -> str:

@@ -104,9 +104,8 @@ def mvu(k: Fields, family: Family) -> Basis:
     multiply = where(dsp + signs > 0, 1.0, most(1.0, clog2(diagonals)))
     levels = clog2(simd)
     # Products that are always 0 are not added; hard multipliers are kept even of those.
-    added, added_up, registered, registered_up = tree(
-        where(dsp > 0, simd, simd * active), product, family
-    )
+    terms = where(dsp > 0, simd, simd * active)
+    added, added_up, registered, registered_up = tree(terms, family)
     tree_luts = pe * (added * product + added_up)
     tree_registers = pe * (registered * product + registered_up)
     # What multipliers with adders and registers of their own can take in: the first sum behind

@@ -35,7 +35,7 @@ WIDEST_INPUTS = {4: 7, 6: 8}
 L6MUX21 and MUXF8, as Yosys maps them.
 """
 CARRY_PAIR = "CCU2C"
-"""ECP5's carry cell: two bits, hence two LUTs whether both are used or one."""
+"""ECP5's carry cell: two bits, and what begins a chain or ends it takes one of them."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,24 @@ def lut_ram_cell(family: Family) -> LutRam:
 
 
 def carry_pairs(family: Family) -> bool:
-    """Whether LUTs on a carry chain come in twos."""
+    """Whether carry chains are pairs of LUTs, and begin with one more (`ecp5_carries`)."""
     return CARRY_PAIR in family.cells["lut"]
 
 
 def carry(bits: Number, family: Family) -> Number:
-    """LUTs of a carry chain over `bits`."""
-    return 2.0 * whole(bits, 2) if carry_pairs(family) else bits
+    """LUTs of a sum of `bits` on a carry chain.
+
+    In pairs one more: for the first sum beside the chain, or in front of it for its first carry.
+    """
+    return bits + 1.0 if carry_pairs(family) else bits
+
+
+def comparison(bits: Number, family: Family) -> Number:
+    """LUTs of a comparison of `bits` on a carry chain: the last carry is its answer.
+
+    In pairs that takes a LUT to hand it out, and a half that is left over.
+    """
+    return bits + 2.0 if carry_pairs(family) else bits
 
 
 def muxes(family: Family) -> int:

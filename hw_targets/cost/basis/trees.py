@@ -31,17 +31,16 @@ LEAST_PRODUCT = 9
 """Bits that `mvu_packed.sv` gives a product of several rows at least."""
 
 
-def tree(simd: Number, product: Number, family: Family) -> tuple[Number, ...]:
-    """An adder tree of `simd` terms of `product` bits, a register after every level.
+def tree(simd: Number, family: Family) -> tuple[Number, ...]:
+    """An adder tree of `simd` terms, a register after every level.
 
-    (n, u, r, v): n * product + u LUTs add, r * product + v bits are registered. A number of terms
-    that is not whole is rounded.
+    (n, u, r, v): of terms of b bits n * b + u LUTs add, r * b + v bits are registered. A number of
+    terms that is not whole is rounded.
     """
-    odd: Number = 2 * ceil(product / 2) - product if carry_pairs(family) else 0.0
-    if isinstance(simd, np.ndarray) or isinstance(odd, np.ndarray):
-        index = (2 * np.rint(simd) + odd).astype(np.intp)
+    if isinstance(simd, np.ndarray):
+        index = np.rint(simd).astype(np.intp)
         return tuple(column.take(index) for column in _trees(carry_pairs(family)))
-    return _listed_trees(carry_pairs(family))[int(2 * round(simd) + odd)]
+    return _listed_trees(carry_pairs(family))[round(simd)]
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def _group(
 
 def _whole_tree(terms: Number, bits: Number, family: Family) -> tuple[Number, Number]:
     """LUTs and registered bits of a tree."""
-    added, added_up, registered, registered_up = tree(terms, bits, family)
+    added, added_up, registered, registered_up = tree(terms, family)
     return added * bits + added_up, registered * bits + registered_up
 
 
@@ -157,20 +156,18 @@ def _listed_trees(pairs: bool) -> list[tuple[float, ...]]:
 
 @cache
 def _trees(pairs: bool) -> tuple[NDArray[np.float64], ...]:
-    """Columns n, u, r, v of `tree` by twice the number of terms, plus 1 for products of odd width.
+    """Columns n, u, r, v of `tree` by the number of terms.
 
-    pairs: LUTs of a carry chain come in twos, so that a sum of odd width takes one more.
+    pairs: every sum takes a LUT more (`terms.carry`).
     """
-    left = np.repeat(np.arange(LONGEST_TREE + 1, dtype=np.float64), 2)
-    odd = np.tile([0, 1], LONGEST_TREE + 1)
+    left = np.arange(LONGEST_TREE + 1, dtype=np.float64)
     sums = [np.zeros_like(left) for _ in range(4)]
     level = 0
     while left.max() > 1:
         level += 1
         busy = left > 1
         several, rest = np.floor(left / 2) * busy, np.ceil(left / 2) * busy
-        wider = level + (pairs * (odd + level)) % 2
-        parts = (several, several * wider, rest, rest * level)
+        parts = (several, several * (level + pairs), rest, rest * level)
         for total, part in zip(sums, parts, strict=True):
             total += part
         left = np.ceil(left / 2)
