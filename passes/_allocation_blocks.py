@@ -10,7 +10,6 @@ import numpy as np
 from hw_targets.cost.layer import (
     act_kernel,
     end_kernels,
-    matrix_fifo,
     matrix_kernel,
     needs_pad,
     needs_window,
@@ -205,13 +204,10 @@ def _matrices(
 
     acc = np.array([[unit(b, w, 1, 1).acc_bits for w in widths] for b in in_bits])
     accs = np.unique(acc)
-    # By input bits, SIMD and whether there are several passes over the rows.
+    # By input bits and SIMD.
     fifos = np.array(
         [
-            [
-                [prices.group((matrix_fifo(unit(bits, widths[0], pe, simd)),)) for pe in (mh, 1)]
-                for simd in simds
-            ]
+            [prices.group(with_fifo(unit(bits, widths[0], 1, simd))[:1]) for simd in simds]
             for bits in in_bits
         ]
     )
@@ -237,7 +233,7 @@ def _matrices(
         "dsp": dsp,
         "block": block,
     }
-    fifo = fifos[b, s, (pe < mh).astype(np.int64)]
+    fifo = fifos[b, s]
     found = Block(
         tails=b * len(simds) + s,
         heads=np.searchsorted(accs, acc[b, w]) * len(pes) + p,

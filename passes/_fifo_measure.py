@@ -12,7 +12,6 @@ import numpy as np
 
 from hw_targets.cost.backlog import backlogs, joins
 from hw_targets.cost.latency import design_latency
-from hw_targets.cost.layer import matrix_fifo
 from hw_targets.errors import VerificationError
 from hw_targets.flows.process import USUAL, Limit
 from hw_targets.flows.simulator import SimRun, Simulator, build
@@ -147,6 +146,6 @@ class FifoBench:
                 link = self.design.links[len(found)]
                 room = waiting.get(link.name, LEAST_DEPTH)
                 if isinstance(unit.kernel, Mvu):
-                    room = matrix_fifo(unit.kernel).depth
+                    room = unit.kernel.column_folds if unit.kernel.row_folds > 1 else LEAST_DEPTH
                 found.append(max(LEAST_DEPTH, room))
         return (*found, LEAST_DEPTH)

@@ -1,7 +1,7 @@
 """All kernels of a network under one choice of bits and folding a layer, FIFOs and converters too.
 
 What is built afterwards has the same kernels, but for the depths of FIFOs, which are measured (here
-skip paths have what they are expected to hold, and matrix-vector units a vector), the biases of the
+skip paths have what they are expected to hold, all others their least depth), the biases of the
 logits, which are known only then, and quantizers whose scale turns out to be that of what they
 take, which are left out.
 """
@@ -20,7 +20,6 @@ from hw_targets.cost.layer import (
     Choice,
     chosen_lanes,
     kernels_of,
-    matrix_fifo,
     units_of,
 )
 from hw_targets.cost.skips import skip_depths
@@ -29,7 +28,6 @@ from hw_targets.network import NetworkShape
 from hw_targets.rtl.design import Design
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Instance, Kernel
-from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.top import Link
 
 Kernels = tuple[Kernel, ...]
@@ -92,8 +90,7 @@ def _depths(network: NetworkShape, unit: Instance, interval: int) -> tuple[int, 
     """Of the FIFOs before a unit."""
     if joins(unit.kernel):
         return skip_depths(network, interval, unit)
-    fifo = matrix_fifo(unit.kernel).depth if isinstance(unit.kernel, Mvu) else MIN_FIFO_DEPTH
-    return (fifo,)
+    return (MIN_FIFO_DEPTH,)
 
 
 def layered_kernels(

@@ -150,8 +150,7 @@ def units(q: LayerQuery, parts: Parts) -> Iterator[Unit]:
     sf, nf = mw / q.simd, q.out_channels / q.pe
     acc_bits = _acc_bits(q, mw)
     cycles = pixels * sf * nf
-    room = most(where(nf > 1, sf, MIN_FIFO_DEPTH), MIN_FIFO_DEPTH)
-    yield "Fifo", {"width": q.simd * q.in_bits, "depth": room}, pixels * sf
+    yield "Fifo", {"width": q.simd * q.in_bits, "depth": LEAST_DEPTH}, pixels * sf
     yield (
         "Mvu",
         {
@@ -254,7 +253,7 @@ def _requant(k: Fields) -> Fields:
     fewer = where(many, WIDER_SHIFT, bits + FEW_SHIFT)
     mult_bits = least(most(in_bits + wider, 1.0), PLANNED_MULT_BITS)
     shift = least(most(mult_bits + in_bits - fewer, 0.0), MOST_SHIFT)
-    add_bits = shift + where(many, WIDER_ADD, bits + FEW_ADD)
+    add_bits = most(shift + where(many, WIDER_ADD, bits + FEW_ADD), 1.0)
     width = k["pe"] * (mult_bits + add_bits)
     block = flag((k["folds"] * width >= BLOCK_ROM_BITS) & (k["folds"] >= BLOCK_ROM_DEPTH))
     return {

@@ -67,7 +67,7 @@ def test_units_of_a_convolution() -> None:
     mvu = next(k for k in kernels if isinstance(k, Mvu))
     fifo = kernels[kernels.index(mvu) - 1]
     assert isinstance(fifo, Fifo)
-    assert fifo.depth == mvu.column_folds
+    assert fifo.depth == 2
     threshold = next(k for k in kernels if isinstance(k, Threshold))
     assert threshold.in_bits == mvu.acc_bits
     assert threshold.pe == mvu.pe
