@@ -17,10 +17,11 @@ import time
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 
 from benchmarks.compression.store import Store
-from benchmarks.folding.compare import Case, Row
+from benchmarks.folding.compare import Case, Row, Units
 from benchmarks.folding.graphs import lowered
 from benchmarks.folding.networks import NETWORKS
 from benchmarks.folding.setfolding import SetFolding
@@ -35,6 +36,8 @@ BOARDS = ("ulx3s-85f", "arty-a7-35t")
 FILLED = {"ulx3s-85f": ("ulx3s-25f", "ulx3s-85f"), "arty-a7-35t": ("arty-a7-35t", "arty-a7-100t")}
 """Boards of the same family that are filled, a small and a large one."""
 SHARES = (0.35, 0.7)
+UNITS: dict[str, tuple[Units, ...]] = {"ecp5": ("ours",), "xc7": ("ours", "finns")}
+"""Whose units FINN's folding is priced as."""
 
 
 def circumstances(started: float) -> Row:
@@ -51,20 +54,23 @@ def circumstances(started: float) -> Row:
     }
 
 
-def fit(family: str) -> str:
+def fit(family: str, units: Units) -> str:
     """Which calibration of the cost model prices a family: results of another are out of date."""
-    return sha256(data_file(family, "rtl").read_bytes()).hexdigest()[:12]
+    text = data_file(family, "rtl").read_bytes()
+    if units == "finns":
+        text += data_file(family, "finn").read_bytes()
+    return sha256(text).hexdigest()[:12]
 
 
-def compare(case: Case, store: Store) -> None:
+def compare(case: Case, units: Units, store: Store) -> None:
     """FINN's foldings and ours at their resources, unless `store` holds them."""
-    known = {"kind": "equal", **_key(case)}
-    priced = fit(case.board.family)
+    known = {"kind": "equal", **_key(case), "units": units}
+    priced = fit(case.board.family, units)
     if store.has(**known, fit=priced):
         return
     store.drop(**known)
     started = time.perf_counter()
-    for theirs in case.foldings():
+    for theirs in case.foldings(units):
         key = {"target": theirs.target, "width": theirs.width, "arithmetic": theirs.arithmetic}
         ours = {} if theirs.uncalibrated else case.ours((theirs.arithmetic,), theirs.cost)
         row = {**known, **key, "finn": theirs.row(case.board.family), **ours}
@@ -73,15 +79,15 @@ def compare(case: Case, store: Store) -> None:
     store.add({**known, "fit": priced, **circumstances(started)})
 
 
-def fill(case: Case, share: float, store: Store) -> None:
+def fill(case: Case, share: float, units: Units, store: Store) -> None:
     """The fastest designs within a share of the board, unless `store` holds them."""
-    known = {"kind": "board", **_key(case), "share": share}
-    priced = fit(case.board.family)
+    known = {"kind": "board", **_key(case), "share": share, "units": units}
+    priced = fit(case.board.family, units)
     if store.has(**known, fit=priced):
         return
     store.drop(**known)
     started = time.perf_counter()
-    row = {**known, **case.whole_board(share), "fit": priced, **circumstances(started)}
+    row = {**known, **case.whole_board(share, units), "fit": priced, **circumstances(started)}
     store.add(row)
     print(_line(row), flush=True)
 
@@ -92,7 +98,7 @@ def _key(case: Case) -> Row:
 
 def _line(row: Row) -> str:
     """What was found, in a line: cycles between frames, FINN's and ours."""
-    names = ("network", "bits", "board", "share", "target", "width", "arithmetic")
+    names = ("network", "bits", "board", "units", "share", "target", "width", "arithmetic")
     intervals = [(row.get(name) or {}).get("interval") for name in ("finn", *KINDS)]
     return " ".join(str(row[name]) for name in names if name in row) + f": {intervals}"
 
@@ -114,12 +120,13 @@ def main() -> int:
             network = NETWORKS[name]
             graph = lowered(network, bits, GRAPHS)
             finn = SetFolding(graph, network)
-            for family in chosen.boards:
-                compare(Case(network, bits, load_board(family), graph, finn), store)
-                for board in FILLED[family]:
-                    case = Case(network, bits, load_board(board), graph, finn)
-                    for share in SHARES:
-                        fill(case, share, store)
+            for name in chosen.boards:
+                equal = Case(network, bits, load_board(name), graph, finn)
+                filled = [Case(network, bits, load_board(n), graph, finn) for n in FILLED[name]]
+                for units in UNITS[equal.board.family]:
+                    compare(equal, units, store)
+                    for case, share in product(filled, SHARES):
+                        fill(case, share, units, store)
     return 0
 
 

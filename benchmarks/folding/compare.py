@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from benchmarks.folding import setfolding
 from benchmarks.folding.price import Arithmetic, Built, build, calibrated, extrapolated
 from benchmarks.folding.setfolding import WIDTHS, Node, SetFolding
+from benchmarks.folding.vivado import finns
 from hw_targets import finn_adapter
 from hw_targets.boards import Board
+from hw_targets.cost import estimate_many
+from hw_targets.cost.features import Unit
 from hw_targets.cost.layer import matrix_kernel
 from hw_targets.cost.model import as_row
 from hw_targets.cost.shell import shell_estimate
@@ -28,6 +31,7 @@ from passes._allocation_space import ACT, RANKS, Space
 Row = dict[str, Any]
 Costs = NDArray[np.float64]
 ARITHMETICS: tuple[Arithmetic, ...] = ("lut", "dsp")
+Units = Literal["ours", "finns"]
 NO_RATE = 1 << 62
 TIME_LIMIT_S = 60.0
 """Of one search for the fastest design."""
@@ -37,13 +41,17 @@ FINE = 2 ** (1 / 8)
 
 @dataclass(frozen=True)
 class Folded:
-    """A folding of FINN's, as units of ours. uncalibrated: its cost is not known."""
+    """A folding of FINN's, as units of ours. uncalibrated: its cost is not known.
+
+    priced: the units whose cost it is, ours or FINN's own.
+    """
 
     target: int
     width: int
     arithmetic: Arithmetic
     nodes: tuple[Node, ...]
     built: Built
+    priced: tuple[Unit, ...]
     cost: Costs
 
     @property
@@ -61,7 +69,7 @@ class Folded:
             "modelled_interval": self.built.cycles,
             "folding": matrices,
             "parallel_windows": sum(node.parallel_window for node in self.nodes),
-            "calibrated": calibrated(self.built.kernels, family),
+            "calibrated": calibrated(self.priced, family),
             "cost": None if self.uncalibrated else _cost(self.cost),
         }
 
@@ -104,8 +112,11 @@ class Case:
                 keep[edge] = bool(dsp) == (arithmetic == "dsp") and bool(block) == placed
         return self.free.subset(keep)
 
-    def foldings(self, step: float = 2.0) -> Iterator[Folded]:
-        """FINN's distinct foldings over a ladder of targets, FINN's default width first."""
+    def foldings(self, units: Units = "ours", step: float = 2.0) -> Iterator[Folded]:
+        """FINN's distinct foldings over a ladder of targets, FINN's default width first.
+
+        units: whose units they cost; FINN's are known on 7 series alone.
+        """
         seen: set[tuple[Node, ...]] = set()
         for target in setfolding.ladder(max(layer.macs for layer in self.network.layers), step):
             for width in WIDTHS:
@@ -115,8 +126,9 @@ class Case:
                 seen.add(nodes)
                 for arithmetic in ARITHMETICS:
                     built = build(self.network, nodes, self.bits, arithmetic)
-                    cost = built.cost(self.board.family)
-                    yield Folded(target, width, arithmetic, nodes, built, cost)
+                    priced = finns(built.kernels) if units == "finns" else built.kernels
+                    cost = estimate_many(priced, self.board.family).sum(axis=0)
+                    yield Folded(target, width, arithmetic, nodes, built, priced, cost)
 
     def ours(self, arithmetics: Sequence[Arithmetic], budget: Costs) -> Row:
         """Our fastest designs within `budget`: by what may be chosen, a row, None: nothing fits.
@@ -133,7 +145,7 @@ class Case:
             ),
         }
 
-    def whole_board(self, share: float, step: float = FINE) -> Row:
+    def whole_board(self, share: float, units: Units = "ours", step: float = FINE) -> Row:
         """The fastest designs within a share of the board: FINN's of every target, and ours.
 
         FINN's are priced outside the calibrated domain too, by the same formulas; ours stay inside.
@@ -141,7 +153,7 @@ class Case:
         budget = np.array([self.board.budget(share)[name] for name in RESOURCES])
         budget = budget - as_row(shell_estimate(self.board, self.network))
         with extrapolated():
-            fits = [each for each in self.foldings(step) if (each.cost <= budget).all()]
+            fits = [each for each in self.foldings(units, step) if (each.cost <= budget).all()]
         best = min(fits, key=lambda folded: (folded.interval, folded.cost[0]), default=None)
         theirs = best and {
             "target": best.target,

@@ -10,12 +10,8 @@ from math import lcm
 from typing import Literal
 from unittest.mock import patch
 
-import numpy as np
-from numpy.typing import NDArray
-
 from benchmarks.folding.setfolding import Node
-from hw_targets.cost import estimate_many
-from hw_targets.cost.features import fields
+from hw_targets.cost.features import Unit, fields
 from hw_targets.cost.layer import MIN_FIFO_DEPTH, pad_kernel, window_kernel, with_fifo
 from hw_targets.cost.model import KernelModel, kernel_model
 from hw_targets.network import LayerShape, NetworkShape
@@ -38,11 +34,10 @@ def extrapolated() -> Iterator[None]:
         yield
 
 
-def calibrated(kernels: Iterable[Kernel], family: str) -> bool:
-    """Whether the model knows the cost of every kernel, also while it is `extrapolated`."""
+def calibrated(units: Iterable[Unit], family: str) -> bool:
+    """Whether the model knows the cost of every unit, also while it is `extrapolated`."""
     return not any(
-        kernel_model(type(kernel).__name__, family).why(fields(kernel))
-        for kernel in dict.fromkeys(kernels)
+        kernel_model(type(unit).__name__, family).why(fields(unit)) for unit in dict.fromkeys(units)
     )
 
 
@@ -56,11 +51,6 @@ class Built:
     def cycles(self) -> int:
         """Between frames, of the slowest unit."""
         return max(kernel.cycles for kernel in self.kernels)
-
-    def cost(self, family: str) -> NDArray[np.float64]:
-        """(4,) modelled LUT, FF, DSP, block RAM; NaN where the model is not calibrated."""
-        total: NDArray[np.float64] = estimate_many(self.kernels, family).sum(axis=0)
-        return total
 
 
 def build(network: NetworkShape, nodes: Sequence[Node], bits: int, arithmetic: Arithmetic) -> Built:

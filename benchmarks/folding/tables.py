@@ -11,6 +11,7 @@ from textwrap import fill
 from benchmarks.compression.store import Row
 from benchmarks.folding.networks import NETWORKS
 from benchmarks.folding.setfolding import WIDTHS
+from benchmarks.folding.vivado import ACC_BITS
 
 PAGE = Path(__file__).parents[2] / "docs" / "folding.md"
 KINDS = ("strict", "free")
@@ -55,6 +56,21 @@ is. Ours stay inside the calibrated domain, as in a compilation; FINN's are pric
 same formulas. Budgets whose fastest is of that kind stand in the last line and count nowhere else:
 extrapolated that far, layers unfolded as a whole cost a few LUTs a product.
 """
+BUILT = """
+## Beside FINN as FINN builds it
+
+The same on AMD's 7 series, but FINN's folding costs what FINN's own nodes do: by the coefficients
+that are fitted to real builds under Vivado ([cost-vivado.md](cost-vivado.md)). Ours costs what ours
+does under Yosys. FINN is given the lower figure where there is a doubt: its accumulators have
+at most {acc} bits, its FIFOs two words, and what the builds have nothing like (pooling, adding,
+most windows and thresholds, small or large matrices, converters to fewer lanes) costs what ours
+does.
+
+At the resources of each of FINN's foldings:
+"""
+BUILT_BOARD = """
+Within the same share of a board:
+"""
 
 
 def write(rows: Sequence[Row]) -> None:
@@ -64,18 +80,30 @@ def write(rows: Sequence[Row]) -> None:
 
 def page(rows: Sequence[Row]) -> str:
     """The documentation's page."""
-    equal = [row for row in rows if row["kind"] == "equal" and "finn" in row]
-    boards = [row for row in rows if row["kind"] == "board"]
-    filled = [row for row in boards if row["finn"]]
+    equal, boards = _parts(rows, "ours")
+    built, built_boards = _parts(rows, "finns")
+    filled, built_filled = ([row for row in each if row["finn"]] for each in (boards, built_boards))
     head = HEAD.format(default=WIDTHS[0], most=WIDTHS[1], **dict(zip(KINDS, TITLES, strict=True)))
     parts = [head, EQUAL, _equal_table(equal), fill(_cycles(equal), 100), BOARD.format(fine=8)]
     parts += [
         _board_table(filled),
         fill(_unfilled(boards), 100),
-        _verdict(equal, filled),
+    ]
+    if built:
+        parts += [BUILT.format(acc=ACC_BITS), _equal_table(built)]
+        parts += [BUILT_BOARD, _board_table(built_filled), fill(_unfilled(built_boards), 100)]
+    parts += [
+        _verdict(equal, filled, built, built_filled),
         fill(_made(rows), 100),
     ]
     return "\n".join(part.strip("\n") + "\n" for part in parts if part)
+
+
+def _parts(rows: Sequence[Row], units: str) -> tuple[list[Row], list[Row]]:
+    """Comparisons at equal resources, and within shares of a board, FINN's priced as `units`."""
+    mine = [row for row in rows if row["units"] == units]
+    equal = [row for row in mine if row["kind"] == "equal" and "finn" in row]
+    return equal, [row for row in mine if row["kind"] == "board"]
 
 
 def ratio(row: Row, kind: str) -> float | None:
@@ -190,23 +218,51 @@ def _unfilled(boards: Sequence[Row]) -> str:
     )
 
 
-def _verdict(equal: Sequence[Row], filled: Sequence[Row]) -> str:
-    known = [row for row in equal if row["finn"]["cost"]]
-    inside = [row for row in filled if row["finn"]["calibrated"]]
+def _verdict(
+    equal: Sequence[Row],
+    filled: Sequence[Row],
+    built: Sequence[Row],
+    built_filled: Sequence[Row],
+) -> str:
+    known = _known(equal)
     plain = [row for row in known if not row["finn"]["parallel_windows"]]
-    ratios = [ratio(row, "free") or 0.0 for row in known]
-    met = min(ratios) >= 1.0 and mean(ratios) >= AIM
+    columns = {
+        "equal": known,
+        "board": _inside(filled),
+        "built": _known(built),
+        "built_board": _inside(built_filled),
+    }
+    cells = {
+        f"{name}_{kind}": cell(part, kind) if part else ""
+        for name, part in columns.items()
+        for kind in KINDS
+    }
     return VERDICT.format(
         aim=AIM,
-        met="met" if met else "not met",
-        free=cell(known, "free"),
+        met=_met(known),
+        built_met=_met(columns["built"]) if built else "not measured",
         plain=cell(plain, "free"),
-        board=cell(inside, "free") if inside else "none",
-        board_strict=cell(inside, "strict") if inside else "none",
-        strict=cell(known, "strict"),
         room=mean(map(room, known)),
         busy=sum(room(row) < 1.1 for row in known) / len(known),
+        **cells,
     )
+
+
+def _met(rows: Sequence[Row]) -> str:
+    """Whether the compiler reaches the aim at the resources of FINN's foldings."""
+    ratios = [ratio(row, "free") or 0.0 for row in rows]
+    if mean(each for each in ratios if each) < AIM:
+        return "not met"
+    below = sum(value < 1.0 for value in ratios)
+    return f"met but for {below} of {len(ratios)} points below FINN's" if below else "met"
+
+
+def _known(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["finn"]["cost"]]
+
+
+def _inside(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["finn"]["calibrated"]]
 
 
 AIM = 1.5
@@ -214,13 +270,14 @@ AIM = 1.5
 VERDICT = """
 ## What it says
 
-The aim, {aim} times FINN's frames a second in the mean and never less than FINN's, is {met}.
+The aim, {aim} times FINN's frames a second in the mean and never less than FINN's, is {met} by
+folding the same units otherwise, and {built_met} by the compiler's design beside FINN's own.
 
-| | equal resources | share of a board |
-| --- | --- | --- |
-| foldings alone | {strict} | {board_strict} |
-| the compiler | {free} | {board} |
-| the compiler, where FINN has no parallel window | {plain} | |
+| | equal resources | share of a board | as FINN builds it, equal resources | share of a board |
+| --- | --- | --- | --- | --- |
+| foldings alone | {equal_strict} | {board_strict} | {built_strict} | {built_board_strict} |
+| the compiler | {equal_free} | {board_free} | {built_free} | {built_board_free} |
+| the compiler, where FINN has no parallel window | {plain} | | | |
 
 - *Folding alone has little to gain.* In {busy:.0%} of the points FINN's multipliers are busy nine
   tenths of the time or more: the layers' sizes have divisors enough for `SetFolding` to meet the
