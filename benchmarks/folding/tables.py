@@ -270,8 +270,10 @@ AIM = 1.5
 VERDICT = """
 ## What it says
 
-The aim, {aim} times FINN's frames a second in the mean and never less than FINN's, is {met} by
-folding the same units otherwise, and {built_met} by the compiler's design beside FINN's own.
+The aim, {aim} times FINN's frames a second in the mean and never less than FINN's, is
+
+- {met} at equal resources by folding the same units otherwise,
+- {built_met} by the compiler's design beside FINN's own.
 
 | | equal resources | share of a board | as FINN builds it, equal resources | share of a board |
 | --- | --- | --- | --- | --- |
@@ -290,6 +292,10 @@ folding the same units otherwise, and {built_met} by the compiler's design besid
 - *A window may give a part of its pixels at once.* FINN's gives one pixel of the kernel a cycle, or
   all of them. With few channels and a large kernel, as in LeNet's first layer, a row of the kernel
   a cycle lies between: fewer multipliers than all of it, and no wide FIFO and converter behind it.
+- *What FINN builds is larger.* Its units keep a whole vector in registers for every row, with a
+  multiplexer behind them, and one multiplier a product. Where it is faster all the same, products
+  of 4 bits lie in LUTs, of which the coefficients know few builds and ask less than Yosys takes, or
+  layers are unfolded further than ours are calibrated (CNV).
 - *What is not calibrated is refused.* FINN takes widths, such as 37 rows at once of a layer of 37
   channels on 7 series, whose cost our model has no measurement near. The compiler never does.
 """
