@@ -13,6 +13,8 @@ these share clock and enable and have no reset: what is behind them sees the sam
 cycles. Input registers move where every bit of both operands that is no constant comes from such a
 flip-flop, whatever else that goes to: it is gone with the last one that takes it, so several
 multipliers may have a copy each. (With one operand's register alone nextpnr reckons as with none.)
+They stay where one of them stands behind `DEEP` LUTs or more, as the choice among banks of block
+RAM is: it would share its cycle with the way to the multiplier.
 Such registers' values before the first enabled edge are not relied on. Block RAM comes first: it
 gains most.
 
@@ -28,6 +30,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+DEEP = 2
+"""LUTs before a register that keep it out of a multiplier."""
+LOGIC = {"LUT4": "Z", "PFUMX": "Z", "L6MUX21": "Z"}
+"""Cells without a register, and their output."""
 Cell = dict[str, Any]
 Bit = int | str
 """A net by its number, or a constant: "0", "1", "x"."""
@@ -61,6 +67,25 @@ class _Netlist:
             if port["direction"] != "input":
                 for bit in port["bits"]:
                     self.takers[bit].append(("", ""))
+
+        self.logic = {
+            cell["connections"][LOGIC[cell["type"]]][0]: cell
+            for cell in self.cells.values()
+            if cell["type"] in LOGIC
+        }
+
+    def depth(self, register: Cell) -> int:
+        """LUTs one behind the other before a flip-flop, counted up to `DEEP`."""
+        depth, nets = 0, {register["connections"]["DI"][0]}
+        while depth < DEEP and (cells := [self.logic[net] for net in nets if net in self.logic]):
+            depth += any(cell["type"] == "LUT4" for cell in cells)
+            nets = {
+                bits[0]
+                for cell in cells
+                for port, bits in cell["connections"].items()
+                if port != LOGIC[cell["type"]] and bits
+            }
+        return depth
 
     def registers(self, cell: Cell, ports: list[str]) -> tuple[dict[str, str], Bit, Bit] | None:
         """Port -> its flip-flop, their clock and their enable; None where they can't move."""
@@ -129,6 +154,8 @@ def _before_multipliers(netlist: _Netlist) -> int:
         found = {port: drivers.get(bit) for port, bit in operands.items()}
         control = {netlist.enabled(netlist.cells.get(ff or "")) for ff in found.values()}
         if len(control) != 1 or (shared := control.pop()) is None:
+            continue
+        if any(netlist.depth(netlist.cells[ff]) >= DEEP for ff in found.values() if ff):
             continue
         clock, enable = shared
         # The output's register has its own enable, the same one or another.

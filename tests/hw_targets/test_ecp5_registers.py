@@ -179,6 +179,24 @@ def test_operands_are_registered_in_every_multiplier_that_takes_them(tmp_path: P
     assert sorted(clocks) == [["CLK0"] * 2] * 2 + [["CLK1"] * 2] + [["NONE"] * 2] * 2
 
 
+FAR = """
+module top(input clk, input [7:0] a, input [7:0] b, input [5:0] c, output reg [15:0] p);
+  reg [7:0] x, y;
+  always @(posedge clk) begin
+    x <= {logic};
+    y <= b;
+    p <= $signed(x) * $signed(y);
+  end
+endmodule
+"""
+
+
+@pytest.mark.parametrize(("logic", "operands"), [("a ^ b", 16), ("a ^ {8{^{a, b, c}}}", 0)])
+def test_operands_behind_much_logic_stay(logic: str, operands: int, tmp_path: Path) -> None:
+    design = synthesised(FAR.replace("{logic}", logic), tmp_path)
+    assert ecp5_registers.pack(design) == {"MULT18X18D": 16 + operands, "DP16KD": 0}
+
+
 def test_a_netlist_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ValueError, match="Expecting property name"):

@@ -176,13 +176,15 @@ def mvu(k: Fields, family: Family) -> Basis:
     if family.output_registers:
         # What comes from one block goes straight to the register behind it.
         straight = block * flag(between <= 0) * weights_ahead + block_buffer * vector
+        # More than two banks are chosen among by several LUTs: too far from a multiplier.
+        ahead = (1 - flag(between > rom_bits)) * (extra * vector + weights_ahead)
         near = inside * (1 - extra)
         taken = {
             "products_hard": word_bits,
             "vector": near * vector,
             "rom": near * (1 - fixed) * stored,
             "extra": outside * straight + in_banks,
-            "extra_hard": inside * (straight + extra * vector + weights_ahead),
+            "extra_hard": inside * (straight + ahead),
         }
     return Basis(lut, ff, dsp=hard, bram=bram, inside=taken)
 
