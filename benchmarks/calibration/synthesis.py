@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.calibration.points import CONTENTS, arrays_for
 from hw_targets.families import Family
-from hw_targets.flows import ecp5_carries, yosys
+from hw_targets.flows import ecp5_carries, ecp5_registers, yosys
 from hw_targets.rtl.kernel import RTL_DIR, Kernel, Stream, literal
 
 LIMIT_S = 600
@@ -59,9 +59,14 @@ def script(top: str, sources: Sequence[str], family: Family) -> str:
     return yosys.script(top, sources, family, netlist=netlist)
 
 
-def placed_cells(folder: Path) -> dict[str, Counter[str]]:
-    """Module -> its cells by type, of the ECP5 netlist that Yosys left, carries as placed."""
+def placed_cells(folder: Path, *, registers: bool = False) -> dict[str, Counter[str]]:
+    """Module -> its cells by type, of the ECP5 netlist that Yosys left, carries as placed.
+
+    registers: those of the top as placed too (`ecp5_registers`).
+    """
     design = json.loads((folder / yosys.SYNTHESISED).read_text())
+    if registers:
+        ecp5_registers.pack(design)
     ecp5_carries.tighten(design)
     return {
         name: Counter(cell["type"] for cell in module["cells"].values())

@@ -27,7 +27,7 @@ _KEEP = " --keep-hierarchy"
 
 
 def whole(design: Design, family: Family, folder: Path) -> dict[str, Any]:
-    """Resources of the flattened design, ports unbuffered, and the seconds it took.
+    """Resources of the flattened design as placed, ports unbuffered, and the seconds it took.
 
     Raises:
         subprocess.CalledProcessError: Yosys refused the design.
@@ -36,6 +36,8 @@ def whole(design: Design, family: Family, folder: Path) -> dict[str, Any]:
     manifest = design.write(folder)
     start = time.monotonic()
     counted = resources(manifest.top, list(manifest.sources), family, folder)
+    if family.output_registers:
+        counted = family.count(placed_cells(folder, registers=True)[manifest.top])
     return {"resources": counted, "seconds": round(time.monotonic() - start, 1)}
 
 
