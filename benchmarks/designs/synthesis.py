@@ -17,7 +17,7 @@ from benchmarks.calibration.synthesis import (
     script,
 )
 from hw_targets.families import Family
-from hw_targets.flows import yosys
+from hw_targets.flows import ecp5_registers, yosys
 from hw_targets.rtl.design import Design
 from hw_targets.rtl.manifest import Manifest
 from hw_targets.rtl.top import TOP
@@ -68,9 +68,11 @@ def by_unit(design: Design, family: Family, folder: Path) -> dict[str, Any]:
 
 
 def digest(design: Design, family: Family, folder: Path) -> str:
-    """Short digest of RTL, memories and script: a row with another one is out of date."""
+    """Short digest of RTL, memories, script and counting: a row with another is out of date."""
     manifest = design.write(folder)
     text = (manifest.digest + _script(manifest, family)).encode() + counting_text(family)
+    if family.output_registers:
+        text += Path(ecp5_registers.__file__).read_bytes()
     return hashlib.sha256(text).hexdigest()[:12]
 
 

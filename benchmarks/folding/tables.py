@@ -61,10 +61,9 @@ BUILT = """
 
 The same on AMD's 7 series, but FINN's folding costs what FINN's own nodes do: by the coefficients
 that are fitted to real builds under Vivado ([cost-vivado.md](cost-vivado.md)). Ours costs what ours
-does under Yosys. FINN is given the lower figure where there is a doubt: its accumulators have
-at most {acc} bits, its FIFOs two words, and what the builds have nothing like (pooling, adding,
-most windows and thresholds, small or large matrices, converters to fewer lanes) costs what ours
-does.
+does under Yosys. What the builds have nothing like (pooling, adding, most windows and thresholds,
+small or large matrices, converters to fewer lanes) costs what ours does; FINN's accumulators count
+at most {acc} bits, its FIFOs two words.
 
 At the resources of each of FINN's foldings:
 """

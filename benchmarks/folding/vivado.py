@@ -31,8 +31,6 @@ from hw_targets.rtl.width_converter import WidthConverter
 
 FAMILY = "xc7"
 """The one family whose FINN builds were measured."""
-
-
 ACC_BITS = 19
 """The widest accumulator of the builds; FINN narrows its own to what the weights can reach."""
 BYTE = 8
