@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import MOST_SHIFT, Requant
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import Table
+from hw_targets.rtl.table_logic import rescaled, table_logic
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
@@ -45,7 +47,7 @@ COUNTS: dict[str, int] = {
     "Depthwise": 120,
     "Reduce": 80,
     "Requant": 80,
-    "Table": 40,
+    "Table": 110,
     "ChannelAdd": 60,
     "LabelSelect": 60,
     "WidthConverter": 60,
@@ -188,8 +190,29 @@ def _requant(d: _Draw) -> Kernel:
 
 def _table(d: _Draw) -> Kernel:
     signed = bool(d.of(0, 1))
-    return Table(d.of(2, 3, 4, 5, 6, 7, 8), signed, d.of(2, 3, 4, 5, 6, 8),
+    made = Table(d.of(2, 3, 4, 5, 6, 7, 8), signed, d.of(2, 3, 4, 5, 6, 8),
                  signed and bool(d.of(0, 1)), d.of(1, 2, 3, 4, 8, 16, 32, 64), 64)  # fmt: skip
+    return _told(made)
+
+
+def _draws_of(kernel: Kernel) -> np.random.Generator:
+    """A generator of the kernel's own: what no field of it tells is drawn for every one anew."""
+    return np.random.default_rng([SEED, 1, zlib.crc32(repr(kernel).encode())])
+
+
+def _contents(kernel: Table) -> IntArray:
+    """Integers of one scale in another, as where a network quantizes what is quantized already.
+
+    What is clipped at the greatest result is half of the range at most: sums have a bit to spare,
+    and what was quantized before hardly any.
+    """
+    form = kernel.in_bits, kernel.in_signed, kernel.out_bits, kernel.out_signed
+    return rescaled(*form, 2.0 ** _draws_of(kernel).uniform(-0.5, 1.0))
+
+
+def _told(kernel: Table) -> Table:
+    """With what its contents cost, as it is known of a network that is built."""
+    return replace(kernel, logic=table_logic(_contents(kernel), kernel.out_bits))
 
 
 def _channel_add(d: _Draw) -> Kernel:
@@ -387,7 +410,7 @@ _LARGE: dict[str, tuple[Kernel, ...]] = {
         Requant(1024, 2, 1, 18, True, 4, False, 14, 28, 24, "dsp"),
         Requant(32, 32, 1, 12, True, 4, False, 8, 20, 12, "lut"),
     ),
-    "Table": (Table(8, True, 8, True, 64, 64), Table(4, False, 4, False, 64, 64)),
+    "Table": (_told(Table(8, True, 8, True, 64, 64)), _told(Table(4, False, 4, False, 64, 64))),
     "Duplicate": (
         Duplicate(64, 24, True, 64, 2),
         Duplicate(1, 8, True, 64, 4),
@@ -447,30 +470,8 @@ def arrays_for(kernel: Kernel) -> dict[str, IntArray]:
             ),
         }
     if isinstance(kernel, Table):
-        return {"table": _rescaled(kernel)}
+        return {"table": _contents(kernel)}
     return {}
-
-
-def _draws_of(kernel: Kernel) -> np.random.Generator:
-    """A generator of the kernel's own: what no field of it tells is drawn for every one anew."""
-    return np.random.default_rng([SEED, 1, zlib.crc32(repr(kernel).encode())])
-
-
-def _rescaled(kernel: Table) -> IntArray:
-    """Integers of one scale in another, as where a network quantizes what is quantized already.
-
-    What is clipped at the greatest result is half of the range at most: sums have a bit to spare,
-    and what was quantized before hardly any.
-    """
-    words = 1 << kernel.in_bits
-    x = np.arange(words)
-    if kernel.in_signed:
-        x = np.where(x < words // 2, x, x - words)
-    low = -(1 << (kernel.out_bits - 1)) if kernel.out_signed else 0
-    high = low + (1 << kernel.out_bits) - 1
-    scale = high / x.max() * 2.0 ** _draws_of(kernel).uniform(-0.5, 1.0)
-    values: IntArray = np.clip(np.floor(x * scale + 0.5), low, high).astype(np.int64)
-    return values
 
 
 def _thresholds(kernel: Threshold) -> IntArray:

@@ -31,6 +31,7 @@ from hw_targets.errors import LiftFlowError
 from hw_targets.families import family_names, load_family
 from hw_targets.rtl.kernel import Kernel
 from hw_targets.rtl.multiplier import for_multipliers
+from hw_targets.rtl.table_logic import TableLogic
 
 DATA = Path(__file__).parent / "data"
 WORK = Path(__file__).parents[2] / "build" / "calibration"
@@ -46,10 +47,12 @@ def load_points(family: str) -> list[dict[str, Any]]:
 
 def kernel_of(row: Mapping[str, Any]) -> Kernel:
     """The kernel of a row; what JSON made lists of are tuples again."""
-    values = {
+    values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in row["fields"].items()
     }
+    if values.get("logic"):
+        values["logic"] = TableLogic(**values["logic"])
     return KERNELS[row["kernel"]](**values)
 
 

@@ -28,6 +28,7 @@ from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import Requant
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import Table
+from hw_targets.rtl.table_logic import TableLogic
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
@@ -107,7 +108,14 @@ _FIELDS: dict[type, tuple[str, ...]] = {
         "arithmetic",
         "rom_style",
     ),
-    Table: ("lanes", "in_bits", "in_signed", "out_bits", "out_signed"),
+    Table: (
+        "lanes",
+        "in_bits",
+        "in_signed",
+        "out_bits",
+        "out_signed",
+        *(f"content.{field.name}" for field in dataclasses.fields(TableLogic)),
+    ),
     ChannelAdd: ("pe", "folds", "in_bits", "bias_bits", "out_bits"),
     LabelSelect: ("classes", "pe", "in_bits", "index_bits"),
     Fifo: ("width", "depth"),
@@ -131,7 +139,7 @@ KERNELS: dict[str, type[Kernel]] = {
 
 _GETTERS = {kind.__name__: attrgetter(*fields) for kind, fields in _FIELDS.items()}
 _NAMES = {
-    kind.__name__: tuple(_FLAGS.get(name, (name, ""))[0] for name in fields)
+    kind.__name__: tuple(_FLAGS.get(name, (name, ""))[0].rpartition(".")[2] for name in fields)
     for kind, fields in _FIELDS.items()
 }
 _WORDS = {
@@ -212,6 +220,8 @@ def domain(kind: str, k: Fields) -> dict[str, Number]:
             "width": wide * k["bits"],
             "ratio": wide / least(k["in_lanes"], k["out_lanes"]),
         }
+    if kind == "Table":
+        return {name: k[name] for name in ("lanes", "in_bits", "out_bits")}
     if kind == "Duplicate":
         return {"copies": k["copies"]}  # all lanes are wires
     if kind == "Concat":

@@ -19,7 +19,7 @@ from hw_targets.rtl.channel_add import ChannelAdd
 from hw_targets.rtl.concat import Concat
 from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.duplicate import Duplicate
-from hw_targets.rtl.fifo import Fifo
+from hw_targets.rtl.fifo import FAR_DEPTH, Fifo
 from hw_targets.rtl.finn_mvu import FinnMvu
 from hw_targets.rtl.kernel import Instance, IntArray, Kernel, Source
 from hw_targets.rtl.label_select import LabelSelect
@@ -41,7 +41,7 @@ from hw_targets.rtl.wiring import INPUT, given
 Times = Callable[[IntArray], IntArray]
 """Beat indices -> cycles in which these beats pass; ascends by at least 1 a beat."""
 
-FIFO_CYCLES, DEEP_FIFO_CYCLES = 1, 2
+FIFO_CYCLES, DEEP_FIFO_CYCLES, FAR_FIFO_CYCLES = 1, 2, 3
 READ_FIRST_DEPTH = 32
 """Threshold memories deeper than this are read in a cycle of their own, block RAM in two."""
 FINN_QUEUE = 2
@@ -96,7 +96,11 @@ def link_times(
 
 
 def fifo_cycles(depth: int) -> int:
-    return 0 if depth == 0 else FIFO_CYCLES if depth == 2 else DEEP_FIFO_CYCLES
+    if depth == 0:
+        return 0
+    if depth == 2:
+        return FIFO_CYCLES
+    return DEEP_FIFO_CYCLES if depth < FAR_DEPTH else FAR_FIFO_CYCLES
 
 
 def _source(beats: IntArray) -> IntArray:
@@ -352,7 +356,7 @@ def _(kernel: LabelSelect, times: Times) -> Times:
 def mvu_stages(kernel: Mvu) -> int:
     """Registers between the reading of weights and the end of the adder tree (`mvu.sv`)."""
     columns, rows = kernel.column_folds, kernel.row_folds
-    buffer = 2 if columns <= 2 else 16 if columns <= 16 else 1 << (columns - 1).bit_length()
+    buffer = 2 * columns if columns <= 2 else max(16, 1 << (columns - 1).bit_length())
     width = kernel.simd * kernel.act_bits
     block_buffer = rows > 1 and buffer >= 128 and buffer * width >= 4096
     multiply = product_stages(kernel.weight_bits, kernel.act_bits, kernel.arithmetic)

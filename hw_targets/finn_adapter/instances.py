@@ -32,6 +32,7 @@ from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import Fit, Requant, fit_steps
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import MOST_IN_BITS, Table
+from hw_targets.rtl.table_logic import table_logic
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.wiring import INPUT
@@ -210,9 +211,9 @@ class _Reader:
             raw = np.arange(1 << into.bits)
             values = raw - ((raw >> (into.bits - 1)) << into.bits) * into.signed
             table = least + (values[:, None] >= steps).sum(axis=1)
-            return Table(into.bits, into.signed, bits, signed, lanes, elements // lanes), {
-                "table": table
-            }
+            form = into.bits, into.signed, bits, signed
+            logic = table_logic(table, bits)
+            return Table(*form, lanes, elements // lanes, logic), {"table": table}
         if len(steps) == 1:
             channels = lanes  # every lane has the same constants
         elif self.multiplied(node, channels, bits) and (fitted := _fitted(steps, least, into)):

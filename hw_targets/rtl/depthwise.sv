@@ -2,7 +2,7 @@
 // TAPS (`lf_reduce`).
 //
 // Weights stream from a ROM, word tap*FOLDS + fold.
-// Stages: read (one to three, see lf_rom) | multiply | accumulate.
+// Stages: read (one to four, see lf_rom) | multiply | accumulate.
 `default_nettype none
 
 module lf_depthwise #(
@@ -33,7 +33,8 @@ module lf_depthwise #(
     localparam int ROM_WIDTH = PE * WEIGHT_BITS;
     localparam int ADDR = WORDS > 1 ? $clog2(WORDS) : 1;
     // Clock cycles from an address to weights; a multiplier, far from block RAM, has a register.
-    localparam int READ = ROM_BANKS > 0 ? (USE_DSP || ROM_BANKS > 1 ? 3 : 2) : 1;
+    localparam int READ =
+        ROM_BANKS > 4 ? 4 : ROM_BANKS > 1 ? 3 : ROM_BANKS > 0 ? (USE_DSP ? 3 : 2) : 1;
     // Diagonals of two-bit digits, see lf_product.
     localparam int DIAGONALS = (WEIGHT_BITS + 1) / 2 + (ACT_BITS + 1) / 2 - 1;
     localparam int MULTIPLY = USE_DSP || DIAGONALS <= 2 ? 1 : $clog2(DIAGONALS);

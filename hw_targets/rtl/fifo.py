@@ -10,6 +10,9 @@ import numpy as np
 
 from hw_targets.rtl.kernel import IntArray, Kernel, Stream, require
 
+FAR_DEPTH = 64
+"""From here on there are two registers behind the memory (`FAR` in fifo.sv)."""
+
 
 @dataclass(frozen=True)
 class Fifo(Kernel):

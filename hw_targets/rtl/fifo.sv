@@ -1,7 +1,8 @@
 // Queue of DEPTH words with registered ready and valid; one beat a cycle sustained.
 //
 // DEPTH 2 is a skid buffer of two registers. Deeper queues are a memory (LUT RAM or block RAM, as
-// the synthesis tool finds best for the size) of DEPTH - 1 words and an output register.
+// the synthesis tool finds best for the size) and an output register. From FAR words on there is a
+// register between them, as block RAM answers late in the cycle. Registers count as words of DEPTH.
 //
 // LF_PROBE adds ports that tell the occupancy.
 `default_nettype none
@@ -50,7 +51,9 @@ module lf_fifo #(
             end
         end
     end else begin : g_memory
-        localparam int WORDS = DEPTH - 1;
+        localparam int FAR = 64;
+        localparam int REGISTERS = DEPTH < FAR ? 1 : 2;
+        localparam int WORDS = DEPTH - REGISTERS;
         localparam int ADDR = $clog2(WORDS);
 
         // What is read while its word is written is not used, which `no_rw_check` tells Yosys.
@@ -61,20 +64,19 @@ module lf_fifo #(
         logic             some;
         logic             ready;
 
-        wire logic pop = some && pull;
+        logic take;  // The register behind the memory does.
+        wire logic pop = some && take;
 
         assign s_axis_tready = ready;
 
         always_ff @(posedge clk) begin
             if (push) memory[write_addr] <= s_axis_tdata;
-            if (pull) m_axis_tdata <= memory[read_addr];
             if (rst) begin
-                write_addr    <= '0;
-                read_addr     <= '0;
-                count         <= '0;
-                some          <= 1'b0;
-                ready         <= 1'b0;
-                m_axis_tvalid <= 1'b0;
+                write_addr <= '0;
+                read_addr  <= '0;
+                count      <= '0;
+                some       <= 1'b0;
+                ready      <= 1'b0;
             end else begin
                 if (push) write_addr <= write_addr == ADDR'(WORDS - 1) ? '0 : write_addr + 1'b1;
                 if (pop)  read_addr  <= read_addr == ADDR'(WORDS - 1) ? '0 : read_addr + 1'b1;
@@ -89,7 +91,33 @@ module lf_fifo #(
                 end else begin
                     ready <= count != (ADDR + 1)'(WORDS);
                 end
-                if (pull) m_axis_tvalid <= some;
+            end
+        end
+
+        if (REGISTERS == 1) begin : g_near
+            assign take = pull;
+
+            always_ff @(posedge clk) begin
+                if (take) m_axis_tdata <= memory[read_addr];
+                if (rst) m_axis_tvalid <= 1'b0;
+                else if (take) m_axis_tvalid <= some;
+            end
+        end else begin : g_far
+            logic [WIDTH-1:0] read;
+            logic             read_valid;
+
+            assign take = pull || !read_valid;
+
+            always_ff @(posedge clk) begin
+                if (take) read <= memory[read_addr];
+                if (pull) m_axis_tdata <= read;
+                if (rst) begin
+                    read_valid    <= 1'b0;
+                    m_axis_tvalid <= 1'b0;
+                end else begin
+                    if (take) read_valid <= some;
+                    if (pull) m_axis_tvalid <= read_valid;
+                end
             end
         end
     end

@@ -3,7 +3,7 @@
 // The input vector (SF = MW/SIMD beats) is kept in a replay buffer for NF = MH/PE passes; during
 // the last pass its words are freed one by one and the next vector moves in. With NF == 1 there is
 // no buffer. Weights stream from a ROM, word nf*SF + sf, element p*SIMD + s.
-// Stages: read (one to three, see lf_rom) | multiply | adder tree | accumulate.
+// Stages: read (one to four, see lf_rom) | multiply | adder tree | accumulate.
 `default_nettype none
 
 module lf_mvu #(
@@ -41,14 +41,16 @@ module lf_mvu #(
     localparam int ADDR = WORDS > 1 ? $clog2(WORDS) : 1;
     localparam int SF_BITS = SF > 1 ? $clog2(SF) : 1;
     localparam int NF_BITS = NF > 1 ? $clog2(NF) : 1;
-    // LUT RAM comes in 16 words, so a shorter buffer would save nothing.
-    localparam int BUFFER = SF <= 2 ? 2 : SF <= 16 ? 16 : 1 << $clog2(SF);
+    // LUT RAM comes in 16 words, so a shorter buffer saves counters only. Vectors of two words need
+    // room for a third, as a freed word counts a cycle later.
+    localparam int BUFFER = SF <= 2 ? 2 * SF : SF <= 16 ? 16 : 1 << $clog2(SF);
     localparam bit BLOCK_BUFFER = NF > 1 && BUFFER >= 128 && BUFFER * IN_WIDTH >= 4096;
     // Clock cycles from an address to weights, and to both operands: block RAM has a register behind
     // it, and a multiplier, which is far from it, one of its own.
-    localparam int WEIGHT_READ = ROM_BANKS > 1 ? 3 : ROM_BANKS > 0 ? 2 : 1;
+    localparam int WEIGHT_READ =
+        ROM_BANKS > 4 ? 4 : ROM_BANKS > 1 ? 3 : ROM_BANKS > 0 ? 2 : 1;
     localparam bit FAR = BLOCK_BUFFER || ROM_BANKS > 0;
-    localparam int READ = FAR ? (USE_DSP || ROM_BANKS > 1 ? 3 : 2) : 1;
+    localparam int READ = ROM_BANKS > 1 ? WEIGHT_READ : FAR ? (USE_DSP ? 3 : 2) : 1;
     // Weights of -1 and 1, or -1, 0 and 1, multiply nothing: activations are added or subtracted.
     localparam bit SIGNS = WEIGHT_BITS == 1 || (WEIGHT_BITS == 2 && !USE_DSP);
     // Diagonals of two-bit digits, see lf_product.
@@ -275,10 +277,14 @@ module lf_mvu_replay #(
     logic [ADDR:0] read_pos;
     logic [ADDR:0] free_pos;
 
-    wire logic push = s_axis_tvalid && s_axis_tready;
-    wire logic step = enable && available;
+    // Known a cycle before: the memory's write enable lies behind it. A word freed counts a cycle later.
+    logic full;
 
-    assign s_axis_tready = write_pos != {!free_pos[ADDR], free_pos[ADDR-1:0]};
+    wire logic push = s_axis_tvalid && !full;
+    wire logic step = enable && available;
+    wire logic [ADDR:0] next_pos = write_pos + (ADDR + 1)'(push);
+
+    assign s_axis_tready = !full;
     assign available = write_pos != read_pos;
 
     always_ff @(posedge clk) begin
@@ -286,8 +292,10 @@ module lf_mvu_replay #(
             write_pos <= '0;
             read_pos  <= '0;
             free_pos  <= '0;
+            full      <= 1'b0;
         end else begin
-            if (push) write_pos <= write_pos + 1'b1;
+            write_pos <= next_pos;
+            full      <= next_pos == {!free_pos[ADDR], free_pos[ADDR-1:0]};
             if (step) begin
                 if (vector_end && !last_pass) read_pos <= free_pos;
                 else read_pos <= read_pos + 1'b1;

@@ -1,7 +1,7 @@
 // out = (x * mult[channel] + add[channel]) >>> SHIFT, clipped to the range of OUT_BITS.
 //
 // Constants come from a memory, word `fold`, element {add, mult} of every lane.
-// Stages: read (one to three, see lf_rom) | multiply | add | clip; the last of the reading and the
+// Stages: read (one to four, see lf_rom) | multiply | add | clip; the last of the reading and the
 // next two of a lane are the registers of a DSP block. Behind constants of several levels of LUTs, as
 // behind block RAM, a multiplier has a register of its own: the way to it is long.
 `default_nettype none
@@ -39,7 +39,8 @@ module lf_requant #(
     localparam int FEW_FOLDS = 16;
     localparam bit FAR = USE_DSP && (ROM_BANKS == 1 || ROM_BANKS == 0 && FOLDS > FEW_FOLDS);
     // Clock cycles from an address to constants.
-    localparam int READ = (ROM_BANKS > 1 ? 3 : ROM_BANKS == 1 ? 2 : 1) + FAR;
+    localparam int READ =
+        (ROM_BANKS > 4 ? 4 : ROM_BANKS > 1 ? 3 : ROM_BANKS == 1 ? 2 : 1) + FAR;
     // Diagonals of two-bit digits, see lf_product.
     localparam int DIAGONALS = (MULT_BITS + 1) / 2 + (IN_BITS + 1) / 2 - 1;
     // What does not fit into one multiplier is cut: bits of the lower parts, 0 for what is whole.

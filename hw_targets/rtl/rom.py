@@ -20,6 +20,8 @@ BLOCK_SHAPES = tuple((1 << 14 - step, width) for step, width in enumerate((1, 2,
 """Words by bits of a block RAM of 18 kbit: a DP16KD of ECP5, a RAMB18 of AMD."""
 BLOCK_COST = 256
 """Bits chosen between banks that a block RAM is worth (Yosys 0.70, `memory_libmap`)."""
+GROUP = 4
+"""Banks that are chosen from in a cycle."""
 
 RomStyle = Literal["block", "distributed"]
 T = TypeVar("T", bound=np.generic)
@@ -73,9 +75,12 @@ def read_cycles(block: bool, count: int, arithmetic: str) -> int:
     """Clock cycles from addresses to operands.
 
     block: whether one of them comes from block RAM, which has a register. count: banks of the
-    constants, chosen behind that register. arithmetic: multipliers, "dsp", have one of their own.
+    constants, chosen behind that register, of more than `GROUP` in two cycles. arithmetic:
+    multipliers, "dsp", have one of their own.
     """
-    return (3 if arithmetic == "dsp" or count > 1 else 2) if block else 1
+    if count > 1:
+        return 3 if count <= GROUP else 4
+    return (3 if arithmetic == "dsp" else 2) if block else 1
 
 
 def side_by_side(words: NDArray[T], count: int) -> NDArray[T]:

@@ -3,7 +3,8 @@
 //
 // The word of `addr` is there one clock cycle of `enable` later from logic, two from one bank: block
 // RAM answers late in the cycle, so that a register follows. Of several banks all are read, and one
-// is chosen behind that register: three. A single word is always there.
+// is chosen behind that register: three; of more than GROUP, which lie far apart, one of each GROUP
+// first: four. A single word is always there.
 `default_nettype none
 
 module lf_rom #(
@@ -19,6 +20,7 @@ module lf_rom #(
     output      logic [WIDTH-1:0] data
 );
     localparam int LUT_WORDS = 16;  // that any LUT holds, a bit each
+    localparam int GROUP = 4;       // banks that a level of LUTs chooses from
 
     if (DEPTH == 1) begin : g_constant
         logic [WIDTH-1:0] rom [1];
@@ -54,7 +56,33 @@ module lf_rom #(
                 bank_read <= addr[ADDR-1:WORD];
                 words     <= read;
                 bank      <= bank_read;
-                data      <= words[bank];
+            end
+        end
+
+        if (BANKS <= GROUP) begin : g_near
+            always_ff @(posedge clk) if (enable) data <= words[bank];
+        end else begin : g_far
+            localparam int GROUPS = (BANKS + GROUP - 1) / GROUP;
+            localparam int MEMBER = WORD + $clog2(GROUP);
+            logic [GROUPS-1:0][WIDTH-1:0] chosen;
+            logic [ADDR-1:MEMBER] group;
+
+            for (genvar g = 0; g < GROUPS; g++) begin : g_group
+                localparam int MEMBERS = BANKS - g * GROUP < GROUP ? BANKS - g * GROUP : GROUP;
+                wire logic [MEMBERS-1:0][WIDTH-1:0] members = words[g*GROUP +: MEMBERS];
+                if (MEMBERS == 1) begin : g_one
+                    always_ff @(posedge clk) if (enable) chosen[g] <= members[0];
+                end else begin : g_several
+                    localparam int BITS = $clog2(MEMBERS);
+                    always_ff @(posedge clk)
+                        if (enable) chosen[g] <= members[bank[WORD +: BITS]];
+                end
+            end
+            always_ff @(posedge clk) begin
+                if (enable) begin
+                    group <= bank[ADDR-1:MEMBER];
+                    data  <= chosen[group];
+                end
             end
         end
     end

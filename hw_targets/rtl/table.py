@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from hw_targets.rtl.kernel import IntArray, Kernel, Stream, pack, require
+from hw_targets.rtl.table_logic import TableLogic, usual_table_logic
 
 MOST_IN_BITS = 8
 
 
 @dataclass(frozen=True)
 class Table(Kernel):
-    """`out = table[x]`, one table for all lanes; `x` counts as its bits in two's complement."""
+    """`out = table[x]`, one table for all lanes; `x` counts as its bits in two's complement.
+
+    logic: what the contents cost, by `table_logic`, where they are known. Hardware is the same.
+    """
 
     module: ClassVar[str] = "lf_table"
     source: ClassVar[str] = "table.sv"
@@ -26,6 +30,7 @@ class Table(Kernel):
     out_signed: bool
     lanes: int
     beats: int
+    logic: TableLogic | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         require(
@@ -51,6 +56,12 @@ class Table(Kernel):
     @property
     def cycles(self) -> int:
         return self.beats
+
+    @property
+    def content(self) -> TableLogic:
+        """What is known of the contents, else what is usual."""
+        form = self.in_bits, self.in_signed, self.out_bits, self.out_signed
+        return self.logic or usual_table_logic(*form)
 
     def parameters(self) -> dict[str, int | str]:
         return {"LANES": self.lanes, "IN_BITS": self.in_bits, "OUT_BITS": self.out_bits}

@@ -303,7 +303,7 @@ def label_select(rng: Rng) -> Case:
 
 
 def fifo(rng: Rng) -> Case:
-    depth = pick(rng, 2, 2, 3, 4, 5, 16, 17, 33, 600)
+    depth = pick(rng, 2, 2, 3, 4, 5, 16, 17, 33, 63, 64, 67, 600)
     return Fifo(pick(rng, 1, 8, 33, 60), depth, pick(rng, 1, 40, 700)), {}
 
 

@@ -72,12 +72,20 @@ def test_constants_in_banks_of_block_ram(tmp_path: Path) -> None:
     direct = Mvu(1100, 3, 1, 3, 2, 4, 4, False, memory="block")
     depthwise = Depthwise(550, 4, 1, 2, 6, 5, True, memory="block")
     requant = Requant(1100, 1, 1, 9, True, 7, True, 4, 8, 5)
-    kernels: list[Mvu | Depthwise | Requant] = [replayed, short, direct, depthwise, requant]
-    assert [kernel.rom_banks for kernel in kernels] == [3, 3, 3, 3, 3]
+    far = Mvu(18, 768, 1, 3, 2, 4, 4, False, memory="block")
+    far_replayed = Mvu(1500, 6, 1, 2, 1, 4, 4, False, arithmetic="dsp", memory="block")
+    far_depthwise = Depthwise(700, 9, 1, 1, 8, 5, True, "dsp", memory="block")
+    far_requant = Requant(2300, 1, 1, 9, True, 7, True, 12, 28, 5)
+    mvus = replayed, short, direct, far, far_replayed
+    kernels: list[Mvu | Depthwise | Requant]
+    kernels = [*mvus, depthwise, far_depthwise, requant, far_requant]
+    assert [kernel.rom_banks for kernel in kernels] == [3, 3, 3, 9, 9, 3, 13, 3, 5]
     arrays = [
-        *({"weights": rng.integers(-7, 8, (mvu.mh, mvu.mw))} for mvu in (replayed, short, direct)),
+        *({"weights": rng.integers(-7, 8, (mvu.mh, mvu.mw))} for mvu in mvus),
         {"weights": rng.integers(-32, 32, (550, 4))},
+        {"weights": rng.integers(-128, 128, (700, 9))},
         {"mult": rng.integers(-8, 8, 1100), "add": rng.integers(-128, 128, 1100)},
+        {"mult": rng.integers(-2048, 2048, 2300), "add": rng.integers(-(2**27), 2**27, 2300)},
     ]
     _check(
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from hw_targets.cost.basis.trees import shared, tree
 from hw_targets.families import load_family
 from hw_targets.rtl.mvu import Mvu
 from hw_targets.rtl.rom import BLOCK_ROM_BITS, banks
+from hw_targets.rtl.table_logic import usual_table_logic
 
 FAMILIES = ("ecp5", "xc7")
 
@@ -175,23 +177,22 @@ def test_contents_of_many_words_leave_everything() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("in_signed", "out_signed"), [(0, 0), (1, 0), (1, 1)])
-def test_tables_have_as_many_leaves_as_results_change(
+def test_tables_are_priced_by_what_differs_in_them(
     family: str, in_signed: int, out_signed: int
 ) -> None:
     described = load_family(family)
     signs = {"in_signed": float(in_signed), "out_signed": float(out_signed)}
     for in_bits, out_bits in itertools.product(range(2, 9), range(2, 9)):
-        fields = {"lanes": 3.0, "in_bits": float(in_bits), "out_bits": float(out_bits)}
-        basis = BASES["Table"]({**fields, **signs}, described)
+        logic = usual_table_logic(in_bits, bool(in_signed), out_bits, bool(out_signed))
+        sizes = {"lanes": 3.0, "in_bits": float(in_bits), "out_bits": float(out_bits)}
+        basis = BASES["Table"]({**sizes, **signs, **asdict(logic)}, described)
+        if described.lut_inputs == 4:
+            terms = {"leaves": logic.leaves_4, "near": logic.near_4, "far": logic.far_4}
+        else:
+            terms = {"leaves": logic.leaves_6, "muxes": logic.muxes_6, "resets": logic.resets_6}
+        assert basis.lut == {"const": 1.0, **{name: 3 * count for name, count in terms.items()}}
         address = in_bits - (in_signed and not out_signed)
-        columns = min(out_bits, 2**address - 1)
-        made = range(out_signed, columns)
-        most = 2 ** max(0, address - described.lut_inputs)
-        leaves = sum(min(most, 2**column) for column in made)
-        assert basis.lut["leaves"] == (3 * leaves if most > 1 else 0)
-        assert basis.lut["split"] == (3 * len(made) if most > 1 else 0)
-        assert (basis.lut["columns"] > 0) == (most == 1 and address > 1 and len(made) > 0)
-        assert basis.ff["columns"] == 3 * columns
+        assert basis.ff["columns"] == 3 * min(out_bits, 2**address - 1)
 
 
 def test_streams_side_by_side_are_selected_in_chained_luts() -> None:

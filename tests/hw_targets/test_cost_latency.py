@@ -90,9 +90,10 @@ def test_rows_of_a_matrix_follow_each_other() -> None:
     assert latency_cycles([kernel]) == 3 + 1 + 8 * 4 + mvu_stages(kernel) + 1 + ENDS
 
 
-def test_deep_fifos_take_two_cycles() -> None:
+def test_deep_fifos_take_a_cycle_a_register() -> None:
     assert latency_cycles([Fifo(8, 2, 5)]) == 5 + 1
-    assert latency_cycles([Fifo(8, 4, 5)]) == 5 + 2
+    assert latency_cycles([Fifo(8, 63, 5)]) == 5 + 2
+    assert latency_cycles([Fifo(8, 64, 5)]) == 5 + 3
     assert latency_cycles([]) == 0
 
 
@@ -137,6 +138,59 @@ def test_every_kernel_in_simulation_takes_what_the_model_says(tmp_path: Path) ->
 
 def after_reset(kernel: Kernel) -> int:
     return 3 if isinstance(kernel, FinnMvu) and kernel.row_folds > 1 else 0
+
+
+@pytest.mark.slow
+def test_vectors_that_are_kept_follow_each_other_without_a_gap(tmp_path: Path) -> None:
+    """Also where the buffer has just the words of a vector: written again as they are freed."""
+    rng = np.random.default_rng(1)
+    units = [
+        Instance(f"of{folds}", kernel, {"weights": rng.integers(-7, 8, (kernel.mh, kernel.mw))})
+        for folds in (1, 2, 3, 15, 16, 17, 32, 128)
+        for kernel in [Mvu(2 * folds, 4, 2, 2, 6, 4, 4, False)]
+    ]
+    runs = simulate(units, tmp_path).run(
+        [[random_frames(rng, 2, unit.kernel.input)] for unit in units]
+    )
+    found = {unit.name: first.latency for unit, (first, *_) in zip(units, runs, strict=True)}
+    assert found == {unit.name: alone(unit) for unit in units}
+
+
+@pytest.mark.slow
+def test_banks_of_block_ram_are_chosen_in_one_cycle_or_two(tmp_path: Path) -> None:
+    kernels: list[tuple[Mvu | Depthwise | Requant, int]] = [
+        (Mvu(1100, 3, 1, 3, 2, 4, 4, False, memory="block"), 3),
+        (Mvu(1500, 6, 1, 2, 1, 4, 4, False, "dsp", "block"), 9),
+        (Depthwise(550, 4, 1, 2, 6, 5, True, memory="block"), 3),
+        (Depthwise(700, 9, 1, 1, 8, 5, True, "dsp", "block"), 13),
+        (Requant(1100, 1, 1, 9, True, 7, True, 4, 8, 5), 3),
+        (Requant(2300, 1, 1, 9, True, 7, True, 12, 28, 5), 5),
+    ]
+    assert [kernel.rom_banks for kernel, _ in kernels] == [banks for _, banks in kernels]
+    units = [
+        Instance(
+            f"{kernel.module}{banks}",
+            kernel,
+            {name: np.ones(shape, np.int64) for name, shape in of},
+        )
+        for kernel, banks in kernels
+        for of in [_arrays(kernel)]
+    ]
+    rng = np.random.default_rng(1)
+    runs = simulate(units, tmp_path).run(
+        [[random_frames(rng, 2, unit.kernel.input)] for unit in units]
+    )
+    found = {unit.name: first.latency for unit, (first, *_) in zip(units, runs, strict=True)}
+    assert found == {unit.name: alone(unit) for unit in units}
+
+
+def _arrays(kernel: Mvu | Depthwise | Requant) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of a unit's constants."""
+    if isinstance(kernel, Mvu):
+        return [("weights", (kernel.mh, kernel.mw))]
+    if isinstance(kernel, Depthwise):
+        return [("weights", (kernel.channels, kernel.taps))]
+    return [("mult", (kernel.channels,)), ("add", (kernel.channels,))]
 
 
 def alone(unit: Instance) -> int:

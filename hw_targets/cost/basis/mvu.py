@@ -30,6 +30,7 @@ from hw_targets.cost.basis.terms import (
     carry,
     distinct,
     further_luts,
+    groups_of_banks,
     lut_ram,
 )
 from hw_targets.cost.basis.trees import shared, tree
@@ -77,7 +78,7 @@ def mvu(k: Fields, family: Family) -> Basis:
     vector, rom_bits = simd * act_bits, lanes * weight_bits
 
     replay = flag(nf > 1)
-    buffer = where(sf <= 2, 2.0, where(sf <= 16, 16.0, pow2(clog2(sf))))
+    buffer = where(sf <= 2, 2 * sf, where(sf <= 16, 16.0, pow2(clog2(sf))))
     block_buffer = replay * flag(buffer >= 128) * flag(buffer * vector >= 4096)
     extra = most(block_buffer, block)
 
@@ -123,17 +124,20 @@ def mvu(k: Fields, family: Family) -> Basis:
     stored = (1 - block) * distinct(rom_bits, words)
     further = further_luts(words, family)
     blocks_of_weights, between = block, block
+    grouped, groups = 0.0 * block, 0.0 * block
     if some(block):
         # Columns that are constant are no part of a memory.
         changing = ceil(rom_bits * kept)
         blocks_of_weights, between = block_ram(words, changing, family, constant=True)
+        grouped, groups = groups_of_banks(between, changing)
     # Of several banks all are registered, and what is chosen once more, a cycle later.
     chosen = block * flag(between > 0)
     in_banks = chosen * (between + rom_bits)
+    grouped, groups = block * grouped, block * groups
     # Multipliers, far from block RAM, have a register before them.
     again = k["dsp"] * extra * (1 - chosen)
-    third = most(chosen, again)
-    # Activations wait, in three registers: a shift register where a LUT can be one.
+    third = most(chosen, again) + grouped
+    # Activations wait, in three registers or more: a shift register where a LUT can be one.
     shifted = float(family.shift_registers) * chosen * (1 - dsp) * (1 - block_buffer) * vector
     lut = {
         "control": control,
@@ -166,7 +170,7 @@ def mvu(k: Fields, family: Family) -> Basis:
         "accumulate_hard": accumulators_inside * k["acc_bits"],
         "rom": (1 - fixed) * stored,
         "vector": (1 - block_buffer) * vector - shifted,
-        "extra": outside * operands - 2 * shifted + in_banks,
+        "extra": outside * operands - (2 + grouped) * shifted + in_banks + groups * rom_bits,
         "extra_hard": inside * operands,
     }
     bram = block * blocks_of_weights
@@ -176,8 +180,9 @@ def mvu(k: Fields, family: Family) -> Basis:
     if family.output_registers:
         # What comes from one block goes straight to the register behind it.
         straight = block * flag(between <= 0) * weights_ahead + block_buffer * vector
-        # More than two banks are chosen among by several LUTs: too far from a multiplier.
-        ahead = (1 - flag(between > rom_bits)) * (extra * vector + weights_ahead)
+        # More than two are chosen among by several LUTs: too far from a multiplier.
+        last = where(grouped > 0, (groups - 1) * rom_bits, between)
+        ahead = (1 - flag(last > rom_bits)) * (extra * vector + weights_ahead)
         near = inside * (1 - extra)
         taken = {
             "products_hard": word_bits,

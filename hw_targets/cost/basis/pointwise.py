@@ -20,6 +20,7 @@ from hw_targets.cost.basis.terms import (
     carry,
     distinct,
     further_luts,
+    groups_of_banks,
     of_few,
 )
 from hw_targets.families import Family
@@ -60,13 +61,14 @@ def requant(k: Fields, family: Family) -> Basis:
     if some(block):
         needed, muxed = block_ram(words, rom_bits, family, constant=True)
         bram, between = block * needed, block * muxed
+    grouped, groups = groups_of_banks(between, rom_bits)
     # Of several banks all are registered, and what is chosen once more, a cycle later.
     chosen = block * flag(between > 0)
     in_banks = chosen * (between + rom_bits)
     # Multipliers, far from block RAM and from constants of many LUTs, have a register before them.
     far = dsp * (1 - block) * flag(words > FEW_FOLDS)
     again = dsp * block * (1 - chosen)
-    # Values wait, in three registers: a shift register where a LUT can be one.
+    # Values wait, in three registers or more: a shift register where a LUT can be one.
     shifted = float(family.shift_registers) * chosen * (1 - dsp) * pe * in_bits
     sums = pe * carry(k["sum_bits"], family)
     inside = flag(hard > 0) * flag(parts == 1)
@@ -79,6 +81,7 @@ def requant(k: Fields, family: Family) -> Basis:
     signed, above = k["out_signed"], most(kept - k["out_bits"], 0.0)
     outside = where(signed > 0, above + flag(above > 0), most(above - 1, 0.0))
     clipped, rectified = pe * k["out_bits"] * flag(outside > 0), 1 - signed
+    stages = block + chosen + grouped + again
     # A constant's product is a sum for every digit of it that is not 0.
     digits = mult_bits * where(words > 1, 1.0, FIXED_DIGITS)
     lut = {
@@ -103,7 +106,7 @@ def requant(k: Fields, family: Family) -> Basis:
     ff = {
         "const": 1.0,
         "fold": clog2(words),
-        "latency": 3 + block + chosen + again + far + multiply + flag(cut > 0),
+        "latency": 3 + stages + far + multiply + flag(cut > 0),
         "products": soft * product * diagonals * where(words > 1, 1.0, FIXED_PAIRS),
         "products_hard": hard * in_parts,
         "parts": cut * (k["sum_bits"] + upper),
@@ -115,10 +118,11 @@ def requant(k: Fields, family: Family) -> Basis:
         "sums": (1 - inside) * pe * kept,
         "sums_hard": inside * pe * kept,
         "clipped": pe * k["out_bits"],
-        "extra": (block + chosen + again) * pe * in_bits
-        - 2 * shifted
+        "extra": stages * pe * in_bits
+        - (2 + grouped) * shifted
         + (block + again) * rom_bits
-        + in_banks,
+        + in_banks
+        + groups * rom_bits,
         "far": far * (rom_bits + pe * in_bits),
     }
     # Operands go to the registers of multipliers, of the constants the part that is one.
@@ -147,28 +151,18 @@ def _cut(wide: Number, narrow: Number, family: Family) -> tuple[Number, Number, 
     return across, along, where(along > 1, shortest - 1.0, longest - 1.0)
 
 
-def table(k: Fields, family: Family) -> Basis:
-    """A tree of LUTs a bit, as large as a rescaling of integers makes it.
+_OF_FOUR = ("leaves_4", "near_4", "far_4")
+_OF_SIX = ("leaves_6", "muxes_6", "resets_6")
 
-    Its results ascend: the first bit changes once over the inputs, every further one twice as
-    often, until no leaf of the tree is constant. A sign passes through; where only the input has
-    one, all below zero are one word. Of few words not all columns differ.
+
+def table(k: Fields, family: Family) -> Basis:
+    """What differs in the contents (`table_logic`). A sign passes through; of few words not all
+    columns differ, and where only the input has a sign, all below zero are one word.
     """
     lanes = k["lanes"]
-    both, rectified = k["in_signed"] * k["out_signed"], k["in_signed"] * (1 - k["out_signed"])
+    rectified = k["in_signed"] * (1 - k["out_signed"])
     address = most(k["in_bits"] - rectified, 0.0)
     columns = least(k["out_bits"], most(pow2(address) - 1, 1.0))
-    made, levels = columns - both, most(address - family.lut_inputs, 0.0)
-    split = lanes * flag(levels > 0)
-    # Columns with fewer changes than the tree has leaves.
-    early = most(least(made, levels - both), 0.0)
-    changes = (1 + both) * (pow2(early) - 1) + (made - early) * pow2(levels)
-    lut = {
-        "const": 1.0,
-        # Of few words, a column may be an input as it is.
-        "columns": (lanes - split) * made * (1 - pow2(1 - most(address, 1.0))),
-        "leaves": split * changes,
-        "split": split * made,
-        "rectified": rectified * lanes * columns * flag(k["in_bits"] > family.lut_inputs),
-    }
+    made = _OF_FOUR if family.lut_inputs == 4 else _OF_SIX
+    lut = {"const": 1.0, **{name[:-2]: lanes * k[name] for name in made}}
     return Basis(lut, {"const": 1.0, "columns": lanes * columns}, dsp=0.0, bram=0.0)

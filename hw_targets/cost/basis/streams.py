@@ -16,11 +16,16 @@ from hw_targets.cost.basis.terms import (
 )
 from hw_targets.families import Family
 from hw_targets.flows.yosys import LEAST_RESET
+from hw_targets.rtl.fifo import FAR_DEPTH
 
 
 def fifo(k: Fields, family: Family) -> Basis:
-    """Two registers at the least depth, else a memory of one word less and a register."""
-    width, words = k["width"], k["depth"] - 1
+    """Two registers at the least depth, else a memory and the one or two words behind it.
+
+    Of the two, block RAM has the first inside; where the flow moves registers, both.
+    """
+    width, far = k["width"], flag(k["depth"] >= FAR_DEPTH)
+    words = k["depth"] - 1 - far
     deep = flag(k["depth"] > 2)
     const, skid = 1.0, (1 - deep) * width
     if not some(deep):
@@ -42,11 +47,11 @@ def fifo(k: Fields, family: Family) -> Basis:
         "skid": skid,
         "deep": deep,
         "address": address,
-        "output": soft * width,
+        "output": soft * (1 + far) * width + far * in_block,
         "block": in_block,
     }
     bram = block * blocks(words, width, family) if some(block) else block
-    return Basis(lut, ff, dsp=0.0, bram=bram)
+    return Basis(lut, ff, dsp=0.0, bram=bram, inside={"output": far * in_block})
 
 
 def width_converter(k: Fields, family: Family) -> Basis:

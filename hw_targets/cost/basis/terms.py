@@ -18,6 +18,7 @@ from hw_targets.cost.basis.arithmetic import (
     whole,
 )
 from hw_targets.families import Family, LutRam
+from hw_targets.rtl.rom import GROUP
 
 Fields = Mapping[str, Number]
 """A kernel's fields by name: numbers for one kernel, columns of equal length for many."""
@@ -163,6 +164,16 @@ def block_ram(
     assert found is not None
     cost, count = found
     return count, 2 * (cost - family.block_ram.cost * count) - width
+
+
+def groups_of_banks(between: Number, width: Number) -> tuple[Number, Number]:
+    """Of a constant memory with more banks than `GROUP`: 1, else 0, and how many groups.
+
+    between: bits multiplexed, `width` of them a bank but the first.
+    """
+    width = most(width, 1.0)
+    grouped = flag(between >= GROUP * width)
+    return grouped, grouped * ceil((between / width + 1) / GROUP)
 
 
 def constant_in_block_ram(

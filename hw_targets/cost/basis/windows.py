@@ -15,6 +15,7 @@ from hw_targets.cost.basis.terms import (
     carry_pairs,
     distinct,
     further_luts,
+    groups_of_banks,
     lut_ram,
     lut_ram_cell,
     resets_are_few,
@@ -72,12 +73,13 @@ def depthwise(k: Fields, family: Family) -> Basis:
     if some(block):
         needed, muxed = block_ram(words, rom_bits, family, constant=True)
         bram, between = bram + block * needed, block * muxed
+    grouped, groups = groups_of_banks(between, rom_bits)
     # Of several banks all are registered, and what is chosen once more, a cycle later.
     chosen = block * flag(between > 0)
     in_banks = chosen * (between + rom_bits)
     # Multipliers, far from block RAM, have a register before them.
     again = dsp * block * (1 - chosen)
-    # Activations wait, in three registers: a shift register where a LUT can be one.
+    # Activations wait, in three registers or more: a shift register where a LUT can be one.
     shifted = float(family.shift_registers) * chosen * (1 - dsp) * pe * act_bits
     # Multipliers with adders of their own can take the sum in, and the registers around it.
     inside = flag(hard > 0)
@@ -94,21 +96,22 @@ def depthwise(k: Fields, family: Family) -> Basis:
         "shifted": shifted,
     }
     operands = pe * act_bits
-    behind = (block + chosen + again) * operands - 2 * shifted + (block + again) * rom_bits
+    stages = block + chosen + grouped + again
+    behind = stages * operands - (2 + grouped) * shifted + (block + again) * rom_bits
     ff = {
         **registers,
         "width": outside * width,
         "width_hard": inside * width,
         # What waits in LUT RAM has registers of its own behind it.
         "stored_hard": inside * (flag(k["folds"] > 1) - _in_block(k["folds"], width)) * width,
-        "latency": 1 + block + chosen + again + multiply,
+        "latency": 1 + stages + multiply,
         "products": soft * cells + refused_cells,
         "products_hard": hard * (weight_bits + act_bits),
         "words": clog2(words),
         "rom": flag(words > 1) * stored,
         "values": outside * (operands - shifted),
         "values_hard": inside * (operands - shifted),
-        "extra": outside * behind + in_banks,
+        "extra": outside * behind + in_banks + groups * rom_bits,
         "extra_hard": inside * behind,
     }
     # Weights that come from one bank go straight to the register behind it, and operands to those
