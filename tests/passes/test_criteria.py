@@ -36,7 +36,6 @@ from passes.prepare import Prepare
 BATCHED = (
     "deeplift",
     "deeplift-contribution",
-    "deeplift-reveal-cancel",
     "taylor",
     "gradient",
     "gradient-reference",
