@@ -29,7 +29,7 @@ from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import MOST_SHIFT, Requant
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import Table
-from hw_targets.rtl.table_logic import rescaled, table_logic
+from hw_targets.rtl.table_logic import SCALE_OCTAVES, rescaled, table_logic
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
@@ -201,13 +201,9 @@ def _draws_of(kernel: Kernel) -> np.random.Generator:
 
 
 def _contents(kernel: Table) -> IntArray:
-    """Integers of one scale in another, as where a network quantizes what is quantized already.
-
-    What is clipped at the greatest result is half of the range at most: sums have a bit to spare,
-    and what was quantized before hardly any.
-    """
+    """Integers of one scale in another, as where a network quantizes what is quantized already."""
     form = kernel.in_bits, kernel.in_signed, kernel.out_bits, kernel.out_signed
-    return rescaled(*form, 2.0 ** _draws_of(kernel).uniform(-0.5, 1.0))
+    return rescaled(*form, 2.0 ** _draws_of(kernel).uniform(*SCALE_OCTAVES))
 
 
 def _told(kernel: Table) -> Table:

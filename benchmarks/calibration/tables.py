@@ -13,8 +13,10 @@ import numpy as np
 from benchmarks.calibration.fit import SHAPES, fitting_rows
 from benchmarks.calibration.regression import mape, share
 from benchmarks.calibration.sweep import kernel_of
+from benchmarks.calibration.synthesis import recipe_digest
 from hw_targets.cost.coefficients import Coefficients, load_coefficients
-from hw_targets.families import family_names
+from hw_targets.cost.features import KERNELS
+from hw_targets.families import family_names, load_family
 from hw_targets.finn_adapter import node_luts
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.kernel import Kernel
@@ -38,6 +40,9 @@ points where the count is exact. Errors of units below 16 LUTs or registers coun
 *FINN's*: what FINN (finn-plus) answers for its node of the same shape. Its nodes are other
 hardware than our kernels, but do the same work: what the error would be if its formula were taken
 for ours. Where it has no formula there is nothing to compare with.
+
+A kernel with a star was fitted to points of former sources: it, or how it is synthesised, has
+changed since, and a sweep is due.
 
 Made by `python -m benchmarks.calibration.tables`; see `benchmarks/calibration`.
 """
@@ -126,7 +131,8 @@ def finns_errors() -> dict[str, float]:
 
 
 def section(fitted: Coefficients, finns: dict[str, float]) -> list[str]:
-    """Heading and table of one family."""
+    """Heading and table of one family; a star where points are not of the present sources."""
+    family = load_family(fitted.family)
     beside = " FINN's |" if finns else ""
     lines = [
         f"## {fitted.family}",
@@ -139,8 +145,9 @@ def section(fitted: Coefficients, finns: dict[str, float]) -> list[str]:
     ]
     for kind, fit in fitted.kernels.items():
         theirs = f" {finns[kind]:.0f} |" if kind in finns else " |" if finns else ""
+        star = "" if fit.source == recipe_digest(KERNELS[kind], family) else " *"
         lines.append(
-            f"| {kind} | {fit.points} | {fit.lut.mape:.1f} | {fit.lut.mape_left_out:.1f} | "
+            f"| {kind}{star} | {fit.points} | {fit.lut.mape:.1f} | {fit.lut.mape_left_out:.1f} | "
             f"{share(fit.lut.coverage)} |{theirs} {fit.ff.mape:.1f} | {fit.ff.mape_left_out:.1f} | "
             f"{share(fit.ff.coverage)} | {fit.exact['dsp']:.0%} | {fit.exact['bram']:.0%} |"
         )

@@ -17,6 +17,15 @@ from hw_targets.rtl.kernel import IntArray
 
 Bits = NDArray[np.int64]
 
+SCALE_OCTAVES = (-0.5, 1.0)
+"""Where scales of networks' tables lie, as powers of two: see `rescaled`.
+
+What is clipped at the greatest result is half of the range at most: sums have a bit to spare, and
+what was quantized before hardly any.
+"""
+_LEAST_RESET = 8
+"""Words of a table up to which no reset is made."""
+
 
 @dataclass(frozen=True)
 class TableLogic:
@@ -47,10 +56,6 @@ def table_logic(words: IntArray, out_bits: int) -> TableLogic:
             resets.add(condition)
     six = _leaves(rests, 6), sum(_muxes(rests, 6)), len(resets)
     return TableLogic(_leaves(columns, 4), near, sum(far), *six)
-
-
-_LEAST_RESET = 8
-"""Words of a table from which no reset is made."""
 
 
 def _leaves(columns: list[Bits], inputs: int) -> int:
@@ -110,7 +115,7 @@ def _constant_apart(column: Bits) -> tuple[tuple[tuple[int, int], ...], Bits]:
 @lru_cache(maxsize=4096)
 def usual_table_logic(in_bits: int, in_signed: bool, out_bits: int, out_signed: bool) -> TableLogic:
     """Of integers of one scale in another: mean over the scales that networks have."""
-    scales = 2.0 ** np.linspace(-0.5, 1.0, 7)
+    scales = 2.0 ** np.linspace(*SCALE_OCTAVES, 7)
     form = in_bits, in_signed, out_bits, out_signed
     found = [astuple(table_logic(rescaled(*form, float(s)), out_bits)) for s in scales]
     return TableLogic(*np.mean(found, axis=0).tolist())

@@ -22,7 +22,7 @@ from benchmarks.calibration.points import COUNTS, arrays_for, points
 from benchmarks.calibration.products import combinations
 from benchmarks.calibration.sweep import kernel_of, point_key
 from benchmarks.calibration.synthesis import _top, recipe_digest, sources_digest
-from benchmarks.calibration.tables import finn_node
+from benchmarks.calibration.tables import finn_node, section
 from compiler import ray_pool
 from hw_targets.cost.basis.products import (
     Products,
@@ -30,9 +30,11 @@ from hw_targets.cost.basis.products import (
     product_table,
     products_file,
 )
+from hw_targets.cost.coefficients import load_coefficients
 from hw_targets.cost.features import KERNELS
 from hw_targets.families import family_names, load_family
 from hw_targets.finn_adapter import node_luts
+from hw_targets.rtl.add import Add
 from hw_targets.rtl.concat import Concat
 from hw_targets.rtl.fifo import Fifo
 from hw_targets.rtl.maxpool import MaxPool
@@ -252,3 +254,15 @@ def test_a_sweep_that_cannot_run_says_so_in_a_line(
     assert sweep.main() == 2
     said = capsys.readouterr().err
     assert said == "error: calibration: Ray is not installed; pip install 'liftflow[sweep]'\n"
+
+
+def test_fits_to_points_of_former_sources_are_starred() -> None:
+    family = load_family("ecp5")
+    fitted = load_coefficients("ecp5")
+    assert fitted is not None
+    add = fitted.kernels["Add"]
+    present = add.model_copy(update={"source": recipe_digest(Add, family)})
+    kernels = {"Add": present, "Concat": add.model_copy(update={"source": "former"})}
+    lines = section(fitted.model_copy(update={"kernels": kernels}), {})
+    names = [line.split("|")[1].strip() for line in lines if line.startswith("| ")][2:]
+    assert names == ["Add", "Concat *"]
