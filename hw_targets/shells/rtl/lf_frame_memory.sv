@@ -2,7 +2,8 @@
 //
 // The word of `read_address` is there three cycles of `read_enable` later: block RAM answers late in
 // the cycle, so a register follows; a frame larger than a block RAM lies in banks, all of which are
-// read, and one is chosen behind that register.
+// read, and one is chosen behind that register. What is read in the cycle that writes its word is
+// undefined: both users read a frame only once all of it is written.
 module lf_frame_memory #(
     parameter int WIDTH = 8,
     parameter int WORDS = 64,
@@ -28,7 +29,8 @@ module lf_frame_memory #(
         localparam int DEPTH = bank == BANKS - 1 ? WORDS - bank * BLOCK : BLOCK;
         localparam int BITS  = DEPTH > 1 ? $clog2(DEPTH) : 1;
 
-        logic [WIDTH-1:0] memory [DEPTH];
+        // `no_rw_check` tells Yosys so: else it puts a multiplexer before the register.
+        (* no_rw_check *) logic [WIDTH-1:0] memory [DEPTH];
         logic [WIDTH-1:0] word;
         logic             chosen;
 
