@@ -11,12 +11,14 @@ from passes.criteria.deep_lift import Contribution, DeepLift
 from passes.criteria.gradients import Gradient, GradientMean, GradientReference, Taylor
 from passes.criteria.hessian import Hessian
 from passes.criteria.lrp import Lrp
+from passes.criteria.reveal_cancel import RevealCancel
 from passes.criteria.wanda import Wanda
 from passes.criteria.weights_only import L1, L2, BatchNorm, GeometricMedian, Random
 
 CRITERIA: dict[str, type[Criterion]] = {
     "deeplift": DeepLift,
     "deeplift-contribution": Contribution,
+    "deeplift-reveal-cancel": RevealCancel,
     "l1": L1,
     "l2": L2,
     "fpgm": GeometricMedian,

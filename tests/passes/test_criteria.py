@@ -36,6 +36,7 @@ from passes.prepare import Prepare
 BATCHED = (
     "deeplift",
     "deeplift-contribution",
+    "deeplift-reveal-cancel",
     "taylor",
     "gradient",
     "gradient-reference",
