@@ -6,12 +6,12 @@ and kept small enough for a point to take seconds.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import numpy as np
 
+from benchmarks.calibration.chosen import CHOSEN
+from benchmarks.calibration.contents import SEED, table_told
 from hw_targets.cost.layer import PLANNED_MULT_BITS
 from hw_targets.rtl.add import Add
 from hw_targets.rtl.channel_add import ChannelAdd
@@ -19,7 +19,7 @@ from hw_targets.rtl.concat import Concat
 from hw_targets.rtl.depthwise import Depthwise
 from hw_targets.rtl.duplicate import Duplicate
 from hw_targets.rtl.fifo import Fifo
-from hw_targets.rtl.kernel import IntArray, Kernel
+from hw_targets.rtl.kernel import Kernel
 from hw_targets.rtl.label_select import LabelSelect
 from hw_targets.rtl.maxpool import MaxPool
 from hw_targets.rtl.mvu import Mvu
@@ -29,12 +29,10 @@ from hw_targets.rtl.reduce import Reduce
 from hw_targets.rtl.requant import MOST_SHIFT, Requant
 from hw_targets.rtl.swu import Swu
 from hw_targets.rtl.table import Table
-from hw_targets.rtl.table_logic import SCALE_OCTAVES, rescaled, table_logic
 from hw_targets.rtl.threshold import Threshold
 from hw_targets.rtl.upsample import Upsample
 from hw_targets.rtl.width_converter import WidthConverter
 
-SEED = 20260101
 COUNTS: dict[str, int] = {
     "Mvu": 300,
     "Threshold": 150,
@@ -56,8 +54,6 @@ COUNTS: dict[str, int] = {
     "Concat": 40,
 }
 """Points a kernel: some thousand in all."""
-CONTENTS: dict[type[Kernel], int] = {Threshold: 2}
-"""Version of a kernel's contents, where they have changed: points of former contents are stale."""
 
 
 class _Draw:
@@ -192,23 +188,7 @@ def _table(d: _Draw) -> Kernel:
     signed = bool(d.of(0, 1))
     made = Table(d.of(2, 3, 4, 5, 6, 7, 8), signed, d.of(2, 3, 4, 5, 6, 8),
                  signed and bool(d.of(0, 1)), d.of(1, 2, 3, 4, 8, 16, 32, 64), 64)  # fmt: skip
-    return _told(made)
-
-
-def _draws_of(kernel: Kernel) -> np.random.Generator:
-    """A generator of the kernel's own: what no field of it tells is drawn for every one anew."""
-    return np.random.default_rng([SEED, 1, zlib.crc32(repr(kernel).encode())])
-
-
-def _contents(kernel: Table) -> IntArray:
-    """Integers of one scale in another, as where a network quantizes what is quantized already."""
-    form = kernel.in_bits, kernel.in_signed, kernel.out_bits, kernel.out_signed
-    return rescaled(*form, 2.0 ** _draws_of(kernel).uniform(*SCALE_OCTAVES))
-
-
-def _told(kernel: Table) -> Table:
-    """With what its contents cost, as it is known of a network that is built."""
-    return replace(kernel, logic=table_logic(_contents(kernel), kernel.out_bits))
+    return table_told(made)
 
 
 def _channel_add(d: _Draw) -> Kernel:
@@ -270,157 +250,6 @@ _DRAWS: dict[str, Callable[[_Draw], Kernel]] = {
 }
 
 
-# Deep memories, wide images and wide units, which random draws of quick points leave out, and
-# quantizers of integers, which have one scale for all lanes.
-_LARGE: dict[str, tuple[Kernel, ...]] = {
-    "Mvu": (
-        Mvu(128, 64, 1, 1, 1, 4, 6, False, "lut", "block"),
-        Mvu(576, 64, 8, 4, 4, 4, 4, False, "lut", "block"),
-        Mvu(512, 128, 4, 2, 1, 3, 4, False, "dsp", "block"),
-        Mvu(288, 16, 16, 16, 4, 2, 2, False, "lut", "distributed"),
-        Mvu(256, 256, 1, 1, 1, 8, 8, False, "dsp", "block"),
-        Mvu(512, 64, 64, 8, 1, 2, 2, False, "lut", "block"),
-        Mvu(384, 48, 32, 16, 1, 3, 4, False, "lut", "block"),
-        # Many rows at once, for the layers of large networks.
-        Mvu(64, 128, 4, 32, 1, 4, 4, False, "lut", "block"),
-        Mvu(32, 64, 8, 64, 1, 2, 3, False, "lut", "distributed"),
-        Mvu(128, 128, 16, 32, 1, 2, 2, False, "lut", "block"),
-        Mvu(256, 64, 4, 64, 1, 4, 4, False, "dsp", "block"),
-        Mvu(64, 64, 16, 64, 1, 4, 4, False, "dsp", "block"),
-        Mvu(2048, 64, 1, 64, 1, 3, 4, False, "dsp", "block"),
-        # Rows unfolded as a whole, and wide kernels.
-        Mvu(150, 16, 75, 2, 1, 4, 4, False, "lut", "distributed"),
-        Mvu(150, 16, 150, 1, 1, 4, 4, False, "lut", "distributed"),
-        Mvu(256, 8, 128, 2, 1, 2, 2, False, "lut", "distributed"),
-        Mvu(784, 16, 98, 1, 1, 2, 4, False, "lut", "block"),
-        Mvu(200, 8, 100, 2, 1, 4, 4, False, "dsp", "distributed"),
-        Mvu(256, 16, 256, 1, 1, 2, 2, False, "lut", "distributed"),
-        # Weights of one bit, which no draw has.
-        Mvu(144, 16, 8, 4, 1, 1, 1, False, "lut", "block"),
-        Mvu(128, 24, 4, 8, 1, 1, 2, False, "lut", "distributed"),
-        Mvu(64, 16, 16, 2, 1, 1, 4, False, "lut", "distributed"),
-        Mvu(27, 16, 3, 4, 1, 1, 8, False, "lut", "distributed"),
-        Mvu(96, 10, 12, 5, 1, 1, 3, True, "lut", "block"),
-        Mvu(40, 8, 40, 1, 1, 1, 2, False, "lut", "distributed"),
-        Mvu(16, 8, 16, 8, 1, 1, 5, False, "lut", "distributed"),
-        Mvu(300, 30, 1, 6, 1, 1, 6, False, "lut", "block"),
-    ),
-    "Swu": (
-        Swu(34, 34, 32, 3, 3, 1, 1, 8, 4, False),
-        Swu(98, 98, 3, 3, 3, 2, 2, 3, 8, False),
-        Swu(230, 230, 3, 7, 7, 2, 2, 3, 8, False),
-        Swu(58, 58, 64, 3, 3, 1, 1, 64, 4, False),
-        Swu(16, 16, 512, 3, 3, 2, 2, 4, 4, False),
-        # Kernels with holes.
-        Swu(34, 34, 16, 3, 3, 1, 1, 8, 4, False, 2, 2),
-        Swu(1, 128, 8, 1, 5, 1, 1, 8, 8, False, 1, 4),
-        Swu(20, 12, 4, 3, 3, 2, 2, 4, 4, False, 2, 2),
-        Swu(64, 64, 32, 3, 3, 1, 1, 4, 2, False, 4, 4),
-        Swu(28, 28, 3, 5, 5, 1, 1, 3, 8, False, 1, 2),
-        Swu(1, 40, 2, 1, 3, 1, 1, 1, 3, False, 1, 8),
-    ),
-    "ParallelWindow": (
-        ParallelWindow(32, 32, 1, 5, 5, 1, 1, 1, 1, 25, 8, False),
-        ParallelWindow(34, 34, 3, 3, 3, 1, 1, 1, 1, 9, 8, False),
-        ParallelWindow(230, 230, 3, 7, 7, 2, 2, 1, 1, 49, 8, False),
-        ParallelWindow(230, 230, 3, 7, 7, 2, 2, 1, 1, 7, 8, False),
-        ParallelWindow(34, 34, 64, 3, 3, 1, 1, 1, 1, 9, 4, False),
-        ParallelWindow(58, 58, 64, 3, 3, 1, 1, 1, 1, 3, 4, False),
-        ParallelWindow(1, 256, 16, 1, 9, 1, 1, 1, 1, 9, 8, False),
-    ),
-    "Pad": (
-        Pad(96, 96, 3, 1, 1, 1, 1, 3, 8, False),
-        Pad(32, 32, 64, 1, 1, 1, 1, 4, 4, False),
-        Pad(224, 224, 3, 3, 3, 3, 3, 3, 8, False),
-        Pad(56, 56, 64, 1, 1, 1, 1, 64, 4, False),
-    ),
-    "MaxPool": (
-        MaxPool(32, 32, 64, 2, 4, 4, False),
-        MaxPool(64, 64, 16, 2, 8, 4, False),
-        MaxPool(112, 112, 64, 2, 1, 4, False),
-        MaxPool(112, 112, 64, 2, 64, 4, False),
-    ),
-    "Threshold": (
-        Threshold(128, 1, 4, 16, True, 4, False),
-        Threshold(64, 1, 4, 14, True, 6, False),
-        Threshold(64, 64, 4, 16, True, 4, False),
-        Threshold(512, 32, 4, 18, True, 3, False),
-        Threshold(2048, 4, 4, 20, True, 2, False),
-        Threshold(1024, 1, 4, 20, True, 4, False),
-        Threshold(4, 4, 64, 10, False, 4, False),
-        Threshold(1, 1, 64, 14, False, 8, False),
-        Threshold(16, 16, 64, 12, False, 3, False),
-        Threshold(2, 2, 64, 9, True, 6, True, -32),
-        Threshold(8, 8, 64, 16, True, 4, True, -8),
-        Threshold(64, 64, 64, 11, True, 2, True, -2),
-        Threshold(3, 3, 64, 20, True, 5, True, -16),
-        Threshold(1, 1, 64, 18, True, 8, True, -128),
-        Threshold(32, 32, 64, 13, True, 3, True, -4),
-        Threshold(4, 4, 64, 10, True, 8, True, -128),
-    ),
-    "ChannelAdd": (
-        ChannelAdd(1000, 1, 1, 20, True, 20, 21),
-        ChannelAdd(1000, 4, 1, 18, True, 18, 19),
-        ChannelAdd(100, 50, 1, 16, True, 16, 17),
-    ),
-    "LabelSelect": (
-        LabelSelect(1000, 1, 21, True),
-        LabelSelect(1000, 8, 19, True),
-        LabelSelect(1000, 50, 21, True),
-        LabelSelect(100, 50, 17, True),
-    ),
-    "Fifo": (Fifo(1024, 2, 16), Fifo(1600, 2, 16), Fifo(768, 32, 64), Fifo(8, 8192, 9000)),
-    "WidthConverter": (
-        WidthConverter(1, 64, 4, 256),
-        WidthConverter(64, 1, 4, 256),
-        WidthConverter(128, 2, 3, 512),
-        WidthConverter(1, 128, 2, 512),
-    ),
-    "Depthwise": (
-        Depthwise(128, 9, 1, 1, 4, 4, False, "lut", "auto"),
-        Depthwise(16, 9, 1, 1, 2, 1, False, "lut", "auto"),
-        Depthwise(1024, 9, 1, 1, 4, 4, False, "lut", "auto"),
-        Depthwise(64, 9, 1, 64, 3, 4, False, "lut", "auto"),
-        Depthwise(256, 9, 1, 64, 4, 4, False, "dsp", "auto"),
-        Depthwise(960, 25, 1, 2, 8, 8, False, "dsp", "auto"),
-        Depthwise(32, 9, 1, 8, 4, 4, False, "lut", "auto"),
-        Depthwise(144, 9, 1, 12, 4, 4, True, "lut", "auto"),
-    ),
-    "Reduce": (
-        Reduce(128, 9, 1, 1, 4, False, "sum"),
-        Reduce(16, 9, 1, 16, 8, False, "max"),
-        Reduce(2048, 49, 1, 1, 4, False, "sum"),
-        Reduce(512, 1024, 1, 8, 8, False, "sum"),
-        Reduce(64, 64, 1, 64, 4, False, "sum"),
-        Reduce(64, 9, 256, 64, 4, False, "max"),
-        Reduce(1280, 49, 1, 4, 4, False, "sum"),
-        Reduce(64, 9, 256, 1, 8, True, "max"),
-    ),
-    "Upsample": (
-        Upsample(21, 16, 24, 2, 1, 3, 4, False),
-        Upsample(64, 128, 64, 2, 2, 64, 8, False),
-        Upsample(64, 128, 128, 2, 2, 1, 4, False),
-    ),
-    "Requant": (
-        Requant(64, 64, 1, 16, True, 4, False, 12, 24, 20, "dsp"),
-        Requant(1024, 2, 1, 18, True, 4, False, 14, 28, 24, "dsp"),
-        Requant(32, 32, 1, 12, True, 4, False, 8, 20, 12, "lut"),
-    ),
-    "Table": (_told(Table(8, True, 8, True, 64, 64)), _told(Table(4, False, 4, False, 64, 64))),
-    "Duplicate": (
-        Duplicate(64, 24, True, 64, 2),
-        Duplicate(1, 8, True, 64, 4),
-        Duplicate(16, 4, False, 64, 3),
-    ),
-    "Add": (Add(64, 20, True, 64), Add(64, 4, False, 64)),
-    "Concat": (
-        Concat(64, (64, 64), 64, 8, False),
-        Concat(64, (512, 512), 1, 4, False),
-        Concat(64, (64, 64, 128, 32), 32, 4, False),
-    ),
-}
-
-
 def points(kinds: tuple[str, ...], most: int) -> Iterator[Kernel]:
     """Distinct kernels of each kind, always the same ones, kinds taking turns.
 
@@ -429,7 +258,7 @@ def points(kinds: tuple[str, ...], most: int) -> Iterator[Kernel]:
     drawn: dict[str, list[Kernel]] = {}
     for kind in kinds:
         draw = _Draw(np.random.default_rng([SEED, *kind.encode()]))
-        found: dict[Kernel, None] = dict.fromkeys(_LARGE.get(kind, ()))
+        found: dict[Kernel, None] = dict.fromkeys(CHOSEN.get(kind, ()))
         most_found = len(found) + COUNTS[kind]
         while len(found) < most_found:
             found[_DRAWS[kind](draw)] = None
@@ -438,77 +267,3 @@ def points(kinds: tuple[str, ...], most: int) -> Iterator[Kernel]:
         for kind in kinds:
             if turn < len(drawn[kind]):
                 yield drawn[kind][turn]
-
-
-def arrays_for(kernel: Kernel) -> dict[str, IntArray]:
-    """Memory contents as trained networks have them: bell-shaped weights, thresholds in steps."""
-    rng = np.random.default_rng([SEED, 1])
-    if isinstance(kernel, Mvu | Depthwise):
-        limit = 2 ** (kernel.weight_bits - 1) - 1
-        shape = (
-            (kernel.mh, kernel.mw) if isinstance(kernel, Mvu) else (kernel.channels, kernel.taps)
-        )
-        values = rng.normal(0.0, max(limit, 1) / 2.2, shape)
-        if kernel.weight_bits == 1:
-            return {"weights": np.where(values < 0, -1, 1).astype(np.int64)}
-        return {"weights": np.clip(np.round(values), -limit, limit).astype(np.int64)}
-    if isinstance(kernel, Threshold):
-        return {"thresholds": _thresholds(kernel)}
-    if isinstance(kernel, ChannelAdd):
-        limit = 2 ** (kernel.bias_bits - 1) - 1
-        return {"bias": rng.integers(-limit, limit, kernel.channels, dtype=np.int64)}
-    if isinstance(kernel, Requant):
-        return {
-            # Slopes are positive and of one magnitude; what is added has either sign.
-            "mult": rng.integers(1, 2 ** (kernel.mult_bits - 1), kernel.channels),
-            "add": rng.integers(
-                -(2 ** (kernel.add_bits - 1)), 2 ** (kernel.add_bits - 1), kernel.channels
-            ),
-        }
-    if isinstance(kernel, Table):
-        return {"table": _contents(kernel)}
-    return {}
-
-
-def _thresholds(kernel: Threshold) -> IntArray:
-    """Contents of either kind: behind a layer, or where integers of one scale are quantized.
-
-    The latter are those of sums of activations, which have no sign, and of sums of two branches,
-    whose results have one.
-    """
-    integers = kernel.channels == kernel.pe and (kernel.out_signed or not kernel.in_signed)
-    return _scaled_thresholds(kernel) if integers else _layer_thresholds(kernel)
-
-
-def _scaled_thresholds(kernel: Threshold) -> IntArray:
-    """The same for all lanes, halfway between multiples of a scale.
-
-    The results span the whole range of the sums down to a sixteenth of it; where sums are hardly
-    wider than results, not as little as that.
-    """
-    top = (1 << (kernel.in_bits - int(kernel.in_signed))) - 1
-    low = -(1 << (kernel.out_bits - 1)) if kernel.out_signed else 0
-    levels = np.arange(low + 1, low + (1 << kernel.out_bits))
-    widest = np.log2(top / levels.max())
-    scale = 2.0 ** (widest - _draws_of(kernel).uniform(0.0, min(4.0, widest / 2)))
-    steps: IntArray = np.ceil((levels - 0.5) * scale).astype(np.int64)
-    return np.broadcast_to(steps, (kernel.channels, len(steps))).copy()
-
-
-def _layer_thresholds(kernel: Threshold) -> IntArray:
-    """Those of a rectifier behind batch normalisation: equal steps in a channel, from near zero.
-
-    An accumulator holds every sum that could occur, and thresholds lie where sums do occur. Over
-    35 layers of the networks of `benchmarks.designs` those of a channel span 2**-8 to 2**-4 of
-    half the range and begin within 0.4 spans of zero. That spread is the layer's own: it is drawn
-    for every kernel anew, and nothing in the kernel's fields tells it.
-    """
-    rng = _draws_of(kernel)
-    half, levels = 2.0 ** (kernel.in_bits - 1), 2**kernel.out_bits - 1
-    # Training spaces thresholds by a count at least, as far as there is room for it.
-    span = min(max(half * 2.0 ** rng.uniform(-8.0, -4.0), levels, 12.0), half)
-    steps = span / levels * rng.lognormal(0.0, 0.25, (kernel.channels, 1))
-    starts = span * rng.normal(0.0, 0.4, (kernel.channels, 1))
-    values = np.ceil(starts + steps * (np.arange(levels) + 0.5))
-    within: IntArray = np.clip(values, -half, half).astype(np.int64)
-    return within

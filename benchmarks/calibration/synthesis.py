@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.calibration.points import CONTENTS, arrays_for
+from benchmarks.calibration.contents import CONTENTS, arrays_for
 from hw_targets.families import Family
 from hw_targets.flows import ecp5_carries, ecp5_registers, yosys
 from hw_targets.rtl.kernel import RTL_DIR, Kernel, Stream, literal

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.calibration import synthesis
-from benchmarks.calibration.points import arrays_for
+from benchmarks.calibration.contents import arrays_for
 from hw_targets.families import Family
 from hw_targets.rtl import finn_library
 from hw_targets.rtl.finn_mvu import FinnMvu

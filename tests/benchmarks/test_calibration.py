@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from benchmarks.calibration import sweep
+from benchmarks.calibration.contents import arrays_for
 from benchmarks.calibration.fit import SHAPES, counted
-from benchmarks.calibration.points import COUNTS, arrays_for, points
+from benchmarks.calibration.points import COUNTS, points
 from benchmarks.calibration.products import combinations
 from benchmarks.calibration.sweep import kernel_of, point_key
 from benchmarks.calibration.synthesis import _top, recipe_digest, sources_digest

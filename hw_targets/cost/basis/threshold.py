@@ -24,7 +24,7 @@ SMALL_BITS = 4
 SPARE_BITS = 7.0
 """Bits of the input, less what the thresholds of one channel span: half the range is 2**-6 of it.
 
-The middle of what layers have, and of what is calibrated with (`benchmarks.calibration.points`).
+The middle of what layers have, and of what is calibrated with (`benchmarks.calibration.contents`).
 """
 LEAST_SPAN = 3.5
 """Bits that the thresholds of a channel span at least, however few they are."""
