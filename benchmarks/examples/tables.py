@@ -38,8 +38,9 @@ PLACED = """
 ## Placed and routed
 
 With `--synthesis`, on an ECP5 of speed grade 6, of the first seed that met 100 MHz; shell
-included. Examples of the board that are not listed have not met it. LUTs, registers, multipliers
-and block RAMs as estimated before synthesis, and as placed.
+included. What misses it with every seed is listed below as not done. LUTs, registers, multipliers
+and block RAMs as allocation estimated them, before constants were fitted and FIFOs sized by
+simulation, and as placed.
 """
 PLACED_COLUMNS = ("network", "board", "MHz", "LUT", "placed", "FF", "placed", "DSP", "placed",
                   "BRAM", "placed")  # fmt: skip
