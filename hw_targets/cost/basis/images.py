@@ -67,8 +67,11 @@ def parallel_window(k: Fields, family: Family) -> Basis:
     block = rows * in_block_ram(depth, most(word, 1.0), family)
     soft = rows - block
     column = clog2(depth + 1)
-    waits = clog2(most(k["before"], k["stride_w"]) + 1) + clog2(most(k["above"], k["stride_h"]) + 1)
-    const, counters = 1.0, column + clog2(k["in_h"] + 1) + waits
+    # Of an image of one row nothing is counted but columns.
+    row_wait = clog2(most(k["above"], k["stride_h"]) + 1)
+    row = flag(k["in_h"] > 1) * (clog2(k["in_h"] + 1) + row_wait)
+    wait = clog2(most(k["before"], k["stride_w"]) + 1)
+    const, counters = 1.0, column + row
     between = soft * word * (ceil(depth / lut_ram_cell(family).shapes[-1][0]) - 1)
     bram = block
     if some(block):
@@ -77,6 +80,9 @@ def parallel_window(k: Fields, family: Family) -> Basis:
     lut = {
         "const": const,
         "counters": counters,
+        "wait": wait,
+        # It starts at another number than that of a stride on.
+        "strides": wait * flag(k["stride_w"] > 1),
         "address": rows * column,
         "buffer": soft * lut_ram(depth, word, family),
         "banks": between,
@@ -86,7 +92,7 @@ def parallel_window(k: Fields, family: Family) -> Basis:
     }
     ff = {
         "const": const,
-        "counters": counters + rows * column + parts * clog2(beats),
+        "counters": counters + wait + rows * column + parts * clog2(beats),
         "window": k["kernel_h"] * (k["before"] + 1) * k["width"],
         "fetched": soft * word,
         "part": parts * taps,

@@ -80,6 +80,8 @@ def requant(k: Fields, family: Family) -> Basis:
     # result without one. With none of the latter, what is negative is all that is clipped.
     signed, above = k["out_signed"], most(kept - k["out_bits"], 0.0)
     outside = where(signed > 0, above + flag(above > 0), most(above - 1, 0.0))
+    # One LUT tells all zeros or all ones of few bits, trees for either of more.
+    beyond = most(outside - (family.lut_inputs - 1), 0.0)
     clipped, rectified = pe * k["out_bits"] * flag(outside > 0), 1 - signed
     stages = block + chosen + grouped + again
     # A constant's product is a sum for every digit of it that is not 0.
@@ -92,6 +94,7 @@ def requant(k: Fields, family: Family) -> Basis:
         "sums": (1 - inside) * sums,
         "sums_hard": inside * sums,
         "clip": signed * pe * outside,
+        "clip_far": signed * pe * beyond,
         "clip_unsigned": rectified * pe * outside,
         "clipped": signed * clipped,
         "clipped_unsigned": rectified * clipped,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hw_targets.cost.basis.arithmetic import (
     Number,
     ceil,
+    clog2,
     expm1,
     flag,
     least,
@@ -115,11 +116,14 @@ def of_few(words: Number) -> tuple[Number, Number]:
 def further_luts(words: Number, family: Family) -> Number:
     """LUTs that a bit of a constant memory in logic takes beside the first.
 
-    They lie behind multiplexers that cost nothing, as far as those go (`lf_lookup`).
+    They lie behind multiplexers that cost nothing, as far as those go (`lf_lookup`). Those are a
+    tree: what is left of the words is as many as the next power of two.
     """
     free = 2.0 ** WIDEST_INPUTS[family.lut_inputs]
-    luts = ceil(words / 2.0**family.lut_inputs)
-    return luts - 1 + (ceil(words / free) - 1) / muxes(family)
+    whole_trees = ceil(words / free) - 1
+    left = pow2(clog2(words - whole_trees * free))
+    luts = whole_trees * free / 2.0**family.lut_inputs + ceil(left / 2.0**family.lut_inputs)
+    return luts - 1 + whole_trees / muxes(family)
 
 
 def lut_ram(depth: Number, width: Number, family: Family) -> Number:
