@@ -184,7 +184,9 @@ def test_a_family_has_no_shell(
     assert found["clock_mhz"] == 50
     assert found["interval"] <= 5000
     least = answer([model, "--family", "ecp5"], monkeypatch, capsys)
-    assert least["total"]["lut"]["value"] <= found["total"]["lut"]["value"]
+    counted = [(least["total"][name], found["total"][name]) for name in ("lut", "dsp", "bram")]
+    # It may take more of one for less of another, not more of all.
+    assert any(one["value"] < other["value"] for one, other in counted)
 
 
 def test_unknown_is_never_zero(
