@@ -1,6 +1,7 @@
-"""Points that draws leave out: deep memories, wide images, wide units, and quantizers of integers.
+"""Points that draws leave out.
 
-The latter have one scale for all lanes.
+Deep memories, wide images, wide units, constants of several LUTs a bit, and quantizers of integers,
+which have one scale for all lanes.
 """
 
 from __future__ import annotations

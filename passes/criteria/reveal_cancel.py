@@ -6,9 +6,9 @@ each, and gives a non-linear step's output to either as the mean over both order
 come.
 
 Its authors keep both parts apart through the whole network. They never cancel then and grow by a
-factor a layer: behind the twenty layers of a ResNet-20 contributions miss the output by its whole
-size in float32, by 0.7 % in double. Here the parts are added up before each layer, which takes
-them apart anew; contributions then sum to the output's difference as those of the rescale rule do.
+factor a layer, until behind many layers rounding is as large as the output that is explained. Here
+the parts are added up before each layer, which takes them apart anew; contributions then sum to the
+output's difference as those of the rescale rule do.
 
 Source: Shrikumar et al., ICML 2017, arXiv 1704.02685, sections 3.4 and 3.5.3.
 """
