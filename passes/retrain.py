@@ -18,26 +18,31 @@ if TYPE_CHECKING:
     from passes._brevitas_network import QuantNetwork
     from passes._checkpoint import Checkpoint
 
+SMALLER = 0.25
+"""Steps of a training that is begun anew, as a share of those that failed."""
+
 
 @dataclass(frozen=True)
 class Retrain(Pass[QuantModel, QuantModel]):
     """Train weights, biases and scales under quantization; keep the best held-out epoch.
 
-    A training that leaves the loss on what it trains on above what it was has failed, and hands
-    back the network as it came. One whose loss becomes no number ends there, with the best epoch
-    before. Held-out samples could not tell: the float network knows them.
+    A training that leaves the loss on what it trains on above what it was has failed. It is begun
+    anew in smaller steps; when all have failed, the network is handed back as it came. One whose
+    loss becomes no number ends there, with the best epoch before. Held-out samples could not tell:
+    the float network knows them.
     Loss is cross entropy, of a regression the squared error, mixed with distillation from the
     float network before pruning. Masks stay zero, codebooks keep who shares an entry while entries
     move. The test split is measured once, after the choice. An interrupted training goes on at its
     last epoch.
 
     epochs: 0 passes the model through. batch: samples a step. lr: step of Adam's, as a share of
-    each tensor's root mean square; it falls on a cosine. distill: share of the loss that is
-    distillation. temperature: of the distillation. patience: epochs without a better held-out
-    result before it stops. holdout: share of the training split held out to choose the epoch.
-    shift: greatest random shift in pixels. mirror: images left to right, by chance. samples: drawn
-    anew for an epoch, 0 for all. precision: of convolutions in training, "float32" or "bfloat16";
-    accuracy is measured exactly either way.
+    each tensor's root mean square; it falls on a cosine. retries: trainings after one that failed,
+    each with a quarter of the `lr` before. distill: share of the loss that is distillation.
+    temperature: of the distillation. patience: epochs without a better held-out result before it
+    stops. holdout: share of the training split held out to choose the epoch. shift: greatest random
+    shift in pixels. mirror: images left to right, by chance. samples: drawn anew for an epoch, 0
+    for all. precision: of convolutions in training, "float32" or "bfloat16"; accuracy is measured
+    exactly either way.
     """
 
     name: ClassVar[str] = "retrain"
@@ -53,6 +58,7 @@ class Retrain(Pass[QuantModel, QuantModel]):
     epochs: int = 60
     batch: int = 64
     lr: float = 0.02
+    retries: int = 2
     distill: float = 0.5
     temperature: float = 3.0
     patience: int = 25
@@ -68,6 +74,7 @@ class Retrain(Pass[QuantModel, QuantModel]):
                 "epochs": (self.epochs >= 0, "0 or more"),
                 "batch": (self.batch >= 1, "at least 1"),
                 "lr": (self.lr > 0, "more than 0"),
+                "retries": (self.retries >= 0, "0 or more"),
                 "distill": (0 <= self.distill <= 1, "a share from 0 to 1"),
                 "temperature": (self.temperature > 0, "more than 0"),
                 "patience": (self.patience >= 1, "at least 1"),
@@ -92,24 +99,37 @@ class Retrain(Pass[QuantModel, QuantModel]):
             return model
         import torch
 
+        devices = [torch.device(ctx.device)] if ctx.device == "cuda" else []
+        for attempt in range(self.retries + 1):
+            network = cast("QuantNetwork", copy.deepcopy(model.module)).to(ctx.device)
+            with (
+                torch.random.fork_rng(devices),
+                threads_for(model.network.macs, self.batch),
+            ):
+                torch.manual_seed(ctx.seed)
+                state, loss = self._train(model, network, attempt, ctx)
+            if loss <= state.loss_before:
+                return self._trained(model, network, state, ctx)
+            # No number is a failure too.
+            failed = f"failed: loss {loss:.4f} after training, {state.loss_before:.4f} before; "
+            if attempt < self.retries:
+                ctx.say(f"{failed}begun anew with an lr of {self._lr(attempt + 1):g}", 0.0)
+            else:
+                ctx.say(f"{failed}the network stays as it was, try a smaller lr", 1.0)
+        return model
+
+    def _lr(self, attempt: int) -> float:
+        return self.lr * SMALLER**attempt
+
+    def _trained(
+        self, model: QuantModel, network: QuantNetwork, state: Checkpoint, ctx: Context
+    ) -> QuantModel:
+        """The model with its trained network: on its integers, and measured."""
+        import torch
+
         from passes import _brevitas_exact as exact
         from passes._brevitas_train import Constraints
 
-        network = cast("QuantNetwork", copy.deepcopy(model.module)).to(ctx.device)
-        devices = [torch.device(ctx.device)] if ctx.device == "cuda" else []
-        with (
-            torch.random.fork_rng(devices),
-            threads_for(model.network.macs, self.batch),
-        ):
-            torch.manual_seed(ctx.seed)
-            state, loss = self._train(model, network, ctx)
-        if not loss <= state.loss_before:  # no number is a failure too
-            ctx.say(
-                f"failed: loss {loss:.4f} after training, {state.loss_before:.4f} before; "
-                "the network stays as it was, try a smaller lr",
-                1.0,
-            )
-            return model
         network = network.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         constraints = Constraints(network, model.masks, model.codebooks)
         constraints.apply()
@@ -127,7 +147,7 @@ class Retrain(Pass[QuantModel, QuantModel]):
         )
 
     def _train(
-        self, model: QuantModel, network: QuantNetwork, ctx: Context
+        self, model: QuantModel, network: QuantNetwork, attempt: int, ctx: Context
     ) -> tuple[Checkpoint, float]:
         """Trains in place, going on where a checkpoint of the same training stands.
 
@@ -142,7 +162,7 @@ class Retrain(Pass[QuantModel, QuantModel]):
         trainer = train.Trainer(
             model, network, ctx, distillation, self.holdout, drawing, self.precision
         )
-        file = ctx.workdir / "checkpoint.pt"
+        file = ctx.workdir / (f"checkpoint-{attempt}.pt" if attempt else "checkpoint.pt")
         # Only the first process has one.
         state = ctx.team.agreed(Checkpoint.load(file, self._tag(model, ctx)))
         if state.epoch:
@@ -151,7 +171,7 @@ class Retrain(Pass[QuantModel, QuantModel]):
         else:
             state.loss_before = trainer.loss(self.batch)
         # Only now: loading a state makes Brevitas replace its scale parameters by new ones.
-        optimizer = train.optimizer(network, self.lr)
+        optimizer = train.optimizer(network, self._lr(attempt))
         if state.epoch:
             optimizer.load_state_dict(state.optimizer)
         while state.epoch < self.epochs and state.epoch - state.best_epoch <= self.patience:

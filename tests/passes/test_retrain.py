@@ -125,9 +125,39 @@ def test_training_that_diverges_hands_back_the_network_it_got(tmp_path: Path) ->
     data, model = digits()
     heard: list[str] = []
     room = replace(context(tmp_path, data), say=lambda text, _: heard.append(text))
-    assert Retrain(epochs=2, lr=50.0).run(model, room) is model
-    assert heard[-1].startswith("failed: loss")
+    assert Retrain(epochs=2, lr=500.0, retries=1).run(model, room) is model
+    failed = [text for text in heard if text.startswith("failed: loss")]
+    assert len(failed) == 2
+    assert failed[0].endswith("begun anew with an lr of 125")
+    assert heard[-1] == failed[1]
     assert heard[-1].endswith("try a smaller lr")
+
+
+def test_training_that_diverges_is_begun_anew_in_smaller_steps(tmp_path: Path) -> None:
+    """As if it had had them from the first, and so if the second training is interrupted too."""
+    data, model = digits()
+    small = replace(data, train_x=data.train_x[:256], train_y=data.train_y[:256])
+    heard: list[str] = []
+
+    def interrupt(text: str, _share: float | None) -> None:
+        heard.append(text)
+        if text.startswith("epoch 2/") and any(text.startswith("failed") for text in heard):
+            raise KeyboardInterrupt
+
+    option = Retrain(epochs=3, lr=0.125)
+    folder = tmp_path / "large"
+    with pytest.raises(KeyboardInterrupt):
+        option.run(model, replace(context(folder, small), say=interrupt))
+    smaller = float(next(t for t in heard if t.startswith("failed")).rsplit(" ", 1)[1])
+    assert smaller == 0.03125
+    heard.clear()
+    room = replace(context(folder, small), say=lambda text, _: heard.append(text))
+    resumed = option.run(model, room)
+    assert heard[0] == "going on after epoch 3"
+    assert heard[2] == "going on after epoch 1"
+    once = Retrain(epochs=3, lr=smaller, retries=0).run(model, context(tmp_path / "small", small))
+    assert resumed.history == once.history
+    assert resumed.accuracy == once.accuracy
 
 
 @pytest.mark.parametrize("epoch", [1, 3])
