@@ -114,9 +114,9 @@ class Retrain(Pass[QuantModel, QuantModel]):
             failed = f"failed: loss {loss:.4f} after training, {state.loss_before:.4f} before; "
             if attempt < self.retries:
                 ctx.say(f"{failed}begun anew with an lr of {self._lr(attempt + 1):g}", 0.0)
-            else:
-                ctx.say(f"{failed}the network stays as it was, try a smaller lr", 1.0)
-        return model
+        untrained = f"{failed}the network stays as it was, try a smaller lr"
+        ctx.say(untrained, 1.0)
+        return replace(model, untrained=untrained)
 
     def _lr(self, attempt: int) -> float:
         return self.lr * SMALLER**attempt
@@ -144,6 +144,7 @@ class Retrain(Pass[QuantModel, QuantModel]):
             accuracy=accuracy,
             codebooks=constraints.codebooks(),
             history=state.history,
+            untrained="",
         )
 
     def _train(

@@ -64,6 +64,7 @@ def build_report(
     """The report of a run, as far as it went. `command` makes it anew."""
     stages = _latest(result)
     final: ScoredModel | None = stages.get(ScoredModel)
+    quant: QuantModel | None = stages.get(QuantModel)
     rtl: RtlDesign | None = stages.get(RtlDesign)
     made: Implementation | None = stages.get(Implementation)
     allocation = final.allocation if final else None
@@ -85,7 +86,7 @@ def build_report(
         score=score,
         accuracy=accuracy,
         outputs=_outputs(stages.get(QonnxModel)),
-        compression=_compression(final, stages.get(QuantModel)),
+        compression=_compression(final, quant),
         resources=resources,
         performance=performance,
         power_w=made.power_w if made else None,
@@ -101,8 +102,9 @@ def build_report(
         ],
         history=[
             {"epoch": index, "loss": epoch.loss, "accuracy": epoch.accuracy}
-            for index, epoch in enumerate(_history(stages), 1)
+            for index, epoch in enumerate(quant.history if quant else (), 1)
         ],
+        untrained=quant.untrained if quant else "",
         verification=[
             CheckRow(
                 pass_name=record.name,
@@ -185,11 +187,6 @@ def _latest(result: RunResult) -> dict[type, Any]:
         stage = result.stage(record.name)
         found[type(stage)] = stage
     return found
-
-
-def _history(stages: dict[type, Any]) -> tuple[Any, ...]:
-    quant: QuantModel | None = stages.get(QuantModel)
-    return quant.history if quant else ()
 
 
 def _accuracy(result: RunResult, stages: dict[type, Any], samples: int) -> list[Accuracy]:

@@ -254,9 +254,10 @@ class Report(_Model):
     """Everything a run decided and measured.
 
     fingerprint: digest of the keys of all passes. command: what makes the run anew; None where it
-    was started from Python. versions: of Python, LiftFlow and every tool. front: designs that no
-    other beats and the chosen one, where `liftflow explore` looked for them. power_w: of the whole
-    chip, as Vivado estimates it after routing; None where the flow does not report it.
+    was started from Python. versions: of Python, LiftFlow and every tool. untrained: how retraining
+    failed, where it did and left the network as it was. front: designs that no other beats and the
+    chosen one, where `liftflow explore` looked for them. power_w: of the whole chip, as Vivado
+    estimates it after routing; None where the flow does not report it.
     """
 
     schema_version: Literal["liftflow-report/2"] = Field(default=VERSION, alias="schema")
@@ -279,6 +280,7 @@ class Report(_Model):
     layers: list[LayerRow]
     units: list[UnitRow]
     history: list[dict[str, float]]
+    untrained: str = ""
     verification: list[CheckRow]
     passes: list[PassRow]
     skipped: list[str]

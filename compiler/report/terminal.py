@@ -26,6 +26,9 @@ def print_report(report: Report, folder: Path, console: Console) -> None:
     if report.resources:
         console.print()
         console.print(_resources(report))
+    if report.untrained:
+        told = f"[yellow]retraining[/] {report.untrained}"
+        console.print(told, highlight=False, soft_wrap=True)
     for reason in report.skipped:
         console.print(f"[yellow]skipped:[/] {reason}", highlight=False, soft_wrap=True)
     console.print()

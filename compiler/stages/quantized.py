@@ -48,7 +48,8 @@ class Codebook:
 class QuantModel:
     """A Brevitas network: QuantConv2d / QuantLinear / QuantReLU under the allocated widths.
 
-    accuracy is on the whole test split. history is empty until retraining.
+    accuracy is on the whole test split. history is empty until retraining. untrained: how that
+    failed, where it did and left the network as it was.
     """
 
     name: str
@@ -63,6 +64,7 @@ class QuantModel:
     accuracy: float
     codebooks: Mapping[str, Codebook] = field(default_factory=dict)
     history: tuple[Epoch, ...] = ()
+    untrained: str = ""
     insight: Insight | None = None
 
 

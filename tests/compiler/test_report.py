@@ -18,6 +18,7 @@ from compiler.report import pictures
 from compiler.report.html import render
 from compiler.report.insight import TARGETS, reason, section
 from compiler.report.schema import Report
+from compiler.report.terminal import print_report
 from hw_targets.errors import LiftFlowError
 from passes.explain import ONE_TARGET
 
@@ -90,6 +91,17 @@ def test_page_of_a_run_that_stopped_early() -> None:
         verification=[], accuracy=[],
     )  # fmt: skip
     assert "no claim checked yet" in " ".join(parse(render(early)).text)
+
+
+def test_page_and_terminal_say_that_retraining_failed(tmp_path: Path) -> None:
+    why = "failed: loss 9.1000 after training, 0.5000 before; the network stays as it was"
+    failed = full_report(history=[], untrained=why)
+    page = parse(render(failed))
+    assert f"Retraining {why}." in " ".join(page.text)
+    written = StringIO()
+    print_report(failed, tmp_path, Console(file=written, width=200))
+    assert f"retraining {why}" in written.getvalue()
+    assert "retraining" not in " ".join(parse(render(full_report())).text)
 
 
 def test_page_shows_what_the_network_looks_at() -> None:

@@ -125,7 +125,9 @@ def test_training_that_diverges_hands_back_the_network_it_got(tmp_path: Path) ->
     data, model = digits()
     heard: list[str] = []
     room = replace(context(tmp_path, data), say=lambda text, _: heard.append(text))
-    assert Retrain(epochs=2, lr=500.0, retries=1).run(model, room) is model
+    found = Retrain(epochs=2, lr=500.0, retries=1).run(model, room)
+    assert found == replace(model, untrained=heard[-1])
+    assert found.module is model.module
     failed = [text for text in heard if text.startswith("failed: loss")]
     assert len(failed) == 2
     assert failed[0].endswith("begun anew with an lr of 125")
@@ -181,7 +183,8 @@ def test_a_loss_that_is_no_number_ends_the_training(
     found = Retrain(epochs=5).run(model, room)
     assert any(text.startswith(f"epoch {epoch}: the loss is no number") for text in heard)
     if epoch == 1:
-        assert found is model
+        assert found.module is model.module
+        assert found.untrained == heard[-1]
         assert heard[-1].startswith("failed: loss nan")
     else:
         assert len(found.history) == 2
