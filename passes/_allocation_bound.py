@@ -70,11 +70,13 @@ class Problem:
 class Bound:
     """value: no path's objective is below it. reduced: (edges,) the same of paths through an edge.
 
-    path, best: the best design met on the way, None and infinity where none kept to the limits.
+    prices: (rows,) of the limits, that give both. path, best: the best design met on the way, None
+    and infinity where none kept to the limits.
     """
 
     value: float
     reduced: Floats
+    prices: Floats
     path: Indices | None
     best: float
 
@@ -90,6 +92,14 @@ def bound(
     if not search.feasible(deadline):
         return None
     return search.bound(deadline, enough)
+
+
+def through(problem: Problem, prices: Floats) -> Floats:
+    """(edges,) what no path through an edge is below that keeps to the limits, so priced."""
+    graph = problem.graph
+    weights = problem.objective + prices @ problem.use
+    found = graph.from_source(weights)[graph.tails] + weights
+    return np.asarray(found + graph.to_sink(weights)[graph.heads] - float(prices @ problem.limits))
 
 
 class _Search:
@@ -147,12 +157,8 @@ class _Search:
                 break
             if enough and (value > enough[1] or self._best[0] <= enough[0]):
                 break
-        graph = problem.graph
-        weights = problem.objective + kept @ problem.use
-        through = graph.from_source(weights)[graph.tails] + weights
-        through += graph.to_sink(weights)[graph.heads] - float(kept @ problem.limits)
         best, found = self._best
-        return Bound(value, through, found, best)
+        return Bound(value, through(problem, kept), kept, found, best)
 
     def _master(self, *, broken: bool) -> tuple[float, Floats, bool]:
         """The mix of known paths of least objective, or of least breach; its row prices."""

@@ -69,7 +69,7 @@ class Graph:
         reached = self.from_source(weights)
         path: list[int] = []
         node = self.nodes - 1
-        for order, starts, first in reversed(self._by_head):
+        for order, starts, first in reversed(self.by_head):
             begin = int(starts[node - first])
             end = int(starts[node - first + 1]) if node - first + 1 < len(starts) else len(order)
             into = order[begin:end]
@@ -81,7 +81,7 @@ class Graph:
     def from_source(self, weights: Floats) -> Floats:
         """(nodes,) least weight of a path from the source to each node."""
         found = np.zeros(self.nodes)
-        for order, starts, first in self._by_head:
+        for order, starts, first in self.by_head:
             sums = found[self.tails[order]] + weights[order]
             found[first : first + len(starts)] = np.minimum.reduceat(sums, starts)
         return found
@@ -89,21 +89,22 @@ class Graph:
     def to_sink(self, weights: Floats) -> Floats:
         """(nodes,) least weight of a path from each node to the sink."""
         found = np.zeros(self.nodes)
-        for order, starts, first in reversed(self._by_tail):
+        for order, starts, first in reversed(self.by_tail):
             sums = found[self.heads[order]] + weights[order]
             found[first : first + len(starts)] = np.minimum.reduceat(sums, starts)
         return found
 
     @cached_property
-    def _by_head(self) -> list[tuple[Indices, Indices, int]]:
+    def by_head(self) -> list[tuple[Indices, Indices, int]]:
+        """Of every rank: its edges sorted by head, where each head's begin, and the first head."""
         return self._grouped(self.heads)
 
     @cached_property
-    def _by_tail(self) -> list[tuple[Indices, Indices, int]]:
+    def by_tail(self) -> list[tuple[Indices, Indices, int]]:
+        """The same by tail."""
         return self._grouped(self.tails)
 
     def _grouped(self, ends: Indices) -> list[tuple[Indices, Indices, int]]:
-        """Of every rank: its edges sorted by an end, where each end's begin, and the first end."""
         found = []
         for part in self.slices:
             order = part.start + np.argsort(ends[part], kind="stable")

@@ -50,28 +50,34 @@ class Allocate(Pass[ScoredModel, ScoredModel]):
     """
 
     name: ClassVar[str] = "allocate"
-    tools: ClassVar[tuple[str, ...]] = ("scipy", "numpy", "torch")
+    tools: ClassVar[tuple[str, ...]] = ("scipy", "highspy", "numpy", "torch")
     uses: ClassVar[tuple[str, ...]] = (
         "hw_targets.boards",
         "hw_targets.cost",
         "hw_targets.families",
         "hw_targets.lanes",
         "passes._allocation_bits",
-        "passes._allocation_error",
-        "passes._allocation_goal",
         "passes._allocation_blocks",
-        "passes._allocation_branches",
         "passes._allocation_bound",
+        "passes._allocation_branches",
         "passes._allocation_build",
         "passes._allocation_core",
+        "passes._allocation_error",
         "passes._allocation_exits",
+        "passes._allocation_goal",
+        "passes._allocation_highs",
+        "passes._allocation_master",
+        "passes._allocation_meeting",
+        "passes._allocation_merge",
         "passes._allocation_model",
         "passes._allocation_paths",
+        "passes._allocation_polish",
         "passes._allocation_price",
         "passes._allocation_prune",
         "passes._allocation_solve",
         "passes._allocation_space",
         "passes._allocation_stage",
+        "passes._allocation_tree",
         "passes._rounding_lift",
         "passes._sensitivity",
         "passes._relevance",

@@ -177,8 +177,10 @@ def test_time_that_others_took_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> N
         return real(*args, options={**options, "time_limit": 0.0} if stopped else options, **more)
 
     checked = 0
-    for seed in SEEDS[20:40]:
+    for seed in range(120):
         problem = random_problem(seed)
+        if not problem.elastic.any():
+            continue  # taken apart where time is over
         calm = best_path(problem, 20.0)
         monkeypatch.setattr(scipy.optimize, "milp", starved)
         given.clear()
