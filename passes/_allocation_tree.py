@@ -153,20 +153,18 @@ class _Search:
     def _push(self, low: float, problem: Problem, edges: Indices, paths: list[Indices]) -> None:
         heapq.heappush(self._heap, _Node(low, next(self._numbers), problem, edges, paths))
 
-    def _take(self, path: Indices) -> bool:
-        """A path of `_wide`, if it is the best so far."""
-        return self._keep(self._origins[self._unmerged(path)])
+    def _take(self, path: Indices) -> None:
+        """Keeps a path of `_wide`, if it is the best so far."""
+        self._keep(self._origins[self._unmerged(path)])
 
     def _unmerged(self, path: Indices) -> Indices:
         whole = self._members[path]
         return whole[whole >= 0]
 
-    def _keep(self, path: Indices) -> bool:
+    def _keep(self, path: Indices) -> None:
         value = self._problem.value(path)
-        better = value < self._best
-        if better:
+        if value < self._best:
             self._best, self._path = value, path
-        return better
 
     def _look(self, problem: Problem, edges: Indices, prices: Floats, low: float) -> None:
         path = meeting(problem, prices, low, self._loose)
