@@ -16,7 +16,7 @@ import numpy as np
 
 from passes._allocation_bound import Bound, Problem, bound
 from passes._allocation_highs import NOTHING, TOLERANCE, Found, solve
-from passes._allocation_prune import undominated
+from passes._allocation_prune import pruned
 from passes._allocation_space import MATRIX, RANKS
 from passes._allocation_tree import branched
 
@@ -100,8 +100,7 @@ def _of_core(
     core, edges = problem.subset(known.reduced <= known.value + reach * (1 + TOLERANCE))
     if not len(edges):
         return NOTHING
-    rows = np.vstack([core.objective, core.use]).T
-    core, left = core.subset(undominated(core.graph, rows, MATRIX, RANKS))
+    core, left = pruned(core, MATRIX, RANKS)
     found = solve(core, known.value, time_limit_s, enough, branches)
     return found if found.path is None else replace(found, path=edges[left[found.path]])
 

@@ -38,9 +38,16 @@ class Master:
             objective, 0.0, self._free, self._rows + 1, self._column, np.append(use, 1.0)
         )
 
-    def solve(self) -> tuple[float, Floats, Floats]:
-        """The objective of the best mix, (rows,) prices of the limits, (paths,) weights."""
+    def solve(self) -> tuple[float, Floats, Floats] | None:
+        """The objective of the best mix, (rows,) prices of the limits, (paths,) weights.
+
+        None where HiGHS does not say that it is the best.
+        """
+        import highspy
+
         self._solver.run()
+        if self._solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            return None
         solution = self._solver.getSolution()
         prices = np.maximum(-np.asarray(solution.row_dual[: self._rows]), 0.0)
         weights = np.asarray(solution.col_value[self._rows :])

@@ -10,12 +10,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from passes._allocation_bound import Problem
 from passes._allocation_paths import Graph
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 TOLERANCE = 1e-12
+
+
+def pruned(problem: Problem, matrix: int, ranks: int) -> tuple[Problem, Indices]:
+    """The problem without matrix edges that another one dominates, and where the rest were."""
+    rows = np.vstack([problem.objective, problem.use]).T
+    return problem.subset(undominated(problem.graph, rows, matrix, ranks))
 
 
 def undominated(graph: Graph, rows: Floats, matrix: int, ranks: int) -> NDArray[np.bool_]:

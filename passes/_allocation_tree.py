@@ -25,7 +25,7 @@ from passes._allocation_master import Master
 from passes._allocation_meeting import meeting
 from passes._allocation_merge import merged
 from passes._allocation_polish import polished
-from passes._allocation_prune import undominated
+from passes._allocation_prune import pruned
 from passes._allocation_space import MATRIX, RANKS
 
 Floats = NDArray[np.float64]
@@ -130,8 +130,7 @@ class _Search:
         part, edges = self._problem.subset(self._known.reduced <= most)
         if not len(edges):
             return False
-        rows = np.vstack([part.objective, part.use]).T
-        self._flat, left = part.subset(undominated(part.graph, rows, MATRIX, RANKS))
+        self._flat, left = pruned(part, MATRIX, RANKS)
         self._origins = edges[left]
         self._reduced = self._known.reduced[self._origins]
         self._wide, self._members = merged(self._flat)
@@ -211,9 +210,12 @@ class _Search:
         for path in node.paths:
             self._take(node.edges[path])
             master.add(float(problem.objective[path].sum()), problem.use[:, path].sum(axis=1))
-        low, kept = -np.inf, np.zeros(len(problem.limits))
+        low, kept, weights = -np.inf, np.zeros(len(problem.limits)), np.zeros(0)
         for _ in range(ROUNDS):
-            relaxed, prices, weights = master.solve()
+            solved = master.solve()
+            if solved is None:
+                break
+            relaxed, prices, weights = solved
             path, least = problem.graph.shortest(problem.objective + prices @ problem.use)
             value = least - float(prices @ problem.limits)
             if value > low:
@@ -237,6 +239,9 @@ class _Search:
         paths: list[Indices],
     ) -> None:
         """Pushes both sides of the rank and limit where the paths of the mix differ most."""
+        if not mix:
+            self._finish(problem, node.edges[at], low)
+            return
         shares = np.array([share for share, _ in mix])
         shares /= shares.sum()
         taken = np.stack([path for _, path in mix])

@@ -154,7 +154,7 @@ def main() -> int:
         },
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "scipy")},
+            **{name: version(name) for name in ("numpy", "scipy", "highspy")},
         },
         "rows": rows,
     }

@@ -110,12 +110,31 @@ def test_prices_of_a_mix() -> None:
     """Half of each path keeps to the limit; a unit of it is worth what the dear path costs more."""
     master = Master(np.array([1.0]), 1e3)
     master.add(1.0, np.array([2.0]))
-    assert master.solve()[0] == pytest.approx(1001.0)
+    alone = master.solve()
+    assert alone is not None
+    assert alone[0] == pytest.approx(1001.0)
     master.add(5.0, np.array([0.0]))
-    objective, prices, weights = master.solve()
+    solved = master.solve()
+    assert solved is not None
+    objective, prices, weights = solved
     assert objective == pytest.approx(3.0)
     assert prices == pytest.approx([2.0])
     assert weights == pytest.approx([0.5, 0.5])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_mix_that_is_not_solved_is_left_to_the_end(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Master, "solve", lambda _: None)
+    monkeypatch.setattr(tree, "SMALL", 0)
+    problem = random_problem(seed)
+    known, best = bounded(problem), min(values(problem))
+    if known is None or not np.isfinite(best):
+        return
+    found = tree.branched(problem, known, None, 0.0, FOREVER)
+    assert found.value == pytest.approx(best, rel=1e-7, abs=1e-12)
+    assert found.gap <= 1e-6
 
 
 def test_partial_paths_that_use_alike_are_one() -> None:
